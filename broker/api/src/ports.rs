@@ -1,0 +1,16 @@
+//! Ports of a broker node. Client ports are those of product.md §5; the others are ours.
+
+/// Clients on the private network, plaintext (product.md §5).
+pub const PRIVATE_PLAINTEXT: u16 = 9092;
+/// Clients on the private network, SASL over TLS (product.md §5).
+pub const PRIVATE_SASL_SSL: u16 = 9093;
+/// Kafka's inter-broker listener `INT`: TLS with client certificates of the instance's internal CA.
+pub const INTER_BROKER: u16 = 9190;
+/// Kafka's controller listener `CTL`: TLS with client certificates of the instance's internal CA.
+pub const CONTROLLER: u16 = 9191;
+/// Kafka's loopback listener `PLN`, for the gateway only: what plaintext clients speak arrives here.
+pub const UPSTREAM_PLAINTEXT: u16 = 9192;
+/// Kafka's loopback listener `SAS`, for the gateway only: SASL without TLS.
+pub const UPSTREAM_SASL: u16 = 9193;
+/// The node's control API: HTTPS with client certificates of the platform's internal CA.
+pub const CONTROL: u16 = 9180;

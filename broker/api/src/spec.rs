@@ -1,0 +1,187 @@
+//! Desired state of one broker node: one immutable snapshot with a generation.
+
+use crate::secret::Secret;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+
+/// Everything a node needs, resolved to numbers, addresses and PEM text.
+///
+/// A node refuses a spec whose `generation` is lower than the one in force, or whose `identity`
+/// is not its own. Equal generation and equal content is a repeat, and succeeds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSpec {
+    /// Rises with every change of intent (≥ 1).
+    pub generation: u64,
+    pub identity: NodeIdentity,
+    pub kafka: KafkaSpec,
+    pub gateway: GatewaySpec,
+}
+
+/// What never changes in a node's life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeIdentity {
+    /// Instance id, `ins_…`.
+    pub instance: String,
+    /// Kafka's `node.id`, ≥ 0.
+    pub node_id: i32,
+    /// Kafka's cluster id: 22 characters of URL-safe base64.
+    pub cluster_id: String,
+    /// Kafka's directory id of this node's log directory, same shape; chosen before the format so
+    /// that every voter can name it (`--initial-controllers`, KIP-853).
+    pub directory_id: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    Broker,
+    Controller,
+}
+
+/// What the JVM is started with. A change here is a restart or a dynamic config, never hot in the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaSpec {
+    /// Version of Apache Kafka, `4.3.1`.
+    pub version: String,
+    /// Kept a field although all nodes run both roles today (kafka.md finding 5).
+    pub roles: Vec<Role>,
+    /// `broker.rack`: the availability zone.
+    pub rack: String,
+    /// Address that INT, CTL, PLN and SAS bind to.
+    pub bind: IpAddr,
+    /// Host that the other brokers reach INT and CTL by: a name or an address.
+    pub internal_host: String,
+    /// The initial voters, the same list on every node; a node outside it formats as an observer.
+    pub initial_controllers: Vec<Voter>,
+    /// `controller.quorum.bootstrap.servers`, `host:port`.
+    pub quorum_bootstrap: Vec<String>,
+    pub jvm: Jvm,
+    /// Certificate of this node for INT and CTL, and the internal CA that signed all of them.
+    /// Subject `CN=sluice-node`, which is a super user.
+    pub internal_tls: TlsIdentity,
+    /// Principals beside `User:sluice-node` that are super users: `User:sluice-control-plane`.
+    pub super_users: Vec<String>,
+    /// Number of brokers of the instance: default replication factor is the lesser of it and 3.
+    pub brokers: u32,
+    /// Largest message, bytes (product.md §5: 10 MB).
+    pub max_message_bytes: u64,
+    /// Disk that this broker was sold, bytes, all of it usable by logs.
+    pub disk_bytes: u64,
+    /// Key for delegation tokens: static in Kafka, so it is there from the first boot.
+    pub delegation_token_key: Secret,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Voter {
+    pub node_id: i32,
+    pub directory_id: String,
+    pub host: String,
+    pub port: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jvm {
+    /// `-Xms` = `-Xmx`, bytes.
+    pub heap_bytes: u64,
+    /// Stop at the C1 compiler: starts faster, peaks lower (machine.md §0).
+    pub fast_start: bool,
+}
+
+/// A certificate chain with its key, and the CA bundle that peers are verified against. PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsIdentity {
+    /// Leaf first.
+    pub certificate_pem: String,
+    /// PKCS#8.
+    pub key_pem: Secret,
+    pub ca_pem: String,
+}
+
+/// What the gateway serves. Every field can change without the JVM noticing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewaySpec {
+    /// Where the control API listens.
+    pub control: SocketAddr,
+    /// Server identity of the control API; `ca_pem` is the platform's internal CA, and a caller
+    /// must show a certificate with the common name `sluice-control-plane`.
+    pub control_tls: TlsIdentity,
+    pub listeners: Vec<Listener>,
+    /// Certificate shown to clients on TLS listeners. `ca_pem` is what clients should trust.
+    pub server_tls: TlsIdentity,
+    pub limits: GatewayLimits,
+    /// Principals whose logins are refused and whose connections are closed.
+    #[serde(default)]
+    pub disabled_users: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    pub path: AccessPath,
+    pub bind: SocketAddr,
+    /// Address of every broker of the instance on this path: what clients get back.
+    pub advertised: Vec<AdvertisedAddress>,
+}
+
+/// The way a client comes in (product.md §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccessPath {
+    PrivatePlaintext,
+    PrivateSaslSsl,
+}
+
+impl AccessPath {
+    pub fn is_tls(self) -> bool {
+        matches!(self, Self::PrivateSaslSsl)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PrivatePlaintext => "private-plaintext",
+            Self::PrivateSaslSsl => "private-sasl-ssl",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdvertisedAddress {
+    pub node_id: i32,
+    pub host: String,
+    pub port: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayLimits {
+    /// Largest frame before login, bytes (Kafka's own cap: 524 288).
+    pub max_login_frame_bytes: u32,
+    /// Largest request, bytes (`socket.request.max.bytes`).
+    pub max_request_bytes: u32,
+    /// From accept to login, ms.
+    pub login_timeout_ms: u64,
+    /// Without a byte either way, ms (`connections.max.idle.ms`).
+    pub idle_timeout_ms: u64,
+    /// Client connections to this broker; more are refused.
+    pub max_connections: u32,
+}
+
+impl Default for GatewayLimits {
+    fn default() -> Self {
+        Self {
+            max_login_frame_bytes: 524_288,
+            max_request_bytes: 104_857_600,
+            login_timeout_ms: 10_000,
+            idle_timeout_ms: 600_000,
+            max_connections: 10_000,
+        }
+    }
+}

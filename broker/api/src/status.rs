@@ -1,0 +1,93 @@
+//! Observed state of one broker node.
+
+use serde::{Deserialize, Serialize};
+
+/// What `GET /v1/status` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    pub instance: String,
+    pub node_id: i32,
+    /// Generation of the newest spec that was accepted, and that is served now.
+    pub generation: u64,
+    pub state: NodeState,
+    /// Why the state is what it is, in a sentence without secrets; empty when ready.
+    pub reason: String,
+    pub broker: BrokerStatus,
+    pub gateway: GatewayStatus,
+    /// Version of the node program.
+    pub version: String,
+}
+
+/// ```text
+/// starting ──► ready ──► stopping ──► stopped
+///    │  ▲        │ ▲
+///    ▼  └────────┘ │
+///  failed ─────────┘  (a later start of the JVM succeeded)
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeState {
+    /// Formatting, or the JVM is not yet serving.
+    Starting,
+    /// The broker answers and the gateway serves clients.
+    Ready,
+    /// The JVM ended several times in a row; it is tried again with back-off.
+    Failed,
+    Stopping,
+    Stopped,
+}
+
+/// What the supervisor says of the JVM; also what `GET /status` on its unix socket answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerStatus {
+    pub state: BrokerState,
+    pub pid: Option<u32>,
+    /// Starts after the first, since the supervisor began.
+    pub restarts: u32,
+    /// Exits in a row without having served.
+    pub failures: u32,
+    /// How the last JVM ended, with the last lines of its log that tell why; empty when it never did.
+    pub last_exit: String,
+    pub kafka_version: String,
+    /// Instance, node and nonce: what a driver checks before it adopts the process.
+    pub identity: ProcessIdentity,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BrokerState {
+    Formatting,
+    Starting,
+    Running,
+    BackingOff,
+    Stopping,
+    Stopped,
+}
+
+/// Who a process is, so that a recycled pid is never mistaken for it (kafka.md finding 24).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    pub instance: String,
+    pub node_id: i32,
+    /// Random text given by the driver in `SLUICE_NODE_NONCE`.
+    pub nonce: String,
+    /// Supervisor's pid.
+    pub pid: u32,
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+    /// Field 22 of `/proc/PID/stat`, clock ticks since boot.
+    pub start_ticks: u64,
+    /// Gateway's pid, when the supervisor runs it.
+    pub gateway_pid: Option<u32>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayStatus {
+    pub pid: u32,
+    /// Open client connections.
+    pub connections: u32,
+    /// Listeners that accept now, by path.
+    pub listening: Vec<String>,
+    /// Serial number (hex) of the certificate shown to clients.
+    pub certificate_serial: String,
+}
