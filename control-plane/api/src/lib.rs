@@ -1,1 +1,18 @@
-//! placeholder
+//! Request and response types, typed ids and problem codes of the Sluice REST API.
+//!
+//! Owns the shapes that clients see, and nothing that decides: no database, no HTTP, no clock.
+//! Requests refuse unknown fields; clients must accept new fields and enum values in answers
+//! (docs/api-conventions). May use serde and utoipa.
+
+pub mod audit;
+pub mod auth;
+pub mod catalogue;
+pub mod connection;
+pub mod id;
+pub mod instance;
+pub mod job;
+pub mod money;
+pub mod page;
+pub mod problem;
+pub mod quote;
+pub mod tenancy;

@@ -1,0 +1,136 @@
+//! Background jobs: every long operation is one (product.md §7).
+
+use crate::id::{JobId, ProjectId};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// ```text
+/// queued ──► running ──► succeeded
+///   │           │ └────► stuck ──► (an operator looks; retry) ──► running
+///   │           ▼
+///   │        unwinding ─► failed      each finished step is undone
+///   │           ▲
+///   └──────► cancelling ─► cancelled
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    Queued,
+    Running,
+    Cancelling,
+    Unwinding,
+    Succeeded,
+    Failed,
+    Cancelled,
+    Stuck,
+}
+
+impl JobState {
+    pub fn ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Job {
+    pub id: JobId,
+    pub project_id: ProjectId,
+    /// `instance-create`, `instance-delete`.
+    pub kind: String,
+    pub title: String,
+    pub resource: Option<ResourceRef>,
+    pub state: JobState,
+    /// 0 to 100.
+    pub progress_percent: u32,
+    /// Seconds left, by how long the steps took before; null when unknown or ended.
+    pub eta_seconds: Option<u64>,
+    pub steps: Vec<JobStep>,
+    /// What it was asked for, without secrets.
+    pub params: serde_json::Value,
+    /// What came of it; secrets in it are shown once, to who started the job.
+    pub result: Option<serde_json::Value>,
+    /// Why it failed or is stuck.
+    pub problem: Option<JobProblem>,
+    /// Who started it.
+    pub actor: String,
+    pub cancellable: bool,
+    pub retryable: bool,
+    pub created_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub ended_at: Option<DateTime<Utc>>,
+    pub etag: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ResourceRef {
+    /// `instance`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub id: String,
+    pub name: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepState {
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+    Undone,
+    Skipped,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobStep {
+    pub name: String,
+    pub title: String,
+    pub state: StepState,
+    pub started_at: Option<DateTime<Utc>>,
+    pub ended_at: Option<DateTime<Utc>>,
+    /// What it waits for or did, in a sentence.
+    pub detail: Option<String>,
+    /// Times that it was begun.
+    pub attempts: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobProblem {
+    /// A problem code, see `GET /v1/errors`.
+    pub code: String,
+    pub detail: String,
+    /// The step that failed.
+    pub step: Option<String>,
+}
+
+/// One line of a job's history; also the data of its server-sent events.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobEvent {
+    /// Rises within the job; `Last-Event-ID` resumes after it.
+    pub seq: u64,
+    pub job_id: JobId,
+    /// `queued`, `claimed`, `step-started`, `step-succeeded`, `step-failed`, `undo-started`,
+    /// `undo-succeeded`, `progress`, `ended`.
+    pub event: String,
+    pub step: Option<String>,
+    pub attempt: u32,
+    pub detail: Option<String>,
+    pub created_at: DateTime<Utc>,
+}
+
+/// Filters of the job list.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct JobFilter {
+    /// States, separated by commas.
+    pub state: Option<String>,
+    pub kind: Option<String>,
+    /// Id or name of an instance.
+    pub instance: Option<String>,
+    pub actor: Option<String>,
+    /// Created at or after.
+    pub from: Option<DateTime<Utc>>,
+    /// Created before.
+    pub to: Option<DateTime<Utc>>,
+}
