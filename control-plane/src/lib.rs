@@ -1,1 +1,24 @@
-//! placeholder
+//! The Sluice control plane.
+//!
+//! ```text
+//! http ──► app ──► domain, store, jobs (enqueue), kafka
+//! jobs::workflow, loops ──► domain, store, drivers, kafka, nodes, pki
+//! drivers ──► domain
+//! ```
+//! `tests/it/arrows.rs` fails on a `use` that is not an arrow of docs/architecture.
+
+pub mod app;
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod drivers;
+pub mod http;
+pub mod jobs;
+pub mod kafka;
+pub mod loops;
+pub mod nodes;
+pub mod pki;
+pub mod secrets;
+pub mod store;
+pub mod telemetry;

@@ -13,10 +13,18 @@ use utoipa::ToSchema;
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "grant_type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum TokenRequest {
-    Password { email: String, #[schema(format = Password)] password: String },
+    Password {
+        email: String,
+        #[schema(format = Password)]
+        password: String,
+    },
     /// Rotates: the token given is spent, and using it again ends the session (RFC 9700 §4.14).
-    RefreshToken { refresh_token: String },
-    ApiKey { api_key: String },
+    RefreshToken {
+        refresh_token: String,
+    },
+    ApiKey {
+        api_key: String,
+    },
 }
 
 impl fmt::Debug for TokenRequest {

@@ -162,7 +162,13 @@ mod tests {
     fn an_id_of_another_kind_or_shape_is_refused() {
         let job = JobId::generate().to_string();
         assert!(job.parse::<InstanceId>().is_err());
-        for text in ["", "ins_", "ins_81jd9mz5w8e4wahj8k6t3v2q7r", "ins_01JD9MZ5W8E4WAHJ8K6T3V2Q7R", "ins_01jd9mz5w8e4wahj8k6t3v2q7u"] {
+        for text in [
+            "",
+            "ins_",
+            "ins_81jd9mz5w8e4wahj8k6t3v2q7r",
+            "ins_01JD9MZ5W8E4WAHJ8K6T3V2Q7R",
+            "ins_01jd9mz5w8e4wahj8k6t3v2q7u",
+        ] {
             assert!(text.parse::<InstanceId>().is_err(), "{text}");
         }
     }

@@ -44,7 +44,11 @@ impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (sign, units) = if self.0 < 0 { ("-", self.0.unsigned_abs()) } else { ("", self.0.unsigned_abs()) };
         let (whole, part) = (units / 10_000, units % 10_000);
-        if part % 100 == 0 { write!(f, "{sign}{whole}.{:02}", part / 100) } else { write!(f, "{sign}{whole}.{part:04}") }
+        if part % 100 == 0 {
+            write!(f, "{sign}{whole}.{:02}", part / 100)
+        } else {
+            write!(f, "{sign}{whole}.{part:04}")
+        }
     }
 }
 

@@ -1,0 +1,52 @@
+//! What we ask of an instance's Kafka: users, bindings, and whether it serves.
+//!
+//! Hides the client library (krafka) behind [`KafkaControl`]. Knows no jobs and no database.
+
+use async_trait::async_trait;
+use broker_api::secret::Secret;
+use std::{fmt::Debug, net::SocketAddr};
+
+/// How to reach an instance.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// INT listeners, for administration with the client certificate below.
+    pub internal: Vec<SocketAddr>,
+    /// Clients' SASL_SSL listeners, for the canary.
+    pub sasl_ssl: Vec<SocketAddr>,
+    /// Certificate `CN=sluice-control-plane` of the instance's internal CA, its key, and that CA. PEM.
+    pub certificate_pem: String,
+    pub key_pem: Secret,
+    pub internal_ca_pem: String,
+    /// CA that clients trust. PEM.
+    pub public_ca_pem: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    pub user: String,
+    pub password: Secret,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum KafkaError {
+    #[error("{operation}: {reason}")]
+    Transient { operation: &'static str, reason: String },
+    #[error("{operation}: {reason}")]
+    Permanent { operation: &'static str, reason: String },
+}
+
+/// Every method is idempotent and may be repeated after a crash.
+#[async_trait]
+pub trait KafkaControl: Debug + Send + Sync {
+    /// All of `brokers` are registered and unfenced, a controller is known.
+    async fn ready(&self, cluster: &Cluster, brokers: usize) -> Result<bool, KafkaError>;
+
+    /// Writes the platform's ACL bindings of "open" mode (kafka.md finding 3) and the denials that protect internal topics.
+    async fn bind_platform_acls(&self, cluster: &Cluster) -> Result<(), KafkaError>;
+
+    /// The user exists with this password, for SCRAM-SHA-256 and SCRAM-SHA-512.
+    async fn put_user(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError>;
+
+    /// Writes a message to every broker through the clients' way and reads it back; leaves nothing behind.
+    async fn canary(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError>;
+}
