@@ -1,1 +1,3 @@
-//! placeholder
+//! The Sluice broker node.
+
+pub mod gateway;

@@ -1,0 +1,235 @@
+//! Client listeners: opens and closes them as the snapshot says, counts connections, starts a
+//! task for each.
+//!
+//! Listeners share their port (SO_REUSEPORT), so that a new gateway can listen before the old one
+//! stops: a client never finds the port closed.
+
+use super::connection;
+use super::error::GatewayError;
+use super::metrics::{ByPath, Metrics, PathLabel, Refusal};
+use super::snapshot::Snapshot;
+use super::tls;
+use arc_swap::ArcSwap;
+use broker_api::spec::AccessPath;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+/// Connections that may wait in the kernel before they are accepted: a reconnect storm of 3 000
+/// clients (product.md §1) must fit; the kernel caps it by net.core.somaxconn.
+const BACKLOG: i32 = 4096;
+/// How long accepting pauses when the process is out of file descriptors.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// What every connection may look at.
+pub(super) struct Shared {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Rises with every swap, so that live connections look again.
+    changes: watch::Sender<u64>,
+    pub(super) metrics: Metrics,
+    pub(super) tls: tokio_rustls::TlsAcceptor,
+    open: AtomicU32,
+    connections: TaskTracker,
+    /// Finish what is in flight, then close.
+    pub(super) draining: CancellationToken,
+    /// Close now.
+    pub(super) cut: CancellationToken,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("open", &self.open).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(super) fn new(snapshot: Snapshot, metrics: Metrics) -> Result<Arc<Self>, GatewayError> {
+        let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+        let tls = tls::server_config(snapshot.clone())
+            .map_err(|e| GatewayError::invalid(format!("TLS cannot be set up: {e}")))?;
+        Ok(Arc::new(Self {
+            snapshot,
+            changes: watch::Sender::new(0),
+            metrics,
+            tls: tls.into(),
+            open: AtomicU32::new(0),
+            connections: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        }))
+    }
+
+    pub(super) fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    /// Tells when the snapshot changed after this call.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub(super) fn open_connections(&self) -> u32 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn swap(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    pub(super) async fn drain(&self, deadline: Duration) {
+        self.draining.cancel();
+        self.connections.close();
+        if tokio::time::timeout(deadline, self.connections.wait()).await.is_err() {
+            warn!(connections = self.open_connections(), "gateway drain deadline passed, cutting the connections left");
+            self.cut();
+            self.connections.wait().await;
+        }
+    }
+
+    pub(super) fn cut(&self) {
+        self.cut.cancel();
+    }
+
+    /// Takes a place among `max_connections`, given back on drop.
+    fn admit(self: &Arc<Self>, path: AccessPath) -> Option<Permit> {
+        let limit = self.snapshot().limits.max_connections;
+        let taken =
+            self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < limit).then_some(open + 1));
+        taken.ok()?;
+        self.metrics.connections.get_or_create(&ByPath { path: PathLabel(path) }).inc();
+        Some(Permit { shared: self.clone(), path })
+    }
+}
+
+/// One counted connection.
+struct Permit {
+    shared: Arc<Shared>,
+    path: AccessPath,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        self.shared.metrics.connections.get_or_create(&ByPath { path: PathLabel(self.path) }).dec();
+    }
+}
+
+/// The listeners that are open now.
+#[derive(Debug, Default)]
+pub(super) struct Listeners {
+    open: Mutex<BTreeMap<AccessPath, Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    bind: SocketAddr,
+    stop: CancellationToken,
+}
+
+impl Listeners {
+    /// Opens what `next` (or else the snapshot in force) names and is not open, then makes `next`
+    /// the snapshot in force, then closes what it no longer names. On an error nothing changed.
+    pub(super) fn follow(&self, shared: &Arc<Shared>, next: Option<Snapshot>) -> Result<(), GatewayError> {
+        let mut open = self.lock();
+        let wanted: BTreeMap<AccessPath, SocketAddr> = {
+            let current = shared.snapshot();
+            next.as_ref().unwrap_or(&current).paths.iter().map(|(path, p)| (*path, p.bind)).collect()
+        };
+        let missing = wanted.iter().filter(|(path, bind)| open.get(path).is_none_or(|o| o.bind != **bind));
+        let bound = missing
+            .map(|(&path, &bind)| match listen(bind) {
+                Ok(listener) => Ok((path, bind, listener)),
+                Err(source) => Err(GatewayError::Bind { path, bind, source }),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(next) = next {
+            shared.swap(next);
+        }
+        for (path, bind, listener) in bound {
+            let stop = CancellationToken::new();
+            tokio::spawn(accept(listener, path, shared.clone(), stop.clone()));
+            info!(gateway.path = path.as_str(), gateway.bind = %bind, "gateway listens");
+            if let Some(moved) = open.insert(path, Open { bind, stop }) {
+                moved.stop.cancel();
+            }
+        }
+        open.retain(|path, listener| {
+            let keep = wanted.contains_key(path);
+            if !keep {
+                listener.stop.cancel();
+            }
+            keep
+        });
+        Ok(())
+    }
+
+    pub(super) fn close(&self) {
+        for listener in std::mem::take(&mut *self.lock()).into_values() {
+            listener.stop.cancel();
+        }
+    }
+
+    pub(super) fn listening(&self) -> Vec<String> {
+        self.lock().keys().map(|path| path.as_str().to_owned()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AccessPath, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn listen(bind: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(bind), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&bind.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+async fn accept(listener: TcpListener, path: AccessPath, shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => start(stream, peer, path, &shared),
+            // The client left before it was accepted; the next one may be fine.
+            Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(e) => {
+                warn!(gateway.path = path.as_str(), error = %e, "gateway cannot accept a connection");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+    // Connections that the kernel already completed on this socket would be reset by closing it.
+    while let Ok(Ok((stream, peer))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
+        start(stream, peer, path, &shared);
+    }
+}
+
+fn start(stream: TcpStream, peer: SocketAddr, path: AccessPath, shared: &Arc<Shared>) {
+    let Some(permit) = shared.admit(path) else {
+        shared.metrics.refuse(path, Refusal::TooMany);
+        return;
+    };
+    shared.metrics.accepted.get_or_create(&ByPath { path: PathLabel(path) }).inc();
+    let task = connection::serve(stream, peer, path, shared.clone());
+    shared.connections.spawn(async move {
+        task.await;
+        drop(permit);
+    });
+}

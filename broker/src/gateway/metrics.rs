@@ -1,0 +1,166 @@
+//! What the gateway counts. Names start with `sluice_node_`; label values come from closed lists,
+//! so that no client can make series (style.md 27).
+//!
+//! Counters on the hot path are resolved once per connection or once per API, never per request.
+
+use super::table;
+use broker_api::spec::AccessPath;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+use std::fmt::{self, Write};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct PathLabel(pub(super) AccessPath);
+
+impl EncodeLabelValue for PathLabel {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        encoder.write_str(self.0.as_str())
+    }
+}
+
+/// A closed list of label values with their spelling.
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub(super) enum $name { $($variant),+ }
+
+        impl EncodeLabelValue for $name {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+                encoder.write_str(match self { $(Self::$variant => $text),+ })
+            }
+        }
+    };
+}
+
+labels!(
+    /// Why a connection was not served, or ended before its client wanted.
+    Refusal {
+        TooMany = "too-many-connections",
+        TlsHandshake = "tls-handshake",
+        TlsOnPlainPort = "tls-on-plain-port",
+        LoginTimeout = "login-timeout",
+        Idle = "idle",
+        Upstream = "upstream",
+        Protocol = "protocol",
+        UserDisabled = "user-disabled",
+    }
+);
+labels!(
+    Direction { In = "in", Out = "out" }
+);
+labels!(
+    Mechanism { Plain = "plain", ScramSha256 = "scram-sha-256", ScramSha512 = "scram-sha-512", Unknown = "unknown" }
+);
+labels!(
+    LoginResult { Accepted = "accepted", Refused = "refused", Failed = "failed" }
+);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByPath {
+    pub(super) path: PathLabel,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByRefusal {
+    pub(super) path: PathLabel,
+    pub(super) reason: Refusal,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByDirection {
+    pub(super) path: PathLabel,
+    pub(super) direction: Direction,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByLogin {
+    pub(super) mechanism: Mechanism,
+    pub(super) result: LoginResult,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByApi {
+    pub(super) api: &'static str,
+}
+
+/// Cheap to clone: every clone counts into the same series.
+#[derive(Debug, Clone)]
+pub(super) struct Metrics {
+    pub(super) connections: Family<ByPath, Gauge>,
+    pub(super) accepted: Family<ByPath, Counter>,
+    pub(super) refused: Family<ByRefusal, Counter>,
+    pub(super) bytes: Family<ByDirection, Counter>,
+    pub(super) logins: Family<ByLogin, Counter>,
+    pub(super) upstream_failures: Family<ByPath, Counter>,
+    /// By [`table::index`].
+    pub(super) requests: Vec<Counter>,
+    /// Requests of which at least a part was refused, by [`table::index`].
+    pub(super) denied: Vec<Counter>,
+}
+
+impl Metrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("sluice_node");
+        let requests = Family::<ByApi, Counter>::default();
+        let denied = Family::<ByApi, Counter>::default();
+        let by_api = |family: &Family<ByApi, Counter>| {
+            table::names().map(|api| family.get_or_create_owned(&ByApi { api })).collect()
+        };
+        let metrics = Self {
+            connections: Family::default(),
+            accepted: Family::default(),
+            refused: Family::default(),
+            bytes: Family::default(),
+            logins: Family::default(),
+            upstream_failures: Family::default(),
+            requests: by_api(&requests),
+            denied: by_api(&denied),
+        };
+        registry.register("connections", "Open client connections", metrics.connections.clone());
+        registry.register("connections_accepted", "Client connections accepted", metrics.accepted.clone());
+        registry.register(
+            "connections_refused",
+            "Client connections refused or ended by the gateway, by reason",
+            metrics.refused.clone(),
+        );
+        registry.register_with_unit(
+            "client_traffic",
+            "Bytes from clients (in) and to clients (out), inside TLS",
+            Unit::Bytes,
+            metrics.bytes.clone(),
+        );
+        registry.register("logins", "Logins by mechanism and result", metrics.logins.clone());
+        registry.register(
+            "upstream_connect_failures",
+            "Connections to Kafka's loopback listeners that could not be made",
+            metrics.upstream_failures.clone(),
+        );
+        registry.register("requests", "Requests by API", requests);
+        registry.register("requests_denied", "Requests refused in whole or in part by the gateway, by API", denied);
+        metrics
+    }
+
+    pub(super) fn refuse(&self, path: AccessPath, reason: Refusal) {
+        self.refused.get_or_create(&ByRefusal { path: PathLabel(path), reason }).inc();
+    }
+
+    pub(super) fn login(&self, mechanism: Mechanism, result: LoginResult) {
+        self.logins.get_or_create(&ByLogin { mechanism, result }).inc();
+    }
+
+    pub(super) fn request(&self, key: i16) {
+        if let Some(counter) = table::index(key).and_then(|index| self.requests.get(index)) {
+            counter.inc();
+        }
+    }
+
+    pub(super) fn deny(&self, key: i16) {
+        if let Some(counter) = table::index(key).and_then(|index| self.denied.get(index)) {
+            counter.inc();
+        }
+    }
+}

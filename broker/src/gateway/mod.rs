@@ -1,0 +1,83 @@
+//! The gateway: what stands between Kafka's clients and the Kafka broker of this node.
+//!
+//! Owns the client listeners, TLS, logins, the rule for every API ([`table`]) and the addresses
+//! that clients see. Talks to Kafka only through its two loopback listeners. One client connection
+//! ↔ one upstream connection ↔ one task; bytes of Produce and Fetch are streamed, not decoded.
+//! Must not know the control API, the JVM, or files: a caller hands it a [`NodeSpec`].
+//!
+//! ```text
+//! listener ─► connection ─► tls ─► login ─► duplex (pipeline, filters) ─► upstream
+//!                 ▲                                                        Kafka PLN / SAS
+//!             snapshot (swapped whole by `apply`)
+//! ```
+
+#![expect(dead_code, reason = "filters and logins follow")]
+
+mod connection;
+mod error;
+mod listener;
+mod metrics;
+mod snapshot;
+mod table;
+mod tls;
+
+pub use error::GatewayError;
+pub use snapshot::Snapshot;
+
+use broker_api::spec::NodeSpec;
+use broker_api::status::GatewayStatus;
+use listener::{Listeners, Shared};
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A running gateway. Dropping it closes the listeners and every connection at once; [`drain`]
+/// is the gentle way.
+///
+/// [`drain`]: Gateway::drain
+#[derive(Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    listeners: Listeners,
+}
+
+impl Gateway {
+    /// Listens and serves as `spec` says, and registers the metrics. Must be called inside a tokio
+    /// runtime, which then carries every connection.
+    pub fn start(spec: &NodeSpec, registry: &mut Registry) -> Result<Self, GatewayError> {
+        let snapshot = Snapshot::build(spec)?;
+        let shared = Shared::new(snapshot, metrics::Metrics::register(registry))?;
+        let listeners = Listeners::default();
+        listeners.follow(&shared, None)?;
+        Ok(Self { shared, listeners })
+    }
+
+    /// Serves `spec` from now on: certificates, addresses, limits, disabled users and listeners, all
+    /// or nothing. No connection is dropped, but those of disabled users and of paths that closed.
+    pub fn apply(&self, spec: &NodeSpec) -> Result<(), GatewayError> {
+        self.listeners.follow(&self.shared, Some(Snapshot::build(spec)?))
+    }
+
+    pub fn status(&self) -> GatewayStatus {
+        GatewayStatus {
+            pid: std::process::id(),
+            connections: self.shared.open_connections(),
+            listening: self.listeners.listening(),
+            certificate_serial: self.shared.snapshot().certificate_serial.clone(),
+        }
+    }
+
+    /// Stops accepting, lets answers in flight finish, and closes; what still lives after
+    /// `deadline` is cut. Every byte that was taken from a client by then is with Kafka.
+    pub async fn drain(&self, deadline: Duration) {
+        self.listeners.close();
+        self.shared.drain(deadline).await;
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.listeners.close();
+        self.shared.cut();
+    }
+}

@@ -1,0 +1,140 @@
+//! What the gateway serves right now: one immutable value, built and checked as a whole from a
+//! [`NodeSpec`] and swapped at once.
+//!
+//! Pure: parses and validates; opens nothing.
+
+use super::error::GatewayError;
+use super::tls;
+use broker_api::ports;
+use broker_api::spec::{AccessPath, GatewayLimits, Listener, NodeSpec};
+use rustls::sign::CertifiedKey;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What a batch of one largest record may carry beside the record's own bytes: headers of batch
+/// and record, and the compressor's own overhead on data that does not compress.
+const BATCH_OVERHEAD_BYTES: u64 = 64 * 1024;
+
+/// Names of the platform's own principals start with this (kafka.md finding 2).
+const RESERVED_USER: &str = "sluice";
+
+/// See the module.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub(super) paths: BTreeMap<AccessPath, Path>,
+    pub(super) limits: GatewayLimits,
+    pub(super) disabled_users: HashSet<String>,
+    /// Largest value that a topic's `max.message.bytes` may take.
+    pub(super) max_batch_bytes: u64,
+    pub(super) certificate: Arc<CertifiedKey>,
+    /// Lower-case hex.
+    pub(super) certificate_serial: String,
+}
+
+/// One way in, and where it leads.
+#[derive(Debug)]
+pub(super) struct Path {
+    pub(super) bind: SocketAddr,
+    /// Kafka's loopback listener for this path.
+    pub(super) upstream: SocketAddr,
+    /// Every broker's address as clients of this path must see it, by node id.
+    pub(super) advertised: HashMap<i32, Address>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl Snapshot {
+    /// Checks the parts of `spec` that the gateway serves. Errors name the field.
+    pub fn build(spec: &NodeSpec) -> Result<Self, GatewayError> {
+        let gateway = &spec.gateway;
+        check_limits(&gateway.limits)?;
+        let mut paths = BTreeMap::new();
+        for listener in &gateway.listeners {
+            let path = build_path(listener, spec)?;
+            if paths.insert(listener.path, path).is_some() {
+                let twice = listener.path.as_str();
+                return Err(GatewayError::invalid(format!("listeners names the path {twice} twice; once is accepted")));
+            }
+        }
+        let (certificate, certificate_serial) = tls::load("server_tls", &gateway.server_tls)?;
+        Ok(Self {
+            paths,
+            limits: gateway.limits.clone(),
+            disabled_users: gateway.disabled_users.iter().cloned().collect(),
+            max_batch_bytes: spec.kafka.max_message_bytes.saturating_add(BATCH_OVERHEAD_BYTES),
+            certificate,
+            certificate_serial,
+        })
+    }
+
+    /// Whether a client may log in as, or stay logged in as, `user`.
+    pub(super) fn admits(&self, user: &str) -> bool {
+        !is_reserved(user) && !self.disabled_users.contains(user)
+    }
+
+    /// The address of `node` for clients of `path`; `None` for a node that has none there.
+    pub(super) fn address(&self, path: AccessPath, node: i32) -> Option<&Address> {
+        self.paths.get(&path)?.advertised.get(&node)
+    }
+}
+
+/// Whether `user` is in the platform's name space: `sluice` and `sluice-…`.
+pub(super) fn is_reserved(user: &str) -> bool {
+    user.strip_prefix(RESERVED_USER).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+fn build_path(listener: &Listener, spec: &NodeSpec) -> Result<Path, GatewayError> {
+    let name = listener.path.as_str();
+    let mut advertised = HashMap::new();
+    for address in &listener.advertised {
+        // A Kafka string has a 16-bit length; a DNS name is far shorter (RFC 1035 §2.3.4).
+        if address.host.is_empty() || address.host.len() > 253 || address.port == 0 {
+            return Err(GatewayError::invalid(format!(
+                "the address advertised for node {} on {name} needs a host of 1 to 253 characters and a port of 1 to 65535",
+                address.node_id
+            )));
+        }
+        let value = Address { host: address.host.clone(), port: address.port };
+        if advertised.insert(address.node_id, value).is_some() {
+            return Err(GatewayError::invalid(format!("node {} is advertised twice on {name}", address.node_id)));
+        }
+    }
+    if !advertised.contains_key(&spec.identity.node_id) {
+        return Err(GatewayError::invalid(format!(
+            "{name} advertises no address for this node, {}",
+            spec.identity.node_id
+        )));
+    }
+    let port = match listener.path {
+        AccessPath::PrivatePlaintext => ports::UPSTREAM_PLAINTEXT,
+        AccessPath::PrivateSaslSsl => ports::UPSTREAM_SASL,
+    };
+    Ok(Path { bind: listener.bind, upstream: SocketAddr::new(spec.kafka.bind, port), advertised })
+}
+
+fn check_limits(limits: &GatewayLimits) -> Result<(), GatewayError> {
+    // The smallest useful frame is a request header with a client id; below it nobody could log in.
+    let floors = [
+        ("max_login_frame_bytes", u64::from(limits.max_login_frame_bytes), 1_024),
+        ("max_request_bytes", u64::from(limits.max_request_bytes), 1_024),
+        ("login_timeout_ms", limits.login_timeout_ms, 1),
+        ("idle_timeout_ms", limits.idle_timeout_ms, 1),
+        ("max_connections", u64::from(limits.max_connections), 1),
+    ];
+    for (field, value, floor) in floors {
+        if value < floor {
+            return Err(GatewayError::invalid(format!("limits.{field} is {value}; at least {floor} is accepted")));
+        }
+    }
+    if i32::try_from(limits.max_request_bytes).is_err() || i32::try_from(limits.max_login_frame_bytes).is_err() {
+        return Err(GatewayError::invalid(
+            "limits of frames are at most 2147483647 bytes, a Kafka frame's length field",
+        ));
+    }
+    Ok(())
+}

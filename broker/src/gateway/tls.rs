@@ -1,0 +1,67 @@
+//! TLS towards clients: loads a certificate with its key, and shows whichever is in force.
+//!
+//! rustls with ring; TLS 1.2 and 1.3. A new certificate reaches every handshake that starts after
+//! the swap and no connection that lives.
+
+use super::error::GatewayError;
+use super::snapshot::Snapshot;
+use arc_swap::ArcSwap;
+use broker_api::spec::TlsIdentity;
+use rustls::ServerConfig;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::sync::Arc;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// Reads a chain and its key, and proves that they belong together. Also gives the leaf's serial
+/// number in hex. `field` names the identity in errors; no error quotes the key.
+pub(super) fn load(field: &'static str, identity: &TlsIdentity) -> Result<(Arc<CertifiedKey>, String), GatewayError> {
+    let fault = |why: String| GatewayError::Certificate { field, why };
+    let chain = CertificateDer::pem_slice_iter(identity.certificate_pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| fault(format!("certificate_pem is not PEM: {e}")))?;
+    let leaf = chain.first().ok_or_else(|| fault("certificate_pem holds no certificate".into()))?;
+    let (_, parsed) =
+        X509Certificate::from_der(leaf).map_err(|e| fault(format!("the first certificate is not X.509: {e}")))?;
+    let serial = hex(parsed.tbs_certificate.raw_serial());
+    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.expose().as_bytes())
+        .map_err(|_| fault("key_pem holds no private key in PEM".into()))?;
+    let certified = CertifiedKey::from_der(chain, key, &ring::default_provider())
+        .map_err(|e| fault(format!("certificate and key do not fit: {e}")))?;
+    Ok((Arc::new(certified), serial))
+}
+
+/// The TLS settings of every listener; they read the certificate from `current` at each handshake.
+pub(super) fn server_config(current: Arc<ArcSwap<Snapshot>>) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(CurrentCertificate(current)));
+    // No resumption: Kafka's clients keep their connections, ECDSA is cheap, and a resumed session
+    // would go on vouching for a certificate that was replaced.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
+
+struct CurrentCertificate(Arc<ArcSwap<Snapshot>>);
+
+impl std::fmt::Debug for CurrentCertificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CurrentCertificate")
+    }
+}
+
+impl ResolvesServerCert for CurrentCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load().certificate.clone())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
