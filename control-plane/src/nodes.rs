@@ -1,8 +1,21 @@
 //! The control API of nodes, as the control plane uses it.
 
 use async_trait::async_trait;
-use broker_api::{spec::NodeSpec, status::NodeStatus};
-use std::{fmt::Debug, net::SocketAddr};
+use broker_api::{
+    spec::{NodeSpec, TlsIdentity},
+    status::NodeStatus,
+};
+use std::{fmt::Debug, net::SocketAddr, sync::Arc};
+
+/// A node's control API, and who we are to it.
+#[derive(Debug, Clone)]
+pub struct NodeAddress {
+    /// From the node's spec; the node's certificate must be for this IP address.
+    pub control: SocketAddr,
+    /// Certificate `CN=sluice-control-plane` of the instance's internal CA, its key, and that CA, by which the node is
+    /// verified. The same for every node of an instance: share one `Arc`, since connections are pooled by it.
+    pub identity: Arc<TlsIdentity>,
+}
 
 /// Why a node did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +33,8 @@ pub enum NodeError {
 /// Talks to nodes over mutual TLS.
 #[async_trait]
 pub trait NodeControl: Debug + Send + Sync {
-    /// `address`: control API of the node, from its spec.
-    async fn status(&self, address: SocketAddr) -> Result<NodeStatus, NodeError>;
+    async fn status(&self, node: &NodeAddress) -> Result<NodeStatus, NodeError>;
 
     /// Pushes desired state; a repeat of what is in force succeeds.
-    async fn push_spec(&self, address: SocketAddr, spec: &NodeSpec) -> Result<NodeStatus, NodeError>;
+    async fn push_spec(&self, node: &NodeAddress, spec: &NodeSpec) -> Result<NodeStatus, NodeError>;
 }

@@ -3,8 +3,8 @@
 //! Hides the client library (krafka) behind [`KafkaControl`]. Knows no jobs and no database.
 
 use async_trait::async_trait;
-use broker_api::secret::Secret;
-use std::{fmt::Debug, net::SocketAddr};
+use broker_api::{secret::Secret, spec::TlsIdentity};
+use std::{fmt::Debug, net::SocketAddr, sync::Arc};
 
 /// How to reach an instance.
 #[derive(Debug, Clone)]
@@ -13,10 +13,9 @@ pub struct Cluster {
     pub internal: Vec<SocketAddr>,
     /// Clients' SASL_SSL listeners, for the canary.
     pub sasl_ssl: Vec<SocketAddr>,
-    /// Certificate `CN=sluice-control-plane` of the instance's internal CA, its key, and that CA. PEM.
-    pub certificate_pem: String,
-    pub key_pem: Secret,
-    pub internal_ca_pem: String,
+    /// Certificate `CN=sluice-control-plane` of the instance's internal CA, its key, and that CA: the same as in
+    /// [`crate::nodes::NodeAddress`].
+    pub identity: Arc<TlsIdentity>,
     /// CA that clients trust. PEM.
     pub public_ca_pem: String,
 }
