@@ -1,1 +1,15 @@
-//! To be written.
+//! The only place that speaks SQL.
+//!
+//! Postgres is the only state of the control plane. One file an aggregate, each with private row structs; every function
+//! takes a transaction that [`Database`] opened: a [`TenantTx`] carries the [`Scope`] that its rows must belong to, and
+//! row-level security refuses the others a second time; a [`SystemTx`] sees all organisations and serves
+//! sign-in, jobs, loops and operators. Statements are literals at the call (or `const … : &str`), so that
+//! `tests/it/statements.rs` can prepare each of them on a migrated database. Knows no HTTP, no rights, no drivers.
+
+pub mod database;
+pub mod error;
+pub mod scope;
+
+pub use database::{Database, DatabaseUrls, SystemTx, TenantTx};
+pub use error::StoreError;
+pub use scope::Scope;
