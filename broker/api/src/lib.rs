@@ -1,11 +1,12 @@
 //! What the control plane and a broker node say to each other.
 //!
 //! Owns the shapes only: [`spec::NodeSpec`] (desired state, pushed down), [`status::NodeStatus`]
-//! (observed state, reported up) and the [`paths`] and [`ports`] they travel by. May use serde.
+//! (observed state, reported up), [`refusal::Refusal`] (why not) and the [`paths`] and [`ports`] they travel by. May use serde.
 //! Knows no spec names, prices or tenants' plans: the numbers in a spec are already resolved.
 
 pub mod paths;
 pub mod ports;
+pub mod refusal;
 pub mod secret;
 pub mod spec;
 pub mod status;

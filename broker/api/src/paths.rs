@@ -12,6 +12,20 @@ pub const READY: &str = "/readyz";
 /// `GET`: metrics in OpenMetrics text.
 pub const METRICS: &str = "/metrics";
 
+/// Paths of the supervisor's unix socket (HTTP, no TLS: the file's mode is the lock).
+pub mod supervisor {
+    /// `GET`: [`crate::status::BrokerStatus`].
+    pub const STATUS: &str = "/status";
+    /// `PUT` a [`crate::spec::NodeSpec`]: its Kafka side is brought about; 409 when it is older.
+    pub const SPEC: &str = "/spec";
+    /// `POST`: stops the broker, then the gateway, answers with the last status when both are gone,
+    /// and the supervisor ends. `?deadline_ms=` bounds the broker's graceful part (60 000).
+    pub const STOP: &str = "/stop";
+    /// `POST`: starts a new gateway beside the old one, and drains the old when the new one serves.
+    /// Answers with the status, or 503 when the new one did not get ready: the old one stays.
+    pub const REPLACE_GATEWAY: &str = "/gateway/replace";
+}
+
 /// Files of a node directory, all owned by the node's user and mode 0600 or 0700.
 pub mod files {
     /// Boot copy of the node spec, written by the driver. JSON.
@@ -22,6 +36,8 @@ pub mod files {
     pub const SUPERVISOR_SOCKET: &str = "supervisor.sock";
     /// Held with flock(2) by the supervisor for its whole life: locked = alive.
     pub const SUPERVISOR_LOCK: &str = "supervisor.lock";
+    /// Who the running JVM and gateway are, so that a new supervisor can adopt them.
+    pub const RUN: &str = "run";
     /// Kafka's log directory.
     pub const DATA: &str = "data";
     /// Logs of supervisor, gateway and JVM.

@@ -1,4 +1,10 @@
 //! The control API of nodes, as the control plane uses it.
+//!
+//! Owns [`NodeControl`] and its implementation over HTTPS. May use the network; knows no database, driver or Kafka.
+
+mod https;
+
+pub use https::HttpsNodes;
 
 use async_trait::async_trait;
 use broker_api::{
@@ -13,7 +19,7 @@ pub struct NodeAddress {
     /// From the node's spec; the node's certificate must be for this IP address.
     pub control: SocketAddr,
     /// Certificate `CN=sluice-control-plane` of the instance's internal CA, its key, and that CA, by which the node is
-    /// verified. The same for every node of an instance: share one `Arc`, since connections are pooled by it.
+    /// verified. The same for every node of an instance.
     pub identity: Arc<TlsIdentity>,
 }
 
@@ -21,11 +27,12 @@ pub struct NodeAddress {
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// Not reached, or not in time: it may be starting, or gone.
-    #[error("node at {address} cannot be reached: {reason}")]
+    #[error("node at {address} does not answer: {reason}")]
     Unreachable { address: SocketAddr, reason: String },
     /// It has a newer spec than the one pushed.
     #[error("node at {address} is at generation {in_force}, the spec pushed is older")]
     Stale { address: SocketAddr, in_force: u64 },
+    /// It will not do it, however often it is asked.
     #[error("node at {address} refused: {reason}")]
     Refused { address: SocketAddr, reason: String },
 }

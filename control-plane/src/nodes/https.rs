@@ -1,0 +1,155 @@
+//! [`NodeControl`] over HTTPS with client certificates.
+
+use super::{NodeAddress, NodeControl, NodeError};
+use async_trait::async_trait;
+use broker_api::{
+    paths,
+    refusal::{Refusal, RefusalCode},
+    spec::{NodeSpec, TlsIdentity},
+    status::NodeStatus,
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, StatusCode, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use serde::de::DeserializeOwned;
+use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::TlsConnector;
+
+/// A status is below 1 KiB; the cap keeps a node that runs wild from filling our memory.
+const MAX_ANSWER_BYTES: usize = 1 << 20;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Talks to nodes: a connection a request, since a node hears from us a few times a minute at most, and a connection
+/// that is kept would have to be proved alive first.
+#[derive(Debug, Clone)]
+pub struct HttpsNodes {
+    deadline: Duration,
+}
+
+impl Default for HttpsNodes {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(5) }
+    }
+}
+
+impl HttpsNodes {
+    /// `deadline` bounds a request from connect to the end of the answer.
+    pub fn new(deadline: Duration) -> Self {
+        Self { deadline }
+    }
+
+    async fn request<T: DeserializeOwned>(
+        &self,
+        node: &NodeAddress,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, NodeError> {
+        let address = node.control;
+        let unreachable = |reason: String| NodeError::Unreachable { address, reason };
+        let (status, answer) = match timeout(self.deadline, exchange(node, method, path, body)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(unreachable(causes(&*error))),
+            Err(_) => return Err(unreachable(format!("no answer within {} ms", self.deadline.as_millis()))),
+        };
+        if status.is_success() {
+            return serde_json::from_slice(&answer)
+                .map_err(|e| NodeError::Refused { address, reason: format!("the answer is not understood: {e}") });
+        }
+        Err(refusal(address, status, &answer))
+    }
+}
+
+#[async_trait]
+impl NodeControl for HttpsNodes {
+    async fn status(&self, node: &NodeAddress) -> Result<NodeStatus, NodeError> {
+        self.request(node, Method::GET, paths::STATUS, Bytes::new()).await
+    }
+
+    async fn push_spec(&self, node: &NodeAddress, spec: &NodeSpec) -> Result<NodeStatus, NodeError> {
+        let body = serde_json::to_vec(spec).map_err(|e| NodeError::Refused {
+            address: node.control,
+            reason: format!("the spec cannot be sent: {e}"),
+        })?;
+        self.request(node, Method::PUT, paths::SPEC, body.into()).await
+    }
+}
+
+async fn exchange(
+    node: &NodeAddress,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<(StatusCode, Bytes), BoxError> {
+    let tls = TlsConnector::from(Arc::new(client_config(&node.identity)?));
+    let tcp = TcpStream::connect(node.control).await?;
+    let stream = tls.connect(ServerName::IpAddress(node.control.ip().into()), tcp).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, node.control.to_string())
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(body))?;
+    let answer = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await?;
+        Ok((status, body.to_bytes()))
+    };
+    // The connection moves only while it is polled; here it ends with its one exchange.
+    tokio::pin!(answer, connection);
+    tokio::select! {
+        answer = &mut answer => answer,
+        ended = &mut connection => match ended {
+            Ok(()) => answer.await,
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+fn client_config(identity: &TlsIdentity) -> Result<ClientConfig, BoxError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(identity.ca_pem.as_bytes()) {
+        roots.add(certificate?)?;
+    }
+    let chain = CertificateDer::pem_slice_iter(identity.certificate_pem.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.expose().as_bytes())?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)?)
+}
+
+fn refusal(address: SocketAddr, status: StatusCode, answer: &[u8]) -> NodeError {
+    match serde_json::from_slice::<Refusal>(answer) {
+        Ok(Refusal { code: RefusalCode::StaleGeneration, generation: Some(in_force), .. }) => {
+            NodeError::Stale { address, in_force }
+        }
+        Ok(Refusal { code: RefusalCode::Unavailable, detail, .. }) => {
+            NodeError::Unreachable { address, reason: detail }
+        }
+        Ok(Refusal { detail, .. }) => NodeError::Refused { address, reason: detail },
+        Err(_) if status.is_server_error() => {
+            NodeError::Unreachable { address, reason: format!("it answered {status}") }
+        }
+        Err(_) => NodeError::Refused { address, reason: format!("it answered {status}") },
+    }
+}
+
+/// An error with what caused it, on one line.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
