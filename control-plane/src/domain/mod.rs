@@ -1,7 +1,16 @@
-//! The rules of the product, pure: what may be done, what follows, what it costs.
+//! The rules of the product, as pure functions.
 //!
-//! May use control-plane-api, broker-api and `core`-like libraries. Must not use a database, HTTP, a clock, random
-//! numbers or tokio: what depends on them is an argument.
+//! Owns what is allowed, what it costs, where it goes and what it is called. May use the types of `control-plane-api`.
+//! Must not touch a database, the network, files, the clock or chance: what comes from there is an argument.
 
-pub mod actor;
+pub mod catalogue;
+pub mod connection;
+pub mod kafka_user;
+pub mod names;
+pub mod placement;
+pub mod plan;
+pub mod price;
+pub mod purchase;
 pub mod rights;
+pub mod states;
+pub mod storage;
