@@ -1,3 +1,27 @@
-//! The Sluice broker node.
+//! The Sluice broker node: a supervisor of Apache Kafka, and the gateway in front of it.
+//!
+//! One program, two processes (architecture.md, "The parts"): [`supervisor`] runs the JVM; the
+//! gateway process carries the [`gateway`] and the node's control API. They share a node directory
+//! ([`directory`]) and nothing else, and each goes on without the other and without the control
+//! plane.
 
+mod clock;
+pub mod directory;
 pub mod gateway;
+pub mod probe;
+mod refusal;
+pub mod spec;
+pub mod supervisor;
+pub mod telemetry;
+
+/// An error with all its causes, in one line.
+pub fn error_text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

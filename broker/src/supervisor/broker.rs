@@ -1,0 +1,361 @@
+//! Runs the broker's JVM: one task that formats, starts, watches, restarts and stops it.
+//!
+//! ```text
+//! formatting ─► starting ─► running ─┐ stop ─► stopping ─► stopped
+//!                  ▲  │        │     │
+//!                  │  ▼        ▼     │
+//!               backing-off ◄── ended┘
+//! ```
+//!
+//! Owns the JVM process and [`BrokerStatus`]. Commands come in by a channel, so there is one writer.
+//! Dropping everything leaves the JVM running: the next supervisor adopts it.
+
+use super::backoff::BackOff;
+use super::cause::LogMarks;
+use super::jvm::{OUTPUT_LOG, Tools};
+use super::prepare;
+use super::process::{Exit, Process, ProcessRole};
+use super::reconfigure;
+use super::rotate;
+use super::storage::Formatted;
+use crate::directory::NodeDirectory;
+use crate::spec::change;
+use crate::{error_text, probe};
+use broker_api::ports;
+use broker_api::spec::NodeSpec;
+use broker_api::status::{BrokerState, BrokerStatus};
+use rustix::process::Signal;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tracing::{error, info, warn};
+
+/// How long one probe may take: a JVM in a long collection is not gone.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+/// The kernel ends a killed process at once, unless a disk holds it.
+const KILL_LIMIT: Duration = Duration::from_secs(30);
+
+/// How the broker is run.
+#[derive(Debug, Clone)]
+pub struct BrokerSettings {
+    pub directory: NodeDirectory,
+    pub tools: Tools,
+    pub back_off: BackOff,
+    /// Between two questions whether it serves, until it does.
+    pub probe_every: Duration,
+    /// For a graceful stop that the supervisor decides itself, before a restart.
+    pub stop_deadline: Duration,
+}
+
+enum Command {
+    Apply(Arc<NodeSpec>),
+    Stop { deadline: Duration, done: oneshot::Sender<()> },
+}
+
+/// The running task.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    commands: mpsc::Sender<Command>,
+    status: watch::Receiver<BrokerStatus>,
+}
+
+impl Broker {
+    /// Adopts the JVM that an earlier supervisor left, or starts one.
+    pub fn start(settings: BrokerSettings, spec: Arc<NodeSpec>, status: BrokerStatus) -> io::Result<Self> {
+        let adopted = Process::adopt_all(ProcessRole::Broker, &settings.directory.run())?.pop();
+        let (commands, receiver) = mpsc::channel(8);
+        let (sender, status) = watch::channel(status);
+        let runner = Runner { settings, spec, commands: receiver, status: sender, marks: None, served_since: None };
+        tokio::spawn(runner.run(adopted));
+        Ok(Self { commands, status })
+    }
+
+    pub fn status(&self) -> BrokerStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Brings the running broker to a spec, in the background. The caller has fenced it.
+    pub async fn apply(&self, spec: Arc<NodeSpec>) {
+        // The task ends only after a stop, and then there is nothing to apply to.
+        let _ = self.commands.send(Command::Apply(spec)).await;
+    }
+
+    /// Stops the broker for good: asks it to, and kills it at the deadline.
+    pub async fn stop(&self, deadline: Duration) {
+        let (done, wait) = oneshot::channel();
+        if self.commands.send(Command::Stop { deadline, done }).await.is_ok() {
+            // An error means that the task has ended: stopped as well.
+            let _ = wait.await;
+        }
+    }
+}
+
+struct Runner {
+    settings: BrokerSettings,
+    spec: Arc<NodeSpec>,
+    commands: mpsc::Receiver<Command>,
+    status: watch::Sender<BrokerStatus>,
+    marks: Option<LogMarks>,
+    served_since: Option<Instant>,
+}
+
+enum Next {
+    Start,
+    BackOff,
+    Finish,
+}
+
+/// What a command asks of the broker that runs.
+enum Order {
+    Nothing,
+    Restart,
+    Stop { deadline: Duration, done: oneshot::Sender<()> },
+    /// Nobody can command any more: the supervisor goes, the JVM stays.
+    Leave,
+}
+
+impl Runner {
+    async fn run(mut self, adopted: Option<Process>) {
+        let mut next = match adopted {
+            Some(process) => self.adopt(process).await,
+            None => Next::Start,
+        };
+        loop {
+            next = match next {
+                Next::Finish => return,
+                Next::BackOff => self.back_off().await,
+                Next::Start => match self.launch() {
+                    Ok(process) => self.watch(process).await,
+                    Err(text) => {
+                        error!(kafka.error = text, "broker could not be started");
+                        self.status.send_modify(|status| {
+                            status.failures += 1;
+                            status.last_exit = format!("could not be started: {text}");
+                        });
+                        Next::BackOff
+                    }
+                },
+            };
+        }
+    }
+
+    async fn adopt(&mut self, process: Process) -> Next {
+        info!(broker.pid = process.pid(), "adopted the broker that was running");
+        if let Some(in_force) = prepare::in_force(&self.settings.directory) {
+            let newest = std::mem::replace(&mut self.spec, Arc::new(in_force));
+            if matches!(self.follow(newest).await, Order::Restart) {
+                return self.restart(&process).await;
+            }
+        }
+        self.watch(process).await
+    }
+
+    fn launch(&mut self) -> Result<Process, String> {
+        let directory = &self.settings.directory;
+        self.set_state(BrokerState::Formatting);
+        let formatted = prepare::format(directory, &self.spec).map_err(|error| error_text(&error))?;
+        if formatted == Formatted::Now {
+            info!(data = %directory.data().display(), "formatted the log directory");
+        }
+        self.set_state(BrokerState::Starting);
+        let launch =
+            prepare::prepare(directory, &self.settings.tools, &self.spec).map_err(|error| error_text(&error))?;
+        self.marks = Some(LogMarks::now(directory));
+        let process = Process::spawn(ProcessRole::Broker, &launch, &directory.run())
+            .map_err(|error| error_text(&error))?;
+        info!(broker.pid = process.pid(), kafka.version = self.spec.kafka.version, "started the broker");
+        Ok(process)
+    }
+
+    /// Stays with a process until it has ended or something else is to be done.
+    async fn watch(&mut self, process: Process) -> Next {
+        let started = Instant::now();
+        self.served_since = None;
+        self.status.send_modify(|status| {
+            status.state = BrokerState::Starting;
+            status.pid = Some(process.pid());
+            status.kafka_version.clone_from(&self.spec.kafka.version);
+        });
+        let address = SocketAddr::new(self.spec.kafka.bind, ports::UPSTREAM_PLAINTEXT);
+        let serving = until_serving(address, self.settings.probe_every);
+        tokio::pin!(serving);
+        let mut rotation = interval(Duration::from_secs(30));
+        loop {
+            tokio::select! {
+                exit = process.wait() => return self.ended(exit, started),
+                command = self.commands.recv() => match self.obey(command).await {
+                    Order::Nothing => {}
+                    Order::Restart => return self.restart(&process).await,
+                    Order::Stop { deadline, done } => return self.stop(&process, deadline, done).await,
+                    Order::Leave => return Next::Finish,
+                },
+                () = &mut serving, if self.served_since.is_none() => self.serves(started),
+                _ = rotation.tick() => {
+                    let path = self.settings.directory.logs().join(OUTPUT_LOG);
+                    if let Err(error) = rotate::while_open(&path) {
+                        warn!(path = %path.display(), %error, "could not rotate a log");
+                    }
+                }
+            }
+        }
+    }
+
+    fn serves(&mut self, started: Instant) {
+        self.served_since = Some(Instant::now());
+        info!(broker.start_ms = started.elapsed().as_millis() as u64, "the broker serves");
+        self.status.send_modify(|status| {
+            status.state = BrokerState::Running;
+            status.failures = 0;
+        });
+    }
+
+    fn ended(&mut self, exit: io::Result<Exit>, started: Instant) -> Next {
+        let how = match exit {
+            Ok(exit) => exit.to_string(),
+            Err(error) => format!("was lost sight of: {error}"),
+        };
+        let cause = self.marks.as_ref().map(LogMarks::cause).unwrap_or_default();
+        // Of one that was adopted, the start is not known, nor is its status.
+        let after = match self.marks {
+            Some(_) => format!(" after {} s", started.elapsed().as_secs()),
+            None => String::new(),
+        };
+        let text = match cause.is_empty() {
+            true => format!("{how}{after}"),
+            false => format!("{how}{after}:\n{cause}"),
+        };
+        warn!(broker.exit = text, "the broker ended by itself");
+        let served = self.served_since.take().is_some();
+        self.status.send_modify(|status| {
+            status.pid = None;
+            status.last_exit = text;
+            status.failures = if served { 0 } else { status.failures + 1 };
+        });
+        Next::BackOff
+    }
+
+    /// Waits as long as the failures in a row ask for, obeying commands.
+    async fn back_off(&mut self) -> Next {
+        let delay = self.settings.back_off.delay(self.status.borrow().failures);
+        self.status.send_modify(|status| {
+            status.state = BrokerState::BackingOff;
+            status.pid = None;
+        });
+        let wait = sleep(delay);
+        tokio::pin!(wait);
+        loop {
+            tokio::select! {
+                () = &mut wait => {
+                    self.status.send_modify(|status| status.restarts += 1);
+                    return Next::Start;
+                }
+                command = self.commands.recv() => match command {
+                    Some(Command::Apply(spec)) => {
+                        // Perhaps this is the cure: no reason to wait longer.
+                        self.spec = spec;
+                        return Next::Start;
+                    }
+                    Some(Command::Stop { done, .. }) => return self.finish(Some(done)),
+                    None => return Next::Finish,
+                },
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Option<Command>) -> Order {
+        match command {
+            Some(Command::Apply(spec)) => self.follow(spec).await,
+            Some(Command::Stop { deadline, done }) => Order::Stop { deadline, done },
+            None => Order::Leave,
+        }
+    }
+
+    /// Takes over a spec, changing the running broker where it can be.
+    async fn follow(&mut self, spec: Arc<NodeSpec>) -> Order {
+        let change = match change(&self.spec, &spec) {
+            Ok(change) => change,
+            Err(error) => {
+                error!(error = error_text(&error), "ignored a spec that cannot be served");
+                return Order::Nothing;
+            }
+        };
+        self.spec = spec;
+        if !change.restart.is_empty() {
+            info!(broker.settings = change.restart.join(","), "the broker must start again for changed settings");
+            return Order::Restart;
+        }
+        if change.concerns_kafka()
+            && let Err(text) = reconfigure::apply(&self.settings.directory, &self.spec, &change).await
+        {
+            warn!(error = text, "the running broker did not take changed settings; it starts again");
+            return Order::Restart;
+        }
+        if let Err(error) = prepare::write_in_force(&self.settings.directory, &self.spec) {
+            warn!(%error, "could not record the spec that the broker runs with");
+        }
+        Order::Nothing
+    }
+
+    async fn restart(&mut self, process: &Process) -> Next {
+        self.end(process, self.settings.stop_deadline).await;
+        self.status.send_modify(|status| status.restarts += 1);
+        Next::Start
+    }
+
+    async fn stop(&mut self, process: &Process, deadline: Duration, done: oneshot::Sender<()>) -> Next {
+        self.end(process, deadline).await;
+        self.finish(Some(done))
+    }
+
+    fn finish(&mut self, done: Option<oneshot::Sender<()>>) -> Next {
+        self.set_state(BrokerState::Stopped);
+        if let Some(done) = done {
+            // Whoever asked may have gone.
+            let _ = done.send(());
+        }
+        Next::Finish
+    }
+
+    async fn end(&mut self, process: &Process, deadline: Duration) {
+        self.set_state(BrokerState::Stopping);
+        info!(broker.pid = process.pid(), "stopping the broker");
+        let how = terminate(process, deadline).await;
+        info!(broker.pid = process.pid(), broker.exit = how, "stopped the broker");
+        self.status.send_modify(|status| {
+            status.pid = None;
+            status.last_exit = format!("stopped on request: {how}");
+        });
+    }
+
+    fn set_state(&self, state: BrokerState) {
+        self.status.send_modify(|status| status.state = state);
+    }
+}
+
+async fn until_serving(address: SocketAddr, every: Duration) {
+    let mut tick = interval(every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if probe::answers(address, PROBE_LIMIT).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// Asks a process to end, and kills it at the deadline. Tells how it went.
+pub async fn terminate(process: &Process, deadline: Duration) -> String {
+    let ask = process.signal(Signal::TERM);
+    if let Ok(Ok(exit)) = timeout(deadline, process.wait()).await {
+        return exit.to_string();
+    }
+    let killed = ask.and_then(|()| process.signal(Signal::KILL));
+    match (killed, timeout(KILL_LIMIT, process.wait()).await) {
+        (Ok(()), Ok(Ok(exit))) => format!("{exit}, being still there after {deadline:?}"),
+        (Err(error), _) | (_, Ok(Err(error))) => format!("could not be ended: {error}"),
+        (_, Err(_)) => "did not end, even killed".to_owned(),
+    }
+}

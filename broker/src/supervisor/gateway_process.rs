@@ -1,0 +1,266 @@
+//! Runs the gateway beside the supervisor (the local driver's way; on Kubernetes it is a container
+//! of its own): one task that starts, watches, restarts, replaces and stops it.
+//!
+//! A replacement listens beside the old gateway (`SO_REUSEPORT`) and says that it is ready by a file
+//! under `run/`, named by the nonce it was given; only then is the old one asked to drain. Dropping
+//! everything leaves the gateway running: the next supervisor adopts it.
+
+use super::backoff::BackOff;
+use super::broker::terminate;
+use super::process::{Launch, PROCESS_VARIABLE, Process, ProcessRole};
+use super::rotate;
+use crate::directory::NodeDirectory;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{env, fs, io};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{interval, sleep, timeout};
+use tracing::{error, info, warn};
+
+/// From a start to ready; the gateway loads a spec and binds a few ports.
+const READY_LIMIT: Duration = Duration::from_secs(10);
+const READY_EVERY: Duration = Duration::from_millis(20);
+/// What the gateway itself prints: a panic. Its log is elsewhere.
+const OUTPUT_LOG: &str = "gateway-output.log";
+
+#[derive(Debug, Clone)]
+pub struct GatewaySettings {
+    pub directory: NodeDirectory,
+    /// `sluice-node`, and what makes it a gateway.
+    pub program: PathBuf,
+    pub arguments: Vec<OsString>,
+    /// A gateway that dies must be back within a second.
+    pub back_off: BackOff,
+    /// For the old one to drain.
+    pub drain_deadline: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the new gateway {0}; the old one stays")]
+pub struct NotReplaced(String);
+
+enum Command {
+    Replace(oneshot::Sender<Result<(), NotReplaced>>),
+    Stop { deadline: Duration, done: oneshot::Sender<()> },
+}
+
+/// The running task.
+#[derive(Debug, Clone)]
+pub struct GatewayProcess {
+    commands: mpsc::Sender<Command>,
+    pid: watch::Receiver<Option<u32>>,
+}
+
+impl GatewayProcess {
+    /// Adopts the gateway that an earlier supervisor left, or starts one. Must be called inside a
+    /// tokio runtime.
+    pub fn start(settings: GatewaySettings) -> io::Result<Self> {
+        let mut adopted = Process::adopt_all(ProcessRole::Gateway, &settings.directory.run())?;
+        let current = adopted.pop();
+        for old in adopted {
+            // Its replacement had been started when the supervisor died.
+            retire(old, settings.drain_deadline);
+        }
+        let (commands, receiver) = mpsc::channel(8);
+        let (sender, pid) = watch::channel(current.as_ref().map(Process::pid));
+        tokio::spawn(Runner { settings, commands: receiver, pid: sender, failures: 0 }.run(current));
+        Ok(Self { commands, pid })
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        *self.pid.borrow()
+    }
+
+    pub async fn replace(&self) -> Result<(), NotReplaced> {
+        let stopping = || NotReplaced("was not started: the supervisor is stopping".to_owned());
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Replace(reply)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    pub async fn stop(&self, deadline: Duration) {
+        let (done, wait) = oneshot::channel();
+        if self.commands.send(Command::Stop { deadline, done }).await.is_ok() {
+            // An error means that the task has ended: stopped as well.
+            let _ = wait.await;
+        }
+    }
+}
+
+struct Runner {
+    settings: GatewaySettings,
+    commands: mpsc::Receiver<Command>,
+    pid: watch::Sender<Option<u32>>,
+    /// Ends in a row without having been ready.
+    failures: u32,
+}
+
+impl Runner {
+    async fn run(mut self, adopted: Option<Process>) {
+        let mut current = adopted;
+        loop {
+            let process = match current.take() {
+                Some(process) => process,
+                None => match self.spawn() {
+                    Ok(process) => process,
+                    Err(error) => {
+                        error!(%error, "gateway could not be started");
+                        if !self.back_off().await {
+                            return;
+                        }
+                        continue;
+                    }
+                },
+            };
+            match self.watch(process).await {
+                Watched::Replaced(new) => current = Some(new),
+                Watched::Ended => {
+                    if !self.back_off().await {
+                        return;
+                    }
+                }
+                Watched::Stopped | Watched::Left => return,
+            }
+        }
+    }
+
+    async fn watch(&mut self, process: Process) -> Watched {
+        self.pid.send_replace(Some(process.pid()));
+        let mut rotation = interval(Duration::from_secs(30));
+        loop {
+            tokio::select! {
+                exit = process.wait() => {
+                    let how = exit.map_or_else(|error| error.to_string(), |exit| exit.to_string());
+                    warn!(gateway.pid = process.pid(), gateway.exit = how, "the gateway ended by itself");
+                    let was_ready = self.forget(&process);
+                    self.failures = if was_ready { 1 } else { self.failures + 1 };
+                    self.pid.send_replace(None);
+                    return Watched::Ended;
+                }
+                command = self.commands.recv() => match command {
+                    Some(Command::Replace(reply)) => {
+                        let replaced = self.replace().await;
+                        // Whoever asked may have gone; what was asked stands.
+                        let _ = reply.send(replaced.as_ref().map(|_| ()).map_err(Clone::clone));
+                        if let Ok(new) = replaced {
+                            self.forget(&process);
+                            retire(process, self.settings.drain_deadline);
+                            return Watched::Replaced(new);
+                        }
+                    }
+                    Some(Command::Stop { deadline, done }) => {
+                        let how = terminate(&process, deadline).await;
+                        info!(gateway.pid = process.pid(), gateway.exit = how, "stopped the gateway");
+                        self.forget(&process);
+                        self.pid.send_replace(None);
+                        let _ = done.send(());
+                        return Watched::Stopped;
+                    }
+                    None => return Watched::Left,
+                },
+                _ = rotation.tick() => {
+                    if let Err(error) = rotate::while_open(&self.settings.directory.logs().join(OUTPUT_LOG)) {
+                        warn!(%error, "could not rotate the gateway's output");
+                    }
+                }
+            }
+        }
+    }
+
+    /// False when there will be no next start.
+    async fn back_off(&mut self) -> bool {
+        let wait = sleep(self.settings.back_off.delay(self.failures));
+        tokio::pin!(wait);
+        loop {
+            tokio::select! {
+                () = &mut wait => return true,
+                command = self.commands.recv() => match command {
+                    Some(Command::Replace(reply)) => {
+                        let _ = reply.send(Err(NotReplaced("was not started: none runs, one is started by itself".to_owned())));
+                    }
+                    Some(Command::Stop { done, .. }) => {
+                        let _ = done.send(());
+                        return false;
+                    }
+                    None => return false,
+                },
+            }
+        }
+    }
+
+    fn spawn(&mut self) -> io::Result<Process> {
+        let directory = &self.settings.directory;
+        let launch = Launch {
+            program: self.settings.program.clone(),
+            arguments: self.settings.arguments.clone(),
+            directory: directory.root().to_owned(),
+            output: directory.logs().join(OUTPUT_LOG),
+        };
+        rotate::on_start(&launch.output)?;
+        let process = Process::spawn(ProcessRole::Gateway, &launch, &directory.run()).inspect_err(|_| self.failures += 1)?;
+        info!(gateway.pid = process.pid(), "started the gateway");
+        Ok(process)
+    }
+
+    async fn replace(&mut self) -> Result<Process, NotReplaced> {
+        let new = self.spawn().map_err(|error| NotReplaced(format!("could not be started: {error}")))?;
+        let ready = ready_file(&self.settings.directory.run(), new.nonce());
+        tokio::select! {
+            exit = new.wait() => {
+                let how = exit.map_or_else(|error| error.to_string(), |exit| exit.to_string());
+                Err(NotReplaced(format!("{how} before it was ready")))
+            }
+            waited = timeout(READY_LIMIT, appears(&ready)) => match waited {
+                Ok(()) => Ok(new),
+                Err(_) => {
+                    terminate(&new, Duration::ZERO).await;
+                    Err(NotReplaced(format!("was not ready after {READY_LIMIT:?}")))
+                }
+            }
+        }
+    }
+
+    /// Removes the mark of readiness; whether there was one.
+    fn forget(&self, process: &Process) -> bool {
+        fs::remove_file(ready_file(&self.settings.directory.run(), process.nonce())).is_ok()
+    }
+}
+
+enum Watched {
+    Ended,
+    Replaced(Process),
+    Stopped,
+    /// Nobody can command any more: the supervisor goes, the gateway stays.
+    Left,
+}
+
+async fn appears(path: &Path) {
+    let mut tick = interval(READY_EVERY);
+    while !path.exists() {
+        tick.tick().await;
+    }
+}
+
+/// Lets a gateway drain in the background; it stays on record until it is gone.
+fn retire(process: Process, deadline: Duration) {
+    tokio::spawn(async move {
+        let how = terminate(&process, deadline).await;
+        info!(gateway.pid = process.pid(), gateway.exit = how, "the old gateway is gone");
+    });
+}
+
+fn ready_file(run: &Path, nonce: &str) -> PathBuf {
+    run.join(format!("gateway-{nonce}.ready"))
+}
+
+/// Called by the gateway when it serves. Does nothing where no supervisor started it.
+pub fn announce_ready(directory: &NodeDirectory) -> io::Result<()> {
+    let Ok(mark) = env::var(PROCESS_VARIABLE) else { return Ok(()) };
+    match mark.strip_prefix("gateway:") {
+        Some(nonce) if nonce.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            fs::write(ready_file(&directory.run(), nonce), [])
+        }
+        _ => Ok(()),
+    }
+}
