@@ -18,9 +18,9 @@ const MAX_ANSWER_BYTES: i32 = 64 * 1024;
 
 /// Succeeds when the broker at `address` answers ApiVersions within `limit`.
 pub async fn answers(address: SocketAddr, limit: Duration) -> io::Result<()> {
-    timeout(limit, ask(address))
-        .await
-        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, format!("{address} did not answer within {limit:?}"))))
+    timeout(limit, ask(address)).await.unwrap_or_else(|_| {
+        Err(io::Error::new(io::ErrorKind::TimedOut, format!("{address} did not answer within {limit:?}")))
+    })
 }
 
 async fn ask(address: SocketAddr) -> io::Result<()> {

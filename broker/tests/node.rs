@@ -1,4 +1,5 @@
 //! The node as a driver meets it: its two processes, their APIs, and a real Kafka.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 mod support;
 

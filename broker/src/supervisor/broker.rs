@@ -112,7 +112,10 @@ enum Next {
 enum Order {
     Nothing,
     Restart,
-    Stop { deadline: Duration, done: oneshot::Sender<()> },
+    Stop {
+        deadline: Duration,
+        done: oneshot::Sender<()>,
+    },
     /// Nobody can command any more: the supervisor goes, the JVM stays.
     Leave,
 }
@@ -164,8 +167,8 @@ impl Runner {
         let launch =
             prepare::prepare(directory, &self.settings.tools, &self.spec).map_err(|error| error_text(&error))?;
         self.marks = Some(LogMarks::now(directory));
-        let process = Process::spawn(ProcessRole::Broker, &launch, &directory.run())
-            .map_err(|error| error_text(&error))?;
+        let process =
+            Process::spawn(ProcessRole::Broker, &launch, &directory.run()).map_err(|error| error_text(&error))?;
         info!(broker.pid = process.pid(), kafka.version = self.spec.kafka.version, "started the broker");
         Ok(process)
     }
@@ -244,24 +247,21 @@ impl Runner {
             status.state = BrokerState::BackingOff;
             status.pid = None;
         });
-        let wait = sleep(delay);
-        tokio::pin!(wait);
-        loop {
-            tokio::select! {
-                () = &mut wait => {
-                    self.status.send_modify(|status| status.restarts += 1);
-                    return Next::Start;
-                }
-                command = self.commands.recv() => match command {
-                    Some(Command::Apply(spec)) => {
-                        // Perhaps this is the cure: no reason to wait longer.
-                        self.spec = spec;
-                        return Next::Start;
-                    }
-                    Some(Command::Stop { done, .. }) => return self.finish(Some(done)),
-                    None => return Next::Finish,
-                },
+        let command = tokio::select! {
+            () = sleep(delay) => {
+                self.status.send_modify(|status| status.restarts += 1);
+                return Next::Start;
             }
+            command = self.commands.recv() => command,
+        };
+        match command {
+            Some(Command::Apply(spec)) => {
+                // Perhaps this is the cure: no reason to wait longer.
+                self.spec = spec;
+                Next::Start
+            }
+            Some(Command::Stop { done, .. }) => self.finish(Some(done)),
+            None => Next::Finish,
         }
     }
 

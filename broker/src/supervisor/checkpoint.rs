@@ -41,8 +41,11 @@ pub fn bootstrap(features: &[FeatureLevel], now_ms: i64) -> Vec<u8> {
 ///
 /// Fails with the text of a directory id that is none.
 pub fn voters(voters: &[Voter], now_ms: i64) -> Result<Vec<u8>, String> {
-    let records =
-        [header(now_ms), Record::control(KRAFT_VERSION, kraft_version()), Record::control(KRAFT_VOTERS, voter_set(voters)?)];
+    let records = [
+        header(now_ms),
+        Record::control(KRAFT_VERSION, kraft_version()),
+        Record::control(KRAFT_VOTERS, voter_set(voters)?),
+    ];
     let mut file = batch(0, CONTROL, now_ms, &records);
     file.extend(batch(records.len() as i64, CONTROL, now_ms, &[footer()]));
     Ok(file)

@@ -198,7 +198,8 @@ impl Runner {
             output: directory.logs().join(OUTPUT_LOG),
         };
         rotate::on_start(&launch.output)?;
-        let process = Process::spawn(ProcessRole::Gateway, &launch, &directory.run()).inspect_err(|_| self.failures += 1)?;
+        let process =
+            Process::spawn(ProcessRole::Gateway, &launch, &directory.run()).inspect_err(|_| self.failures += 1)?;
         info!(gateway.pid = process.pid(), "started the gateway");
         Ok(process)
     }

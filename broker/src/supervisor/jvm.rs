@@ -41,8 +41,7 @@ impl Tools {
     /// class path that it was made with.
     pub fn class_path(&self, version: &str) -> Result<String, JvmError> {
         let path = self.root.join("kafka").join(version).join("libs");
-        let not_installed =
-            |source| JvmError::NotInstalled { version: version.to_owned(), path: path.clone(), source };
+        let not_installed = |source| JvmError::NotInstalled { version: version.to_owned(), path: path.clone(), source };
         let mut jars = Vec::new();
         for entry in fs::read_dir(&path).map_err(not_installed)? {
             let jar = entry.map_err(not_installed)?.path();
@@ -125,9 +124,7 @@ pub fn arguments(plan: &JvmPlan<'_>) -> Vec<OsString> {
     arguments.push(format!("-Dkafka.logs.dir={}", logs.display()).into());
     let logging = plan.directory.kafka().join(plan.logging.file);
     arguments.push(format!("-D{}=file://{}", plan.logging.property, logging.display()).into());
-    arguments.push(
-        format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", plan.kafka.token_keys_url()).into(),
-    );
+    arguments.push(format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", plan.kafka.token_keys_url()).into());
     arguments.push("-cp".into());
     arguments.push(plan.class_path.into());
     arguments.push("kafka.Kafka".into());

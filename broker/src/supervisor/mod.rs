@@ -105,7 +105,8 @@ pub async fn run(options: SupervisorOptions, shutdown: CancellationToken) -> Res
     let listener = socket::listen(&directory.supervisor_socket()).map_err(io_error)?;
     let stopped = supervisor.stopped.clone();
     info!(node.directory = %directory.root().display(), "supervisor serves");
-    let server = axum::serve(listener, socket::router(supervisor.clone())).with_graceful_shutdown(stopped.cancelled_owned());
+    let server =
+        axum::serve(listener, socket::router(supervisor.clone())).with_graceful_shutdown(stopped.cancelled_owned());
     let stop = async {
         shutdown.cancelled().await;
         supervisor.stop(stop_deadline).await;
@@ -125,13 +126,7 @@ pub async fn run(options: SupervisorOptions, shutdown: CancellationToken) -> Res
 fn lock(directory: &NodeDirectory) -> Result<File, SupervisorError> {
     let path = directory.supervisor_lock();
     let io_error = |source| SupervisorError::Io { path: path.clone(), source };
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(io_error)?;
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io_error)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(SupervisorError::Locked(directory.root().to_owned())),
@@ -175,7 +170,14 @@ impl Supervisor {
             })
             .transpose()?;
         let drain_deadline = timing.drain_deadline;
-        Ok(Self { directory, broker, gateway, spec: Mutex::new(spec), drain_deadline, stopped: CancellationToken::new() })
+        Ok(Self {
+            directory,
+            broker,
+            gateway,
+            spec: Mutex::new(spec),
+            drain_deadline,
+            stopped: CancellationToken::new(),
+        })
     }
 
     pub fn status(&self) -> BrokerStatus {

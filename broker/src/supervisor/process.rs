@@ -7,9 +7,7 @@
 
 use crate::directory::write_atomic;
 use rand::Rng as _;
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fmt;
@@ -100,8 +98,7 @@ pub struct Process {
 impl Process {
     /// Starts a process in a process group of its own, on record in `run`.
     pub fn spawn(role: ProcessRole, launch: &Launch, run: &Path) -> io::Result<Self> {
-        let mut record =
-            Record { role, nonce: random_nonce(), boot_id: boot_id()?, started: None };
+        let mut record = Record { role, nonce: random_nonce(), boot_id: boot_id()?, started: None };
         let path = run.join(format!("{role}-{}.json", record.nonce));
         record.write(&path)?;
         let spawned = record.spawn(launch).and_then(|started| {
@@ -178,7 +175,10 @@ impl Process {
     }
 }
 
-#[expect(deprecated, reason = "it is unsound only for types that may close or swap their descriptor; an OwnedFd does not")]
+#[expect(
+    deprecated,
+    reason = "it is unsound only for types that may close or swap their descriptor; an OwnedFd does not"
+)]
 fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(pidfd, Interest::READABLE)
 }
@@ -211,8 +211,7 @@ impl Record {
     }
 
     fn spawn(&self, launch: &Launch) -> io::Result<Started> {
-        let output =
-            OpenOptions::new().append(true).create(true).mode(0o600).open(&launch.output)?;
+        let output = OpenOptions::new().append(true).create(true).mode(0o600).open(&launch.output)?;
         let child = Command::new(&launch.program)
             .args(&launch.arguments)
             .current_dir(&launch.directory)

@@ -21,10 +21,8 @@ impl Line {
     /// Line of a version such as `4.3.1`.
     pub fn of(version: &str) -> Result<Self, UnknownVersion> {
         let unknown = || UnknownVersion { version: version.to_owned() };
-        let numbers = version
-            .split('.')
-            .map(|part| part.parse::<u16>().map_err(|_| unknown()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let numbers =
+            version.split('.').map(|part| part.parse::<u16>().map_err(|_| unknown())).collect::<Result<Vec<_>, _>>()?;
         match numbers[..] {
             [3, 9, _] => Ok(Self::V3_9),
             [4, 3, _] => Ok(Self::V4_3),

@@ -1,7 +1,7 @@
 //! What the broker crate's tests share: valid node specs with real certificates, and addresses.
 //!
 //! `mod support;` in a test binary. Each test takes what it needs, so unused parts are no fault.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 pub mod pki;
 
