@@ -1,6 +1,18 @@
 //! What we ask of an instance's Kafka: users, bindings, and whether it serves.
 //!
 //! Hides the client library (krafka) behind [`KafkaControl`]. Knows no jobs and no database.
+//!
+//! Administration goes to the brokers' INT listeners as the super user `sluice-control-plane`; the canary goes the way
+//! of the tenant's clients, through the gateways, and trusts only what they trust.
+
+mod acls;
+mod canary;
+mod control;
+mod scram;
+
+pub use acls::{open_bindings, protective_bindings};
+pub use canary::CANARY_PREFIX;
+pub use control::KrafkaControl;
 
 use async_trait::async_trait;
 use broker_api::{secret::Secret, spec::TlsIdentity};
@@ -28,8 +40,10 @@ pub struct Credentials {
 
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaError {
+    /// May succeed when tried again.
     #[error("{operation}: {reason}")]
     Transient { operation: &'static str, reason: String },
+    /// Will not succeed by itself: something was refused.
     #[error("{operation}: {reason}")]
     Permanent { operation: &'static str, reason: String },
 }
@@ -37,7 +51,7 @@ pub enum KafkaError {
 /// Every method is idempotent and may be repeated after a crash.
 #[async_trait]
 pub trait KafkaControl: Debug + Send + Sync {
-    /// All of `brokers` are registered and unfenced, a controller is known.
+    /// At least `brokers` are registered and unfenced, a controller is known. No broker answers: an error that says why.
     async fn ready(&self, cluster: &Cluster, brokers: usize) -> Result<bool, KafkaError>;
 
     /// Writes the platform's ACL bindings of "open" mode (kafka.md finding 3) and the denials that protect internal topics.
@@ -46,6 +60,7 @@ pub trait KafkaControl: Debug + Send + Sync {
     /// The user exists with this password, for SCRAM-SHA-256 and SCRAM-SHA-512.
     async fn put_user(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError>;
 
-    /// Writes a message to every broker through the clients' way and reads it back; leaves nothing behind.
+    /// Writes a message to every broker through the clients' way and reads it back; leaves nothing behind. Users and
+    /// bindings reach each broker by themselves a moment after they were made: a refusal counts only when it stays.
     async fn canary(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError>;
 }

@@ -2,5 +2,6 @@
 // A fixture that cannot be made ends its test, with the place.
 #![allow(clippy::unwrap_used)]
 
+mod kafka;
 mod nodes;
 mod pki;

@@ -1,0 +1,125 @@
+//! [`KafkaControl`] by krafka.
+
+use super::{Cluster, Credentials, KafkaControl, KafkaError, canary, open_bindings, protective_bindings, scram};
+use async_trait::async_trait;
+use krafka::{
+    Kafka, KrafkaError,
+    admin::{AlterUserScramCredentialsOptions, CreateAclsOptions, DescribeClusterOptions},
+    auth::{AuthConfig, TlsConfig},
+};
+use std::{error::Error, future::Future, net::SocketAddr, time::Duration};
+use tokio::time::timeout;
+
+/// Asked often while an instance starts, so it gives up early.
+const READY_DEADLINE: Duration = Duration::from_secs(3);
+const CHANGE_DEADLINE: Duration = Duration::from_secs(15);
+const CANARY_DEADLINE: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Talks to instances; a set of connections a call, since calls are rare and instances many.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct KrafkaControl;
+
+#[async_trait]
+impl KafkaControl for KrafkaControl {
+    async fn ready(&self, cluster: &Cluster, brokers: usize) -> Result<bool, KafkaError> {
+        within("asking whether Kafka is ready", READY_DEADLINE, async {
+            let admin = administrator(cluster).await?.admin();
+            let seen = admin.describe_cluster(DescribeClusterOptions::default().timeout(READY_DEADLINE)).await?;
+            let unfenced = seen.brokers.iter().filter(|broker| !broker.is_fenced).count();
+            Ok(unfenced >= brokers && seen.controller_id >= 0)
+        })
+        .await
+    }
+
+    async fn bind_platform_acls(&self, cluster: &Cluster) -> Result<(), KafkaError> {
+        within("binding the platform's ACLs", CHANGE_DEADLINE, async {
+            let admin = administrator(cluster).await?.admin();
+            // Denials first, so that no instant is open without them.
+            let bindings = protective_bindings().into_iter().chain(open_bindings()).collect();
+            for (_, result) in admin.create_acls(bindings, CreateAclsOptions::default()).await? {
+                result?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn put_user(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError> {
+        const OPERATION: &str = "writing the user";
+        let upsertions = scram::upsertions(credentials)
+            .map_err(|_| KafkaError::Transient { operation: OPERATION, reason: "no random numbers".to_owned() })?;
+        within(OPERATION, CHANGE_DEADLINE, async {
+            let admin = administrator(cluster).await?.admin();
+            let options = AlterUserScramCredentialsOptions::default();
+            for result in admin.alter_user_scram_credentials(Vec::new(), upsertions, options).await?.into_values() {
+                result?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn canary(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError> {
+        const OPERATION: &str = "writing and reading through the gateways";
+        within(OPERATION, CANARY_DEADLINE, canary::run(cluster, credentials)).await
+    }
+}
+
+/// A connection with every right, past the gateways.
+pub(super) async fn administrator(cluster: &Cluster) -> krafka::Result<Kafka> {
+    let tls = TlsConfig::new().with_ca_cert_pem(cluster.identity.ca_pem.as_bytes()).with_client_cert_pem(
+        cluster.identity.certificate_pem.as_bytes(),
+        cluster.identity.key_pem.expose().as_bytes().to_vec(),
+    );
+    connect(&cluster.internal, AuthConfig::ssl(tls)).await
+}
+
+/// A connection as a client of the tenant makes it.
+pub(super) async fn client(cluster: &Cluster, credentials: &Credentials) -> krafka::Result<Kafka> {
+    let tls = TlsConfig::new().with_ca_cert_pem(cluster.public_ca_pem.as_bytes());
+    let security = AuthConfig::sasl_scram_sha512(&credentials.user, credentials.password.expose()).with_tls(tls);
+    connect(&cluster.sasl_ssl, security).await
+}
+
+async fn connect(bootstrap: &[SocketAddr], security: AuthConfig) -> krafka::Result<Kafka> {
+    let bootstrap = bootstrap.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",");
+    Kafka::builder(bootstrap)
+        .client_id("sluice-control-plane")
+        .security(security)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .request_timeout(REQUEST_TIMEOUT)
+        .connect()
+        .await
+}
+
+async fn within<T>(
+    operation: &'static str,
+    deadline: Duration,
+    work: impl Future<Output = krafka::Result<T>>,
+) -> Result<T, KafkaError> {
+    match timeout(deadline, work).await {
+        Ok(result) => result.map_err(|error| classify(operation, &error)),
+        Err(_) => {
+            let reason = format!("not done within {} s", deadline.as_secs());
+            Err(KafkaError::Transient { operation, reason })
+        }
+    }
+}
+
+fn classify(operation: &'static str, error: &KrafkaError) -> KafkaError {
+    let mut reason = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !reason.contains(&text) {
+            reason = format!("{reason}: {text}");
+        }
+        cause = error.source();
+    }
+    match error.is_retriable() {
+        true => KafkaError::Transient { operation, reason },
+        false => KafkaError::Permanent { operation, reason },
+    }
+}
