@@ -1,0 +1,103 @@
+"""G1 to G8: what the gateway costs a client's bytes, against Kafka's own listeners, a naive copy loop and kafka-proxy."""
+
+import json
+import subprocess
+import time
+
+from measure import cpu_seconds, interleaved, rss_bytes, table, wait_for
+from rig import COPY, GATEWAY, GATEWAY_TLS, HOST, PASSWORD, UPSTREAM, USER, sh
+
+PLAIN, TLS = ["direct", "copy", "proxy", "gateway"], ["kafka tls", "copy tls", "proxy tls", "gateway tls"]
+
+
+def transfer(rig, megabytes, direction, name):
+    """Moves the payload once; CPU in ms a MB for relay and broker, and MB/s."""
+    port, options, relay = rig.way(name)
+    base = ["-b", f"{HOST}:{port}", "-t", "load", *options]
+    if direction == "produce":
+        command = ["kcat", "-P", *base, "-X", "acks=all", "-X", "batch.size=65536", "-X", "linger.ms=5",
+                   "-X", "queue.buffering.max.kbytes=262144", "-X", "queue.buffering.max.messages=1000000", "-l", str(rig.payload)]
+    else:
+        command = ["kcat", "-C", *base, "-o", "beginning", "-e", "-q", "-c", str(rig.payload_records), "-u",
+                   "-X", "fetch.message.max.bytes=1048576", "-X", "queued.min.messages=100000"]
+    pids = {"broker": rig.pids["broker"], **({"relay": rig.pids[relay]} if relay else {})}
+    before = {who: cpu_seconds(pid) for who, pid in pids.items()}
+    began = time.monotonic()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
+    wall = time.monotonic() - began
+    spent = {who: (cpu_seconds(pid) - before[who]) * 1000 / megabytes for who, pid in pids.items()}
+    return {"relay": spent.get("relay", 0.0), "broker": spent["broker"], "sum": sum(spent.values()), "rate": megabytes / wall}
+
+
+def throughput(rig, megabytes, rounds, warm_up, with_proxy):
+    ways = [name for name in PLAIN + TLS if with_proxy or "proxy" not in name]
+    results = {}
+    for direction in ("produce", "consume"):
+        results[direction] = interleaved(ways, rounds, warm_up, lambda name: transfer(rig, megabytes, direction, name))
+        reference = {name: results[direction]["kafka tls" if "tls" in name else "direct"] for name in ways}
+        table(
+            f"{direction}: CPU ms a MB, medians of {rounds} rounds of {megabytes} MB after {warm_up} to warm up",
+            ["way", "relay", "broker", "sum", "sum ÷ Kafka's own", "rate ÷ Kafka's own", "MB/s"],
+            [[name, f"{f['relay']:.2f}", f"{f['broker']:.2f}", f"{f['sum']:.2f}", f"{f['sum'] / reference[name]['sum']:.2f}",
+              f"{f['rate'] / reference[name]['rate']:.2f}", f"{f['rate']:.0f}"] for name, f in results[direction].items()],
+        )
+    goals = []
+    for goal, direction, way, limit in (("G1", "consume", "gateway", 0.5), ("G2", "produce", "gateway", 0.8),
+                                        ("G3", "consume", "gateway tls", 1.2), ("G4", "produce", "gateway tls", 1.6)):
+        ours, naive = results[direction][way]["relay"], results[direction][way.replace("gateway", "copy")]["relay"]
+        goals.append([goal, f"{way} {direction}, gateway ms a MB", f"{ours:.2f}", f"{limit}", f"{ours / naive:.2f} × copy loop"])
+    for direction, limit in (("consume", 0.8), ("produce", 0.95)):
+        ratio = results[direction]["gateway tls"]["sum"] / results[direction]["kafka tls"]["sum"]
+        goals.append(["G5", f"TLS {direction}, gateway + broker ÷ Kafka's own TLS", f"{ratio:.2f}", f"{limit}", ""])
+    for way, own, limit in (("gateway", "direct", 0.9), ("gateway tls", "kafka tls", 1.0)):
+        goals.append(["G6", f"consume rate, {way} ÷ {own}", f"{results['consume'][way]['rate'] / results['consume'][own]['rate']:.2f}", f"≥ {limit}", ""])
+    return goals
+
+
+def latency(rig, rate, seconds, rounds):
+    tool = rig.binaries / "examples" / "latency"
+    ports = {"direct": UPSTREAM, "copy": COPY, "gateway": GATEWAY}
+    figures = interleaved(list(ports), rounds, 1, lambda name: json.loads(sh(tool, f"{HOST}:{ports[name]}", "latency", str(rate), str(seconds))))
+    table(f"latency of 1 KiB produce at {rate}/s, open loop, µs, medians of {rounds}", ["way", "p50", "p90", "p99"],
+          [[name, *(f"{f[q]:.0f}" for q in ("p50", "p90", "p99"))] for name, f in figures.items()])
+    added = figures["gateway"]["p50"] - figures["direct"]["p50"]
+    return [["G7", "added p50, µs", f"{added:+.0f}", "≤ +60", f"copy loop {figures['copy']['p50'] - figures['direct']['p50']:+.0f}"],
+            ["G7", "p99 ÷ direct", f"{figures['gateway']['p99'] / figures['direct']['p99']:.2f}", "≤ 1.15", ""]]
+
+
+def idle(rig, count):
+    goals = []
+    for kind, port, extra, limit in (("plain", GATEWAY, [], 12), ("tls", GATEWAY_TLS, [rig.pki / "public-ca.pem", USER, PASSWORD], 40)):
+        before = rss_bytes(rig.pids["gateway"])
+        holder = rig.processes.start(f"idle-{kind}", [rig.binaries / "examples" / "idle_connections", f"{HOST}:{port}", count, kind, *extra],
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        held = holder.stdout.readline().decode().strip()
+        if held != f"held {count}":
+            goals.append(["G8", f"idle {kind} connections", "failed", "", held])
+        else:
+            each = (rss_bytes(rig.pids["gateway"]) - before) / count / 1024
+            goals.append(["G8", f"{count} idle {kind} connections, KiB each", f"{each:.1f}", f"≤ {limit}", ""])
+        rig.processes.stop(holder)
+    return goals
+
+
+def run(rig, quick):
+    megabytes, rounds, warm_up = (100, 3, 1) if quick else (400, 5, 2)
+    rig.certificates()
+    rig.start_kafka()
+    rig.create_topic("load")
+    rig.create_topic("latency", 1)
+    rig.start_gateway()
+    rig.start_copy_loops()
+    with_proxy = rig.start_kafka_proxy()
+    rig.payload = rig.work / "payload"
+    rig.payload_records = megabytes * 1000
+    line = ("x" * 999 + "\n").encode()
+    with open(rig.payload, "wb") as out:
+        for _ in range(megabytes):
+            out.write(line * 1000)
+    goals = throughput(rig, megabytes, rounds, warm_up, with_proxy)
+    goals += latency(rig, 500, 3 if quick else 20, 3)
+    goals += idle(rig, 1000 if quick else 5000)
+    rig.processes.stop_all()
+    return goals

@@ -1,0 +1,176 @@
+"""One Kafka broker with a listener for each way to reach it, and the relays that are compared in front of it."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+
+from measure import Processes, listening, wait_for
+
+HOST = os.environ.get("SLUICE_BENCH_HOST", "127.77.0.1")
+USER, PASSWORD = "bench", "Bench-password-1"
+# Ports: Kafka's own listeners …
+UPSTREAM, UPSTREAM_SASL, FOR_COPY, FOR_COPY_TLS, KAFKA_TLS, CONTROLLER = 9192, 9193, 9194, 9195, 9393, 9191
+# … and the relays'. kafka-proxy speaks to UPSTREAM and rewrites addresses; the copy loop cannot, so Kafka advertises it.
+GATEWAY, GATEWAY_TLS, COPY, COPY_TLS, PROXY, PROXY_TLS = 9092, 9093, 29092, 29093, 39092, 39093
+KAFKA_PROXY = "github.com/grepplabs/kafka-proxy@v0.4.3"
+
+
+def sh(*command, **kwargs):
+    return subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True, **kwargs).stdout
+
+
+def kafka_id():
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+class Rig:
+    def __init__(self, work, tools, binaries, kafka="4.3.1"):
+        self.work, self.tools, self.binaries = Path(work), Path(tools), Path(binaries)
+        self.libs = self.tools / "kafka" / kafka / "libs"
+        self.kafka_version = kafka
+        self.processes = Processes(self.work / "logs")
+        self.pids = {}
+        self.node_id, self.cluster, self.directory = 1, kafka_id(), kafka_id()
+
+    # --- certificates -------------------------------------------------------------------------------------------
+
+    def certificates(self):
+        pki = self.work / "pki"
+        pki.mkdir(parents=True, exist_ok=True)
+        ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
+        for ca in ("public", "internal"):
+            sh("openssl", "req", "-x509", *ec, "-subj", f"/CN={ca} CA", "-keyout", pki / f"{ca}-ca.key", "-out", pki / f"{ca}-ca.pem")
+        for name, ca, subject in (
+            ("server", "public", "/CN=server"),
+            ("node", "internal", "/CN=sluice-node"),
+            ("control-plane", "internal", "/CN=sluice-control-plane"),
+        ):
+            sh("openssl", "req", *ec, "-subj", subject, "-keyout", pki / f"{name}.key", "-out", pki / f"{name}.csr")
+            (pki / "san.cnf").write_text(f"subjectAltName=IP:{HOST}\nextendedKeyUsage=serverAuth,clientAuth\n")
+            sh("openssl", "x509", "-req", "-in", pki / f"{name}.csr", "-CA", pki / f"{ca}-ca.pem", "-CAkey", pki / f"{ca}-ca.key",
+               "-CAcreateserial", "-days", "30", "-extfile", pki / "san.cnf", "-out", pki / f"{name}.pem")
+        self.pki = pki
+
+    # --- Kafka --------------------------------------------------------------------------------------------------
+
+    def start_kafka(self):
+        listeners = {
+            "CTL": (CONTROLLER, "PLAINTEXT", CONTROLLER), "PLN": (UPSTREAM, "PLAINTEXT", UPSTREAM),
+            "SAS": (UPSTREAM_SASL, "SASL_PLAINTEXT", UPSTREAM_SASL), "COPY": (FOR_COPY, "PLAINTEXT", COPY),
+            "COPYTLS": (FOR_COPY_TLS, "PLAINTEXT", COPY_TLS), "TLS": (KAFKA_TLS, "SSL", KAFKA_TLS),
+        }
+        pem = self.work / "server-keystore.pem"
+        pem.write_text((self.pki / "server.key").read_text() + (self.pki / "server.pem").read_text())
+        properties = {
+            "process.roles": "broker,controller", "node.id": self.node_id,
+            "controller.quorum.bootstrap.servers": f"{HOST}:{CONTROLLER}", "controller.listener.names": "CTL",
+            "inter.broker.listener.name": "PLN",
+            "listeners": ",".join(f"{name}://{HOST}:{port}" for name, (port, _, _) in listeners.items()),
+            "advertised.listeners": ",".join(f"{name}://{HOST}:{out}" for name, (_, _, out) in listeners.items()),
+            "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, (_, kind, _) in listeners.items()),
+            "log.dirs": self.work / "kafka-data", "auto.create.topics.enable": "false",
+            "offsets.topic.replication.factor": 1, "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1, "num.network.threads": 3, "num.io.threads": 4,
+            "listener.name.sas.sasl.enabled.mechanisms": "SCRAM-SHA-512,SCRAM-SHA-256",
+            "listener.name.sas.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+            "listener.name.sas.scram-sha-256.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+            "listener.name.tls.ssl.keystore.type": "PEM", "listener.name.tls.ssl.keystore.location": pem,
+        }
+        config = self.work / "server.properties"
+        config.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
+        self.java("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", config, "--standalone",
+                  "--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]")
+        process = self.processes.start("kafka", ["java", "-Xms2g", "-Xmx2g", "-XX:+UseG1GC", "-cp", f"{self.libs}/*", "kafka.Kafka", config])
+        self.pids["broker"] = process.pid
+        wait_for("the broker", lambda: self.topics() is not None)
+
+    def java(self, main, *arguments):
+        return sh("java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", f"{self.libs}/*", main, *arguments)
+
+    def topics(self):
+        try:
+            return sh("kcat", "-L", "-b", f"{HOST}:{UPSTREAM}", "-m", "2")
+        except subprocess.CalledProcessError:
+            return None
+
+    def create_topic(self, name, partitions=4):
+        self.java("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", f"{HOST}:{UPSTREAM}", "--create", "--if-not-exists",
+                  "--topic", name, "--partitions", str(partitions), "--replication-factor", "1", "--config", "retention.bytes=400000000",
+                  "--config", "segment.bytes=104857600")
+
+    # --- relays -------------------------------------------------------------------------------------------------
+
+    def start_gateway(self):
+        node = self.work / "node"
+        node.mkdir(exist_ok=True)
+        read = lambda name: (self.pki / name).read_text()
+        identity = lambda name, ca: {"certificate_pem": read(f"{name}.pem"), "key_pem": read(f"{name}.key"), "ca_pem": read(f"{ca}-ca.pem")}
+        listener = lambda path, port: {"path": path, "bind": f"{HOST}:{port}", "advertised": [{"node_id": self.node_id, "host": HOST, "port": port}]}
+        spec = {
+            "generation": 1,
+            "identity": {"instance": "ins_01jd9mz5w8e4wahj8k6t3v2q7r", "node_id": self.node_id, "cluster_id": self.cluster, "directory_id": self.directory},
+            "kafka": {
+                "version": self.kafka_version, "roles": ["broker", "controller"], "rack": "zone-a", "bind": HOST, "internal_host": HOST,
+                "initial_controllers": [{"node_id": self.node_id, "directory_id": self.directory, "host": HOST, "port": CONTROLLER}],
+                "quorum_bootstrap": [f"{HOST}:{CONTROLLER}"], "jvm": {"heap_bytes": 2 << 30, "fast_start": False},
+                "internal_tls": identity("node", "internal"), "super_users": ["User:sluice-control-plane"], "brokers": 1,
+                "max_message_bytes": 10485760, "disk_bytes": 100 << 30, "delegation_token_key": "unused-in-benchmarks",
+            },
+            "gateway": {
+                "control": f"{HOST}:9180", "control_tls": identity("node", "internal"),
+                "listeners": [listener("private-plaintext", GATEWAY), listener("private-sasl-ssl", GATEWAY_TLS)],
+                "server_tls": identity("server", "public"),
+                "limits": {"max_login_frame_bytes": 524288, "max_request_bytes": 104857600, "login_timeout_ms": 10000,
+                           "idle_timeout_ms": 600000, "max_connections": 100000},
+            },
+        }
+        (node / "spec.json").write_text(json.dumps(spec))
+        (node / "spec.json").chmod(0o600)
+        process = self.processes.start("gateway", [self.binaries / "sluice-node", "gateway", "--dir", node], pin=0)
+        self.pids["gateway"] = process.pid
+        wait_for("the gateway", lambda: listening(HOST, GATEWAY) and listening(HOST, GATEWAY_TLS))
+
+    def start_copy_loops(self):
+        loop = self.binaries / "examples" / "copy_loop"
+        for name, port, upstream, tls in (("copy", COPY, FOR_COPY, []), ("copy-tls", COPY_TLS, FOR_COPY_TLS, [self.pki / "server.pem", self.pki / "server.key"])):
+            self.pids[name] = self.processes.start(name, [loop, f"{HOST}:{port}", f"{HOST}:{upstream}", *tls], pin=0).pid
+            wait_for(name, lambda port=port: listening(HOST, port))
+
+    def start_kafka_proxy(self):
+        """The kafka-proxy on PATH or made by `go install`; False when it cannot be had."""
+        proxy = shutil.which("kafka-proxy") or self.tools / "go" / "bin" / "kafka-proxy"
+        if not Path(proxy).exists():
+            try:
+                sh("go", "install", KAFKA_PROXY, env={**os.environ, "GOBIN": str(proxy.parent), "CGO_ENABLED": "0"})
+            except (subprocess.CalledProcessError, FileNotFoundError) as error:
+                print(f"kafka-proxy is left out: {getattr(error, 'stderr', error)}")
+                return False
+        common = ["--proxy-request-buffer-size", "65536", "--proxy-response-buffer-size", "65536", "--dynamic-listeners-disable"]
+        for name, port, metrics, tls in (
+            ("proxy", PROXY, 9180, []),
+            ("proxy-tls", PROXY_TLS, 9181, ["--proxy-listener-tls-enable", "--proxy-listener-cert-file", self.pki / "server.pem",
+                                            "--proxy-listener-key-file", self.pki / "server.key"]),
+        ):
+            self.pids[name] = self.processes.start(name, [
+                proxy, "server", "--bootstrap-server-mapping", f"{HOST}:{UPSTREAM},{HOST}:{port}",
+                "--http-listen-address", f"127.0.0.1:2{metrics}", *common, *tls], pin=0).pid
+            wait_for(name, lambda port=port: listening(HOST, port))
+        return True
+
+    # --- ways of a client ---------------------------------------------------------------------------------------
+
+    def way(self, name):
+        """Bootstrap address and librdkafka options of a way to reach the broker, and whose CPU counts beside the broker's."""
+        ca = ["-X", f"ssl.ca.location={self.pki / 'public-ca.pem'}"]
+        tls = ["-X", "security.protocol=ssl", *ca]
+        sasl_tls = ["-X", "security.protocol=sasl_ssl", "-X", "sasl.mechanisms=SCRAM-SHA-512", "-X", f"sasl.username={USER}",
+                    "-X", f"sasl.password={PASSWORD}", *ca]
+        return {
+            "direct": (UPSTREAM, [], None), "copy": (COPY, [], "copy"), "proxy": (PROXY, [], "proxy"), "gateway": (GATEWAY, [], "gateway"),
+            "kafka tls": (KAFKA_TLS, tls, None), "copy tls": (COPY_TLS, tls, "copy-tls"), "proxy tls": (PROXY_TLS, tls, "proxy-tls"),
+            "gateway tls": (GATEWAY_TLS, sasl_tls, "gateway"),
+        }[name]

@@ -1,0 +1,65 @@
+import { defineConfig } from 'vitepress'
+
+// One list a section, so that both languages have the same pages; `make docs` fails on a dead link.
+const pages = [
+  { dir: 'guide', en: 'Guide', zh: '指南', items: [
+    ['getting-started', 'Getting started', '快速开始'],
+    ['concepts', 'Concepts', '基本概念'],
+    ['connect', 'Connect clients', '连接客户端'],
+    ['operate', 'Run it', '运维'],
+  ] },
+  { dir: 'reference', en: 'Reference', zh: '参考', items: [
+    ['api-conventions', 'API conventions', 'API 约定'],
+    ['configuration', 'Configuration', '配置项'],
+    ['features', 'What works', '功能现状'],
+  ] },
+  { dir: 'develop', en: 'Develop', zh: '开发', items: [
+    ['architecture', 'Architecture', '架构'],
+    ['add-an-endpoint', 'Add an endpoint', '新增接口'],
+    ['add-a-job', 'Add a job', '新增任务'],
+    ['add-a-setting', 'Add a setting', '新增配置项'],
+    ['add-a-filter', 'Add a gateway filter', '新增网关过滤器'],
+    ['benchmarks', 'Benchmarks', '性能基准'],
+  ] },
+] as const
+
+const sidebar = (language: 'en' | 'zh') =>
+  pages.map((section) => ({
+    text: section[language],
+    items: section.items.map(([page, en, zh]) => ({
+      text: language === 'en' ? en : zh,
+      link: `${language === 'zh' ? '/zh' : ''}/${section.dir}/${page}`,
+    })),
+  }))
+
+export default defineConfig({
+  title: 'Sluice',
+  description: 'A managed multi-tenant Apache Kafka cloud',
+  cleanUrls: true,
+  srcExclude: ['adr/README.md'],
+  ignoreDeadLinks: [/^https?:\/\/(localhost|127\.)/],
+  locales: {
+    root: { label: 'English', lang: 'en', themeConfig: { sidebar: [
+      ...sidebar('en'),
+      { text: 'Reference, generated', items: [{ text: 'Command line', link: '/reference/cli' }] },
+      { text: 'Decisions', items: [{ text: 'All decisions', link: '/adr/' }] },
+    ] } },
+    zh: { label: '简体中文', lang: 'zh-CN', link: '/zh/', themeConfig: {
+      sidebar: sidebar('zh'),
+      outline: { label: '本页内容' },
+      docFooter: { prev: '上一页', next: '下一页' },
+      darkModeSwitchLabel: '外观',
+      returnToTopLabel: '回到顶部',
+      langMenuLabel: '语言',
+    } },
+  },
+  themeConfig: {
+    search: { provider: 'local', options: { locales: { zh: { translations: {
+      button: { buttonText: '搜索', buttonAriaLabel: '搜索' },
+      modal: { noResultsText: '没有结果', resetButtonTitle: '清除', footer: { selectText: '选择', navigateText: '切换', closeText: '关闭' } },
+    } } },
+    miniSearch: { options: { tokenize: (text: string) =>
+      Array.from(new Intl.Segmenter('zh', { granularity: 'word' }).segment(text), (part) => part.segment.trim()).filter(Boolean) } },
+    } },
+  },
+})
