@@ -6,6 +6,7 @@
 use broker_api::paths::files;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -86,6 +87,17 @@ pub fn write_atomic(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     sync_directory(directory)
+}
+
+/// A path of any length as one that fits a socket address (108 bytes on Linux); good while the
+/// descriptor beside it is open.
+pub fn short_path(path: &Path) -> io::Result<(File, PathBuf)> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let directory = File::open(directory)?;
+    let short = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
+    Ok((directory, short))
 }
 
 /// Makes renames and new names in a directory durable.

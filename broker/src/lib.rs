@@ -6,8 +6,10 @@
 //! plane.
 
 mod clock;
+pub mod control;
 pub mod directory;
 pub mod gateway;
+pub mod node;
 pub mod probe;
 mod refusal;
 pub mod spec;

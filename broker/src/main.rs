@@ -1,6 +1,7 @@
 //! `sluice-node`: the two processes of a broker node.
 
 use anyhow::{Context, Result};
+use broker::control;
 use broker::directory::NodeDirectory;
 use broker::supervisor::jvm::Tools;
 use broker::supervisor::{self, SupervisorOptions, Timing};
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +26,8 @@ struct Cli {
 enum Command {
     /// Run and watch the broker's JVM; adopts the one that runs.
     Supervisor(SupervisorArgs),
+    /// Serve clients and the node's control API
+    Gateway(GatewayArgs),
 }
 
 #[derive(Debug, Args)]
@@ -51,9 +55,19 @@ struct SupervisorArgs {
     nonce: String,
 }
 
+#[derive(Debug, Args)]
+struct GatewayArgs {
+    #[command(flatten)]
+    common: Common,
+    /// For clients to leave when it is asked to stop, seconds
+    #[arg(long, default_value_t = 25)]
+    drain_seconds: u64,
+}
+
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Supervisor(args) => run_supervisor(args),
+        Command::Gateway(args) => run_gateway(args),
     }
 }
 
@@ -73,6 +87,13 @@ fn run_supervisor(args: SupervisorArgs) -> Result<()> {
     // It waits, mostly; a thread for each core would cost memory for nothing.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async { Ok(supervisor::run(options, until_asked_to_stop()?).await?) })
+}
+
+fn run_gateway(args: GatewayArgs) -> Result<()> {
+    let directory = open(&args.common, "gateway")?;
+    let drain_deadline = Duration::from_secs(args.drain_seconds);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async { Ok(control::run(directory, until_asked_to_stop()?, drain_deadline).await?) })
 }
 
 fn gateway_command(directory: &NodeDirectory) -> Result<(PathBuf, Vec<OsString>)> {

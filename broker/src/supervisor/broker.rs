@@ -51,7 +51,7 @@ pub struct BrokerSettings {
 }
 
 enum Command {
-    Apply(Arc<NodeSpec>),
+    Apply { spec: Arc<NodeSpec>, taken: oneshot::Sender<()> },
     Stop { deadline: Duration, done: oneshot::Sender<()> },
 }
 
@@ -77,10 +77,14 @@ impl Broker {
         self.status.borrow().clone()
     }
 
-    /// Brings the running broker to a spec, in the background. The caller has fenced it.
+    /// Brings the broker to a spec. When it returns, the status tells of what has begun. The caller
+    /// has fenced the spec.
     pub async fn apply(&self, spec: Arc<NodeSpec>) {
-        // The task ends only after a stop, and then there is nothing to apply to.
-        let _ = self.commands.send(Command::Apply(spec)).await;
+        let (taken, wait) = oneshot::channel();
+        if self.commands.send(Command::Apply { spec, taken }).await.is_ok() {
+            // The task ends only after a stop, and then there is nothing to apply to.
+            let _ = wait.await;
+        }
     }
 
     /// Stops the broker for good: asks it to, and kills it at the deadline.
@@ -255,9 +259,10 @@ impl Runner {
             command = self.commands.recv() => command,
         };
         match command {
-            Some(Command::Apply(spec)) => {
+            Some(Command::Apply { spec, taken }) => {
                 // Perhaps this is the cure: no reason to wait longer.
                 self.spec = spec;
+                let _ = taken.send(());
                 Next::Start
             }
             Some(Command::Stop { done, .. }) => self.finish(Some(done)),
@@ -267,7 +272,15 @@ impl Runner {
 
     async fn obey(&mut self, command: Option<Command>) -> Order {
         match command {
-            Some(Command::Apply(spec)) => self.follow(spec).await,
+            Some(Command::Apply { spec, taken }) => {
+                let order = self.follow(spec).await;
+                if matches!(order, Order::Restart) {
+                    self.set_state(BrokerState::Stopping);
+                }
+                // Whoever asked may have gone.
+                let _ = taken.send(());
+                order
+            }
             Some(Command::Stop { deadline, done }) => Order::Stop { deadline, done },
             None => Order::Leave,
         }

@@ -4,6 +4,7 @@
 //! 0700) is what keeps others out. Holds no state of its own.
 
 use super::Supervisor;
+use crate::directory::short_path;
 use crate::error_text;
 use crate::refusal::refuse;
 use crate::spec;
@@ -33,7 +34,8 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(path)?;
+    let (_directory, short) = short_path(path)?;
+    let listener = UnixListener::bind(short)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
