@@ -258,6 +258,10 @@ fn limits(p: &mut Properties, kafka: &KafkaSpec) {
     p.set("replica.fetch.max.bytes", 16 * MIB);
     p.set("replica.fetch.response.max.bytes", 16 * MIB);
     p.set("socket.request.max.bytes", 100 * MIB);
+    // A killed broker's partitions move after this (Kafka: 9 s at a beat of 2 s), and it cannot come
+    // back before: performance-reliability.md D1 allows a gap of 12 s.
+    p.set("broker.session.timeout.ms", 6000);
+    p.set("broker.heartbeat.interval.ms", 1000);
     // The gateway ends idle clients; the connection behind it must never go first.
     p.set("connections.max.idle.ms", 24 * 60 * 60 * 1000);
     p.set("log.cleaner.dedupe.buffer.size", dedupe_buffer_bytes(kafka.jvm.heap_bytes));
