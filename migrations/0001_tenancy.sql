@@ -136,8 +136,10 @@ create table signing_keys (
     private_key_sealed bytea not null,
     public_jwk jsonb not null,
     created_at timestamptz not null default now(),
+    -- Made ahead, so that every replica knows a key before the first token signed by it comes in.
+    signs_from timestamptz not null,
     -- Signs until then; its public half is served until one token life later.
-    signs_until timestamptz not null
+    signs_until timestamptz not null check (signs_until > signs_from)
 );
 create table certificate_authorities (
     id uuid primary key,
@@ -183,11 +185,8 @@ create table idempotency_keys (
     scope_id uuid not null,
     principal text not null,
     key text not null check (length(key) between 1 and 255),
-    fingerprint bytea not null,
-    -- null while the first request is being answered
-    status smallint,
-    headers jsonb,
-    body bytea,
+    -- Sealed: fingerprint of the request and the answer, which may hold a secret that is shown once.
+    answer_sealed bytea not null,
     created_at timestamptz not null default now(),
     primary key (scope_id, principal, key)
 );

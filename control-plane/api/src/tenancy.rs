@@ -3,7 +3,7 @@
 use crate::id::{OrganisationId, ProjectId, UserId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, str::FromStr};
 use utoipa::ToSchema;
 
 /// Roles of api.md §1. What each may do is one table: control-plane `domain::rights`.
@@ -17,6 +17,36 @@ pub enum Role {
     Viewer,
     Auditor,
     Billing,
+}
+
+impl Role {
+    pub const ALL: &'static [Self] =
+        &[Self::Owner, Self::Admin, Self::Operator, Self::Developer, Self::Viewer, Self::Auditor, Self::Billing];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+            Self::Developer => "developer",
+            Self::Viewer => "viewer",
+            Self::Auditor => "auditor",
+            Self::Billing => "billing",
+        }
+    }
+}
+
+/// Why a text names no role.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a role")]
+pub struct ParseRoleError;
+
+impl FromStr for Role {
+    type Err = ParseRoleError;
+
+    fn from_str(text: &str) -> Result<Self, ParseRoleError> {
+        Self::ALL.iter().copied().find(|role| role.as_str() == text).ok_or(ParseRoleError)
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

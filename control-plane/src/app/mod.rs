@@ -1,1 +1,51 @@
-//! To be written.
+//! Use cases: authorise → load → decide (domain) → write, enqueue and audit in one transaction.
+//!
+//! A use case is a function `verb_noun(app, actor or scope, request) -> Result<_, AppError>`; those that write return an [`Answer`]
+//! and end in [`Write::commit`], which takes the audit entry, so that none is forgotten. May use domain, store, auth, secrets, jobs
+//! (to enqueue) and kafka. Knows no HTTP: no status, no header, no axum type.
+
+pub mod audit;
+pub mod auth;
+pub mod error;
+pub mod keys;
+pub mod page;
+pub mod projects;
+pub mod write;
+
+pub use error::{AppError, Refusal};
+pub use write::{Answer, Begun, IdempotencyKey, Write};
+
+use crate::{
+    auth::{password::Passwords, token::Tokens},
+    clock::Clock,
+    secrets::Keyring,
+    store::Database,
+};
+
+/// What use cases work with. One for the life of the process, behind an `Arc`.
+#[derive(Debug)]
+pub struct App {
+    pub db: Database,
+    pub clock: Clock,
+    pub keyring: Keyring,
+    pub passwords: Passwords,
+    pub tokens: Tokens,
+    pub sign_in: auth::SignInPolicy,
+}
+
+/// The entity tag of a row at this revision.
+pub fn etag(revision: i64) -> String {
+    format!("r{revision}")
+}
+
+/// Refuses a change that was made from another version than the present one. `if_match`: the tags that the caller
+/// accepts; `None` when it does not care.
+pub fn check_etag(if_match: Option<&[String]>, revision: i64) -> Result<(), AppError> {
+    let present = etag(revision);
+    match if_match {
+        Some(tags) if !tags.iter().any(|tag| *tag == present || tag == "*") => {
+            Err(Refusal::new(control_plane_api::problem::ProblemCode::EtagMismatch).with("etag", present).into())
+        }
+        _ => Ok(()),
+    }
+}

@@ -4,6 +4,7 @@
 //! Must not touch a database, the network, files, the clock or chance: what comes from there is an argument.
 
 pub mod actor;
+pub mod audit;
 pub mod catalogue;
 pub mod connection;
 pub mod kafka_user;

@@ -6,9 +6,16 @@
 //! sign-in, jobs, loops and operators. Statements are literals at the call (or `const … : &str`), so that
 //! `tests/it/statements.rs` can prepare each of them on a migrated database. Knows no HTTP, no rights, no drivers.
 
+pub mod api_keys;
+pub mod audit;
+pub mod data_keys;
 pub mod database;
 pub mod error;
+pub mod idempotency;
+pub mod projects;
 pub mod scope;
+pub mod sessions;
+pub mod signing_keys;
 
 pub use database::{Database, DatabaseUrls, SystemTx, TenantTx};
 pub use error::StoreError;

@@ -1,0 +1,52 @@
+//! Who asks, and in which project.
+
+use crate::{
+    app::{App, AppError, Refusal, auth::authenticate, projects::enter_project},
+    domain::actor::{Actor, ProjectScope},
+    http::{HttpError, context::RequestContext},
+};
+use axum::{
+    RequestPartsExt,
+    extract::{FromRequestParts, RawPathParams},
+    http::{header, request::Parts},
+};
+use control_plane_api::problem::ProblemCode;
+use std::sync::Arc;
+
+/// Name of the project in paths: `/v1/projects/{project}/…`, an id or a name.
+const PROJECT: &str = "project";
+
+impl FromRequestParts<Arc<App>> for Actor {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, HttpError> {
+        let Ok(context) = parts.extract::<RequestContext>().await;
+        if let Some(actor) = context.actor() {
+            return Ok(actor.clone());
+        }
+        let bearer = bearer(parts).ok_or_else(|| Refusal::new(ProblemCode::Unauthenticated))?;
+        let actor = authenticate(app, bearer, context.origin().clone()).await?;
+        context.set_actor(&actor);
+        Ok(actor)
+    }
+}
+
+/// The scheme is case-insensitive (RFC 9110 §11.1); two headers are none.
+fn bearer(parts: &Parts) -> Option<&str> {
+    let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+impl FromRequestParts<Arc<App>> for ProjectScope {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, HttpError> {
+        let actor = Actor::from_request_parts(parts, app).await?;
+        let path = parts.extract::<RawPathParams>().await.map_err(|_| AppError::not_found())?;
+        let project = path.iter().find(|(name, _)| *name == PROJECT).map(|(_, value)| value);
+        let project = project.ok_or_else(|| AppError::Internal(format!("no {{{PROJECT}}} in the route")))?;
+        Ok(enter_project(app, actor, project).await?)
+    }
+}

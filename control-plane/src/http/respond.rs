@@ -1,0 +1,88 @@
+//! Answers: entity tags, pages with links, replays.
+
+use crate::app::Answer;
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use control_plane_api::tenancy::Project;
+use serde::Serialize;
+
+/// A resource that has an entity tag.
+pub trait HasEtag {
+    fn etag(&self) -> &str;
+}
+
+macro_rules! has_etag {
+    ($($name:ty),*) => {$(
+        impl HasEtag for $name {
+            fn etag(&self) -> &str {
+                &self.etag
+            }
+        }
+    )*};
+}
+
+has_etag!(
+    Project,
+    control_plane_api::auth::ServiceAccount,
+    control_plane_api::instance::Instance,
+    control_plane_api::job::Job
+);
+
+/// 200 with the resource and its `ETag`.
+#[derive(Debug, Clone)]
+pub struct Tagged<T>(pub T);
+
+impl<T: Serialize + HasEtag> IntoResponse for Tagged<T> {
+    fn into_response(self) -> Response {
+        let tag = HeaderValue::from_str(&format!("\"{}\"", self.0.etag()));
+        let mut response = Json(self.0).into_response();
+        if let Ok(tag) = tag {
+            response.headers_mut().insert(header::ETAG, tag);
+        }
+        response
+    }
+}
+
+/// 201 with the resource and its `Location`.
+#[derive(Debug, Clone)]
+pub struct Created<T> {
+    pub location: String,
+    pub value: T,
+}
+
+impl<T: IntoResponse> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        let mut response = (StatusCode::CREATED, self.value).into_response();
+        if let Ok(location) = HeaderValue::from_str(&self.location) {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    }
+}
+
+/// An answer that may be the repeat of an earlier one, which `Idempotency-Replayed` tells.
+#[derive(Debug, Clone)]
+pub struct Replayable<R> {
+    response: R,
+    replayed: bool,
+}
+
+impl<R> Replayable<R> {
+    /// Makes the response from the use case's value; the same for the first request and for its repeats.
+    pub fn new<T>(answer: Answer<T>, respond: impl FnOnce(T) -> R) -> Self {
+        Self { response: respond(answer.value), replayed: answer.replayed }
+    }
+}
+
+impl<R: IntoResponse> IntoResponse for Replayable<R> {
+    fn into_response(self) -> Response {
+        let mut response = self.response.into_response();
+        if self.replayed {
+            response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+        }
+        response
+    }
+}

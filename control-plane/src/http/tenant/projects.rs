@@ -1,0 +1,56 @@
+//! `/v1/projects`.
+
+use crate::{
+    app::{App, projects},
+    domain::actor::{Actor, ProjectScope},
+    http::{ApiRouter, Created, HttpError, Idempotent, Replayable, Tagged, ValidQuery},
+};
+use axum::{Json, extract::State};
+use control_plane_api::{
+    page::{Page, PageQuery},
+    problem::Problem,
+    tenancy::{CreateProject, Project},
+};
+use std::sync::Arc;
+use utoipa_axum::routes;
+
+pub fn router() -> ApiRouter {
+    ApiRouter::new().routes(routes!(list_projects, create_project)).routes(routes!(get_project))
+}
+
+/// List projects
+///
+/// The projects of your organisation that you have a role in, in order of creation.
+#[utoipa::path(get, path = "/v1/projects", tag = "projects", params(PageQuery), security(("bearer" = [])),
+    responses((status = 200, body = Page<Project>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn list_projects(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    ValidQuery(query): ValidQuery<PageQuery>,
+) -> Result<Json<Page<Project>>, HttpError> {
+    Ok(Json(projects::list_projects(&app, &actor, &query).await?))
+}
+
+/// Make a project
+#[utoipa::path(post, path = "/v1/projects", tag = "projects", request_body = CreateProject, security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats with the same key get the first answer, for 24 hours.")),
+    responses((status = 201, body = Project), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn create_project(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    request: Idempotent<CreateProject>,
+) -> Result<Replayable<Created<Tagged<Project>>>, HttpError> {
+    let answer = projects::create_project(&app, &actor, request.key, &request.body).await?;
+    Ok(Replayable::new(answer, |project| Created {
+        location: format!("/v1/projects/{}", project.id),
+        value: Tagged(project),
+    }))
+}
+
+/// Show a project
+#[utoipa::path(get, path = "/v1/projects/{project}", tag = "projects", security(("bearer" = [])),
+    params(("project" = String, Path, description = "Id or name.")),
+    responses((status = 200, body = Project), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn get_project(State(app): State<Arc<App>>, scope: ProjectScope) -> Result<Tagged<Project>, HttpError> {
+    Ok(Tagged(projects::get_project(&app, &scope).await?))
+}

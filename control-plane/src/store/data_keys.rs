@@ -1,0 +1,41 @@
+//! Data keys, wrapped by a master key (`secrets`). The platform's: no tenant sees them.
+
+use crate::{secrets::WrappedDataKey, store::StoreError};
+use sqlx::{FromRow, PgConnection};
+
+#[derive(FromRow)]
+struct DataKeyRow {
+    id: i32,
+    master_key_id: String,
+    wrapped: Vec<u8>,
+    active: bool,
+}
+
+pub async fn list(conn: &mut PgConnection) -> Result<Vec<WrappedDataKey>, StoreError> {
+    let rows: Vec<DataKeyRow> =
+        sqlx::query_as("select id, master_key_id, wrapped, active from data_keys order by id").fetch_all(conn).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| WrappedDataKey {
+            id: row.id,
+            master_key_id: row.master_key_id,
+            wrapped: row.wrapped,
+            active: row.active,
+        })
+        .collect())
+}
+
+/// Adds a key and returns its id.
+pub async fn insert(
+    conn: &mut PgConnection,
+    master_key_id: &str,
+    wrapped: &[u8],
+    active: bool,
+) -> Result<i32, StoreError> {
+    Ok(sqlx::query_scalar("insert into data_keys (master_key_id, wrapped, active) values ($1, $2, $3) returning id")
+        .bind(master_key_id)
+        .bind(wrapped)
+        .bind(active)
+        .fetch_one(conn)
+        .await?)
+}

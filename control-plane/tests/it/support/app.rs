@@ -1,0 +1,166 @@
+//! The application in this process, called through its router.
+
+use super::{Organisation, Person, TestDatabase};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, Request, StatusCode, header},
+};
+use chrono::Duration;
+use control_plane::{
+    app::{App, auth::SignInPolicy, keys},
+    auth::{
+        password::{Cost, Passwords},
+        token::Tokens,
+    },
+    clock::Clock,
+    http,
+    secrets::MasterKeys,
+};
+use control_plane_api::problem::Problem;
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::sync::Arc;
+use tower::ServiceExt;
+
+/// The application on a database of its own, with two organisations that must never see each other.
+pub struct TestApp {
+    pub app: Arc<App>,
+    pub acme: Organisation,
+    pub globex: Organisation,
+    router: Router,
+    // Last: dropped after what uses it.
+    pub database: TestDatabase,
+}
+
+impl TestApp {
+    pub async fn start() -> Self {
+        Self::with_clock(Clock::system()).await
+    }
+
+    pub async fn with_clock(clock: Clock) -> Self {
+        let database = TestDatabase::create().await;
+        let app = build(&database, clock, &master_key()).await;
+        let acme = Organisation::create(&app, "acme").await;
+        let globex = Organisation::create(&app, "globex").await;
+        Self { router: http::router(app.clone()), app, acme, globex, database }
+    }
+
+    /// A request of `person`: `app.get(path).by(person).send()`.
+    pub fn call(&self, method: Method, path: impl Into<String>) -> Call<'_> {
+        Call { router: &self.router, method, path: path.into(), headers: Vec::new(), body: None }
+    }
+
+    pub fn get(&self, path: impl Into<String>) -> Call<'_> {
+        self.call(Method::GET, path)
+    }
+
+    pub fn post(&self, path: impl Into<String>, body: Value) -> Call<'_> {
+        self.call(Method::POST, path).json(body)
+    }
+}
+
+/// A key such as every replica of one installation is given.
+pub fn master_key() -> String {
+    MasterKeys::generate().expect("random bytes")
+}
+
+/// A replica on `database`.
+pub async fn build(database: &TestDatabase, clock: Clock, master_key: &str) -> Arc<App> {
+    let db = database.connect();
+    let master = MasterKeys::new("test", [("test", master_key)]).expect("a master key");
+    let keyring = keys::load_keyring(&db, master).await.expect("keyring");
+    let app = App {
+        keyring,
+        passwords: Passwords::new(Cost::LEAST, 4).expect("argon2"),
+        tokens: Tokens::new("https://sluice.example", "sluice-api", Duration::minutes(15)),
+        sign_in: SignInPolicy::default(),
+        clock,
+        db,
+    };
+    keys::refresh(&app).await.expect("signing keys");
+    Arc::new(app)
+}
+
+/// A request being made.
+#[must_use]
+pub struct Call<'a> {
+    router: &'a Router,
+    method: Method,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Option<Vec<u8>>,
+}
+
+impl Call<'_> {
+    pub fn by(self, person: &Person) -> Self {
+        self.bearer(&person.token)
+    }
+
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
+    }
+
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub fn json(self, body: Value) -> Self {
+        self.text("application/json", body.to_string())
+    }
+
+    pub fn text(mut self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self.header("content-type", content_type)
+    }
+
+    pub async fn send(self) -> Answer {
+        let mut request = Request::builder().method(self.method).uri(&self.path);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(self.body.map_or_else(Body::empty, Body::from)).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("the router answers");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("a body").to_bytes().to_vec();
+        Answer { path: self.path, status: parts.status, headers: parts.headers, body }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Answer {
+    path: String,
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The body, after a check of the status.
+    #[track_caller]
+    pub fn expect<T: DeserializeOwned>(&self, status: u16) -> T {
+        assert_eq!(self.status.as_u16(), status, "{}: {}", self.path, self.text());
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{}: {error}: {}", self.path, self.text()))
+    }
+
+    /// The problem, after a check of its code and of everything that all problems have.
+    #[track_caller]
+    pub fn problem(&self, code: &str) -> Problem {
+        assert_eq!(self.header(header::CONTENT_TYPE.as_str()), Some("application/problem+json"), "{}", self.text());
+        let problem: Problem = serde_json::from_slice(&self.body).expect("a problem");
+        assert_eq!(problem.code.as_str(), code, "{}", self.text());
+        assert_eq!(problem.status, self.status.as_u16());
+        assert_eq!(Some(problem.request_id.as_str()), self.header("x-request-id"));
+        problem
+    }
+}
