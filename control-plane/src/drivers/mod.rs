@@ -3,17 +3,30 @@
 //! Owns the trait that every kind of capacity implements, and one conformance suite for all. A driver may use
 //! `domain`, files, processes and the network of its kind; it never sees the database or a tenant's plan.
 
+pub mod local;
+
 use crate::{kafka::KafkaControl, nodes::NodeControl};
 use async_trait::async_trait;
 use broker_api::spec::NodeSpec;
 use control_plane_api::id::InstanceId;
-use std::{collections::BTreeSet, fmt::Debug, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Debug},
+    net::IpAddr,
+    sync::Arc,
+};
 
 /// A node's place in the world: instance and Kafka node id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeRef {
     pub instance: InstanceId,
     pub node_id: i32,
+}
+
+impl fmt::Display for NodeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.node_id, self.instance)
+    }
 }
 
 /// What a driver holds for a node, as seen now.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod kafka;
+mod local;
 mod nodes;
 mod pki;
 mod projects;

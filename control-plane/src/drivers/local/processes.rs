@@ -1,0 +1,71 @@
+//! A node's processes, found by the nonce that all of them carry in their environment.
+//!
+//! Supervisor, gateway and JVM inherit `SLUICE_NODE_NONCE`; a pid alone is never trusted, since it may be another's by
+//! now (kafka.md finding 24). Signals go by pidfd: it names one process for ever, whatever becomes of its number.
+
+use rustix::{
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
+use std::{collections::HashSet, fs, io, time::Duration};
+use tokio::time::{Instant, sleep};
+
+pub(super) const NONCE_VARIABLE: &str = "SLUICE_NODE_NONCE";
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Nonces of all nodes of which a process lives.
+pub(super) fn live_nonces() -> io::Result<HashSet<String>> {
+    Ok(pids()?.into_iter().filter_map(nonce_of).collect())
+}
+
+/// Kills every process of a node and waits until none is left; those that remain at the deadline are the answer.
+pub(super) async fn kill(nonce: &str, deadline: Duration) -> io::Result<Vec<u32>> {
+    let deadline = Instant::now() + deadline;
+    loop {
+        // Again and again, since a supervisor may start a JVM between the look and the signal.
+        let mut left = Vec::new();
+        for pid in pids()? {
+            let Some(pidfd) = open(pid)? else { continue };
+            // Read after the descriptor was opened: if it carries the nonce now, the descriptor is of that process,
+            // or of one that is gone, which takes no signal.
+            if nonce_of(pid).is_some_and(|found| found == nonce) {
+                match pidfd_send_signal(&pidfd, Signal::KILL) {
+                    Ok(()) => left.push(pid.as_raw_nonzero().get().unsigned_abs()),
+                    Err(Errno::SRCH) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        if left.is_empty() || Instant::now() >= deadline {
+            return Ok(left);
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+fn open(pid: Pid) -> io::Result<Option<rustix::fd::OwnedFd>> {
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(pidfd) => Ok(Some(pidfd)),
+        // Gone, or a thread's number.
+        Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn pids() -> io::Result<Vec<Pid>> {
+    let mut pids = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        pids.extend(name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw));
+    }
+    Ok(pids)
+}
+
+/// None for a process without one, that is gone, a zombie, or another user's.
+fn nonce_of(pid: Pid) -> Option<String> {
+    let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).ok()?;
+    environment.split(|&byte| byte == 0).find_map(|variable| {
+        let value = variable.strip_prefix(NONCE_VARIABLE.as_bytes())?.strip_prefix(b"=")?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    })
+}
