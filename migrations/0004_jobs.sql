@@ -31,7 +31,11 @@ create table jobs (
     internal_detail text,
     cancel_requested boolean not null default false,
     run_after timestamptz not null default now(),
-    -- Tries of the present step.
+    -- State that a stuck job goes on from when it is retried.
+    stuck_from text check (stuck_from in ('running', 'cancelling', 'unwinding')),
+    -- When it should be done, by how long its steps took before.
+    expected_end_at timestamptz,
+    -- Tries of the present step, or of its undo.
     attempts integer not null default 0,
     lease_owner text,
     lease_until timestamptz,
@@ -43,13 +47,17 @@ create table jobs (
     ended_at timestamptz,
     check ((lease_owner is null) = (lease_until is null)),
     check ((state in ('succeeded', 'failed', 'cancelled')) = (ended_at is not null)),
-    check (state not in ('succeeded', 'failed', 'cancelled') or lease_owner is null)
+    check (state not in ('queued', 'succeeded', 'failed', 'cancelled', 'stuck') or lease_owner is null),
+    check ((state = 'stuck') = (stuck_from is not null)),
+    check (state not in ('succeeded', 'failed', 'cancelled') or params_sealed is null)
 );
 -- One active job changes a resource.
 create unique index jobs_one_active on jobs (resource_id) where state not in ('succeeded', 'failed', 'cancelled');
 create index jobs_claim on jobs (priority desc, run_after) where state in ('queued', 'running', 'cancelling', 'unwinding');
+create index jobs_leased on jobs (org_id) where lease_owner is not null;
+create index jobs_history on jobs (kind, ended_at) where state = 'succeeded';
 create index jobs_list on jobs (project_id, created_at, id);
-call protect_tenant_table('jobs', 'select, insert, delete, update (cancel_requested, state, run_after, result_sealed, revision)');
+call protect_tenant_table('jobs', 'select, insert, delete, update (cancel_requested, state, stuck_from, attempts, run_after, result_sealed, revision)');
 
 create table job_steps (
     job_id uuid not null references jobs on delete cascade,
