@@ -7,6 +7,7 @@
 //! Every function after [`lock`] must run in a transaction that has locked the job: the sequence of events and the
 //! fence depend on it.
 
+use super::StoreError;
 use chrono::{DateTime, Utc};
 use control_plane_api::{
     id::{JobId, OrganisationId, ProjectId},
@@ -20,7 +21,7 @@ use uuid::Uuid;
 /// LISTEN channel of the queue; the payload is the id of the job that needs a look.
 pub const CHANNEL: &str = "sluice_jobs";
 
-type Result<T> = std::result::Result<T, sqlx::Error>;
+type Result<T> = std::result::Result<T, StoreError>;
 
 /// A job to be inserted, with its secrets already sealed.
 #[derive(Debug)]
@@ -150,7 +151,7 @@ pub async fn claim(
     limits: ClaimLimits,
     now: DateTime<Utc>,
 ) -> Result<Vec<ClaimedRow>> {
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "with busy as (
              select org_id, count(*) as jobs from jobs where lease_owner is not null and lease_until > $2 group by org_id
          ), ready as (
@@ -183,17 +184,17 @@ pub async fn claim(
     .bind(limits.per_tenant)
     .bind(now + limits.lease)
     .fetch_all(pool)
-    .await
+    .await?)
 }
 
 /// When the next job that nobody runs becomes ready, or the next lease ends.
 pub async fn next_due(pool: impl PgExecutor<'_>) -> Result<Option<DateTime<Utc>>> {
-    sqlx::query_scalar(
+    Ok(sqlx::query_scalar(
         "select min(greatest(run_after, lease_until)) from jobs
          where state in ('queued', 'running', 'cancelling', 'unwinding')",
     )
     .fetch_one(pool)
-    .await
+    .await?)
 }
 
 /// Prolongs the lease and tells the job's state; `None` when the claim is no longer ours.
@@ -299,7 +300,7 @@ pub async fn start_step(
     .bind(index(position))
     .execute(&mut *tx)
     .await?;
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "update job_steps set state = 'running', attempts = attempts + 1, started_at = coalesce(started_at, $3)
          where job_id = $1 and position = $2 returning attempts, started_at",
     )
@@ -307,10 +308,10 @@ pub async fn start_step(
     .bind(index(position))
     .bind(now)
     .fetch_one(tx)
-    .await
+    .await?)
 }
 
-/// Marks the step as done.
+/// Marks the step as done; the one after it is next.
 pub async fn finish_step(
     tx: &mut PgConnection,
     job: JobId,
@@ -319,21 +320,20 @@ pub async fn finish_step(
     expected_end: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    sqlx::query(
-        "update job_steps set state = 'succeeded', ended_at = $3 where job_id = $1 and position = $2",
-    )
-    .bind(job.uuid())
-    .bind(index(position))
-    .bind(now)
-    .execute(&mut *tx)
-    .await?;
+    sqlx::query("update job_steps set state = 'succeeded', ended_at = $3 where job_id = $1 and position = $2")
+        .bind(job.uuid())
+        .bind(index(position))
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
     sqlx::query(
         "update jobs set progress_percent = greatest(progress_percent, $2), expected_end_at = $3, attempts = 0,
-                revision = revision + 1 where id = $1",
+                step = $4, revision = revision + 1 where id = $1",
     )
     .bind(job.uuid())
     .bind(percent)
     .bind(expected_end)
+    .bind(index(position + 1))
     .execute(tx)
     .await?;
     Ok(())
@@ -422,12 +422,12 @@ pub async fn start_unwinding(
 
 /// Counts a try of an undo; tells which it is.
 pub async fn start_undo(tx: &mut PgConnection, job: JobId) -> Result<i32> {
-    sqlx::query_scalar(
+    Ok(sqlx::query_scalar(
         "update jobs set attempts = attempts + 1, revision = revision + 1 where id = $1 returning attempts",
     )
     .bind(job.uuid())
     .fetch_one(tx)
-    .await
+    .await?)
 }
 
 /// The step at `position` is undone; the one before it is next.
@@ -531,7 +531,7 @@ pub async fn retry(tx: &mut PgConnection, job: JobId, now: DateTime<Utc>) -> Res
 
 /// Mean seconds of each step over the last twenty jobs of the kind that succeeded, by position.
 pub async fn step_seconds(pool: impl PgExecutor<'_>, kind: &str, version: i32) -> Result<Vec<(i32, f64)>> {
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "select position, avg(extract(epoch from s.ended_at - s.started_at))::double precision
          from job_steps s
          join (select id from jobs where kind = $1 and params_version = $2 and state = 'succeeded'
@@ -541,16 +541,24 @@ pub async fn step_seconds(pool: impl PgExecutor<'_>, kind: &str, version: i32) -
     .bind(kind)
     .bind(version)
     .fetch_all(pool)
-    .await
+    .await?)
 }
 
 /// Jobs by kind and state, without those that ended well or badly long ago.
 pub async fn count_active(pool: impl PgExecutor<'_>) -> Result<Vec<(String, String, i64)>> {
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "select kind, state, count(*) from jobs where state not in ('succeeded', 'failed', 'cancelled') group by kind, state",
     )
     .fetch_all(pool)
-    .await
+    .await?)
+}
+
+/// Code and text that users were told of why the job fails.
+pub async fn cause(tx: &mut PgConnection, job: JobId) -> Result<(Option<String>, Option<String>)> {
+    Ok(sqlx::query_as("select problem_code, problem_detail from jobs where id = $1")
+        .bind(job.uuid())
+        .fetch_one(tx)
+        .await?)
 }
 
 fn index(position: usize) -> i32 {

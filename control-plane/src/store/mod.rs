@@ -13,6 +13,7 @@ pub mod database;
 pub mod error;
 pub mod idempotency;
 pub mod projects;
+pub mod jobs;
 pub mod scope;
 pub mod sessions;
 pub mod signing_keys;
@@ -20,3 +21,6 @@ pub mod signing_keys;
 pub use database::{Database, DatabaseUrls, SystemTx, TenantTx};
 pub use error::StoreError;
 pub use scope::Scope;
+
+/// Inside a transaction of either role: what functions take that both may call.
+pub type Connection = sqlx::PgConnection;

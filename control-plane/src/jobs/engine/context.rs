@@ -1,10 +1,9 @@
 //! What a step sees of its job, and no more.
 
 use super::{error::StepError, lease::Lease, workflow::Workflow};
-use crate::clock::Clock;
+use crate::{clock::Clock, store::SystemTx};
 use control_plane_api::id::{JobId, OrganisationId, ProjectId};
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{PgConnection, Postgres, Transaction};
 use std::fmt;
 use uuid::Uuid;
 
@@ -37,7 +36,7 @@ impl<W: Workflow> StepContext<'_, W> {
 
     /// A transaction in which the job is locked and the claim has been checked: what is written in it is written by the
     /// one runner that holds the job. Keep it short; never call out of the process inside.
-    pub async fn transaction(&self) -> Result<Transaction<'static, Postgres>, StepError> {
+    pub async fn transaction(&self) -> Result<SystemTx, StepError> {
         Ok(self.lease.begin().await?.0)
     }
 
@@ -57,12 +56,12 @@ impl<W: Workflow> StepContext<'_, W> {
     }
 
     /// Leaves the job's result in the transaction of [`super::Step::commit`]. `once` is sealed, and shown once.
-    pub async fn set_result<T, S>(&self, tx: &mut PgConnection, result: &T, once: Option<&S>) -> Result<(), StepError>
+    pub async fn set_result<T, S>(&self, tx: &mut SystemTx, result: &T, once: Option<&S>) -> Result<(), StepError>
     where
         T: Serialize + Sync,
         S: Serialize + Sync,
     {
-        self.lease.set_result(tx, serde_json::json!(result), once.map(|secret| serde_json::json!(secret))).await
+        self.lease.set_result(tx, &serde_json::json!(result), once.map(|secret| serde_json::json!(secret))).await
     }
 }
 

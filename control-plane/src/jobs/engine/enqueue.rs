@@ -1,14 +1,16 @@
 //! Putting a job into the caller's transaction.
 
-use super::{registry::describe, workflow::Workflow};
+use super::{lease::params_context, registry::describe, workflow::Workflow};
 use crate::{
     clock::Clock,
-    secrets::Keyring,
-    store::jobs::{self, NewRow},
+    secrets::{Keyring, SecretError},
+    store::{
+        Connection, StoreError,
+        jobs::{self, NewRow},
+    },
 };
 use chrono::{DateTime, Utc};
 use control_plane_api::id::{JobId, OrganisationId, ProjectId};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// What a job changes. One active job at a time may.
@@ -46,10 +48,43 @@ pub enum EnqueueError {
         source: serde_json::Error,
     },
     #[error("secrets of a job cannot be sealed")]
-    Seal(#[source] crate::secrets::SecretError),
-    /// Another job changes the resource now.
-    #[error("another job is changing the resource")]
-    Busy,
-    #[error("the job cannot be written")]
-    Store(#[source] sqlx::Error),
+    Seal(#[source] SecretError),
+    /// [`StoreError::JobActive`] when another job changes the resource now.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Adds the job to the caller's transaction, of either role; runners hear of it when that commits.
+pub async fn enqueue<W: Workflow>(
+    tx: &mut Connection,
+    keyring: &Keyring,
+    clock: &Clock,
+    job: NewJob<W>,
+) -> Result<JobId, EnqueueError> {
+    let unwritable = |source| EnqueueError::Params { kind: W::KIND, source };
+    let params = serde_json::to_value(&job.params).map_err(unwritable)?;
+    let secrets = serde_json::to_vec(&job.secrets).map_err(unwritable)?;
+    let sealed = match secrets.as_slice() {
+        b"null" => None,
+        text => Some(keyring.seal(&params_context(job.id), text).map_err(EnqueueError::Seal)?),
+    };
+    let kind = describe::<W>();
+    let steps: Vec<_> = kind.steps.iter().map(|step| (step.name, step.title)).collect();
+    let row = NewRow {
+        id: job.id,
+        org: job.org,
+        project: job.project,
+        kind: W::KIND,
+        params_version: W::VERSION,
+        params: &params,
+        params_sealed: sealed.as_deref(),
+        resource: job.resource.as_ref().map(|of| (of.kind, of.id, of.name.as_str())),
+        actor: &job.actor,
+        request_id: &job.request_id,
+        priority: job.priority,
+        run_after: job.run_after,
+        steps: &steps,
+    };
+    jobs::insert(tx, &row, clock.now()).await?;
+    Ok(job.id)
 }

@@ -1,5 +1,6 @@
 //! How a step fails.
 
+use crate::store::StoreError;
 use control_plane_api::problem::ProblemCode;
 use std::{error::Error, fmt::Write as _};
 
@@ -41,8 +42,8 @@ impl StepError {
 }
 
 /// A fault of the database is worth another try: statements are tested, connections break.
-impl From<sqlx::Error> for StepError {
-    fn from(error: sqlx::Error) -> Self {
+impl From<StoreError> for StepError {
+    fn from(error: StoreError) -> Self {
         Self::transient(ProblemCode::Internal, "the catalogue could not be reached", chain(&error))
     }
 }

@@ -1,14 +1,20 @@
 //! A runner's hold on a job, and the only way by which it writes.
 
-use super::{error::StepError, progress::Weights};
+use super::{
+    error::{StepError, chain},
+    progress::Weights,
+};
 use crate::{
     clock::Clock,
     secrets::Keyring,
-    store::jobs::{self, Claim, Event},
+    store::{
+        Connection, Database, StoreError, SystemTx,
+        jobs::{self, Claim, Event},
+    },
 };
-use control_plane_api::job::JobState;
+use chrono::{DateTime, Utc};
+use control_plane_api::{id::JobId, job::JobState, problem::ProblemCode};
 use serde_json::{Map, Value};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -20,9 +26,9 @@ const PERCENT_EVERY: chrono::Duration = chrono::Duration::seconds(1);
 
 #[derive(Debug)]
 pub(super) struct Lease {
-    pub(super) pool: PgPool,
+    pub(super) database: Database,
     pub(super) clock: Clock,
-    pub(super) keyring: Arc<Keyring>,
+    pub(super) keyring: Keyring,
     pub(super) claim: Claim,
     pub(super) length: Duration,
     pub(super) weights: Weights,
@@ -37,7 +43,7 @@ struct Reported {
     position: usize,
     detail: String,
     percent: u32,
-    at: chrono::DateTime<chrono::Utc>,
+    at: DateTime<Utc>,
 }
 
 /// Why a lease stopped being kept.
@@ -52,9 +58,9 @@ pub(super) enum Kept {
 impl Lease {
     #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
-        pool: PgPool,
+        database: Database,
         clock: Clock,
-        keyring: Arc<Keyring>,
+        keyring: Keyring,
         claim: Claim,
         length: Duration,
         weights: Weights,
@@ -65,12 +71,22 @@ impl Lease {
             Value::Object(map) => map,
             _ => Map::new(),
         };
-        Self { pool, clock, keyring, claim, length, weights, bell, scratch: Mutex::new(scratch), reported: Mutex::new(None) }
+        Self {
+            database,
+            clock,
+            keyring,
+            claim,
+            length,
+            weights,
+            bell,
+            scratch: Mutex::new(scratch),
+            reported: Mutex::new(None),
+        }
     }
 
     /// A transaction that holds the job's row, and the state it is in.
-    pub(super) async fn begin(&self) -> Result<(Transaction<'static, Postgres>, JobState), StepError> {
-        let mut tx = self.pool.begin().await?;
+    pub(super) async fn begin(&self) -> Result<(SystemTx, JobState), StepError> {
+        let mut tx = self.database.system().await?;
         match jobs::lock(&mut tx, &self.claim, self.clock.now()).await? {
             Some(state) => Ok((tx, state)),
             None => Err(StepError::LeaseLost),
@@ -89,7 +105,7 @@ impl Lease {
                 () = self.bell.notified() => {}
             }
             let now = self.clock.now();
-            match jobs::renew(&self.pool, &self.claim, self.length, now).await {
+            match self.renew(now).await {
                 Ok(Some(JobState::Cancelling)) => return Kept::Cancelling,
                 Ok(Some(_)) => failing_since = None,
                 Ok(None) => return Kept::Lost,
@@ -104,6 +120,11 @@ impl Lease {
         }
     }
 
+    async fn renew(&self, now: DateTime<Utc>) -> Result<Option<JobState>, StoreError> {
+        let mut connection = self.database.system_connection().await?;
+        jobs::renew(&mut *connection, &self.claim, self.length, now).await
+    }
+
     /// Like [`Lease::hold`], while undoing: there a cancellation is no news.
     pub(super) async fn hold_through(&self) -> Kept {
         loop {
@@ -113,7 +134,7 @@ impl Lease {
         }
     }
 
-    pub(super) async fn event(&self, tx: &mut PgConnection, event: Event<'_>) -> Result<(), StepError> {
+    pub(super) async fn event(&self, tx: &mut Connection, event: Event<'_>) -> Result<(), StepError> {
         Ok(jobs::event(tx, self.claim.job, self.claim.org, event, self.clock.now()).await?)
     }
 
@@ -145,4 +166,29 @@ impl Lease {
         self.scratch.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), value);
         Ok(())
     }
+
+    pub(super) async fn set_result(
+        &self,
+        tx: &mut Connection,
+        result: &Value,
+        once: Option<Value>,
+    ) -> Result<(), StepError> {
+        let sealed = once
+            .map(|secret| self.keyring.seal(&result_context(self.claim.job), secret.to_string().as_bytes()))
+            .transpose()
+            .map_err(|error| {
+                StepError::transient(ProblemCode::Internal, "the result could not be sealed", chain(&error))
+            })?;
+        Ok(jobs::set_result(tx, self.claim.job, result, sealed.as_deref()).await?)
+    }
+}
+
+/// What secret parameters of a job are sealed for.
+pub(super) fn params_context(job: JobId) -> String {
+    format!("jobs:{job}:params")
+}
+
+/// What the secret part of a job's result is sealed for.
+pub fn result_context(job: JobId) -> String {
+    format!("jobs:{job}:result")
 }

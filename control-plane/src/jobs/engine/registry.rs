@@ -6,10 +6,10 @@ use super::{
     lease::Lease,
     workflow::{Limits, OnFailure, Step, Workflow},
 };
+use crate::store::SystemTx;
 use async_trait::async_trait;
 use control_plane_api::problem::ProblemCode;
 use serde_json::Value;
-use sqlx::PgConnection;
 use std::{any::Any, collections::BTreeMap, fmt, sync::Arc};
 
 /// What is known of a kind without its code.
@@ -69,9 +69,9 @@ pub trait AnyWorkflow<E>: Send + Sync {
     /// Refuses parameters of an unknown shape.
     fn open(&self, params: &Value, secrets: Option<&[u8]>) -> Result<Opened, Cause>;
     async fn run(&self, call: Call<'_, E>) -> Result<(), StepError>;
-    async fn commit(&self, tx: &mut PgConnection, call: Call<'_, E>) -> Result<(), StepError>;
+    async fn commit(&self, tx: &mut SystemTx, call: Call<'_, E>) -> Result<(), StepError>;
     async fn undo(&self, call: Call<'_, E>) -> Result<(), StepError>;
-    async fn undone(&self, tx: &mut PgConnection, call: Call<'_, E>, cause: &Cause) -> Result<(), StepError>;
+    async fn undone(&self, tx: &mut SystemTx, call: Call<'_, E>, cause: &Cause) -> Result<(), StepError>;
 }
 
 struct Typed<W: Workflow> {
@@ -89,7 +89,11 @@ impl<W: Workflow> Typed<W> {
 
     fn context<'a>(call: Call<'a, W::Environment>) -> Result<StepContext<'a, W>, StepError> {
         let Some((params, secrets)) = call.opened.0.downcast_ref::<(W::Params, W::Secrets)>() else {
-            return Err(StepError::permanent(ProblemCode::Internal, "the job could not be read", "opened as another kind"));
+            return Err(StepError::permanent(
+                ProblemCode::Internal,
+                "the job could not be read",
+                "opened as another kind",
+            ));
         };
         Ok(StepContext {
             job: call.job,
@@ -115,7 +119,8 @@ impl<W: Workflow> AnyWorkflow<W::Environment> for Typed<W> {
             // A serde error of secrets may quote them.
             internal: if what == "parameters" { chain(&error) } else { "secret parameters of an unknown shape".into() },
         };
-        let params: W::Params = serde_json::from_value(params.clone()).map_err(|error| unreadable("parameters", error))?;
+        let params: W::Params =
+            serde_json::from_value(params.clone()).map_err(|error| unreadable("parameters", error))?;
         let secrets: W::Secrets =
             serde_json::from_slice(secrets.unwrap_or(b"null")).map_err(|error| unreadable("secrets", error))?;
         Ok(Opened(Box::new((params, secrets))))
@@ -125,7 +130,7 @@ impl<W: Workflow> AnyWorkflow<W::Environment> for Typed<W> {
         self.step(call.position)?.run(&Self::context(call)?).await
     }
 
-    async fn commit(&self, tx: &mut PgConnection, call: Call<'_, W::Environment>) -> Result<(), StepError> {
+    async fn commit(&self, tx: &mut SystemTx, call: Call<'_, W::Environment>) -> Result<(), StepError> {
         self.step(call.position)?.commit(tx, &Self::context(call)?).await
     }
 
@@ -133,7 +138,7 @@ impl<W: Workflow> AnyWorkflow<W::Environment> for Typed<W> {
         self.step(call.position)?.undo(&Self::context(call)?).await
     }
 
-    async fn undone(&self, tx: &mut PgConnection, call: Call<'_, W::Environment>, cause: &Cause) -> Result<(), StepError> {
+    async fn undone(&self, tx: &mut SystemTx, call: Call<'_, W::Environment>, cause: &Cause) -> Result<(), StepError> {
         W::undone(tx, &Self::context(call)?, cause).await
     }
 }

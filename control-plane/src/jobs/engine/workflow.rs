@@ -1,9 +1,12 @@
 //! What a workflow is: typed parameters and a list of steps that can be repeated and undone.
 
-use super::{context::StepContext, error::{Cause, StepError}};
+use super::{
+    context::StepContext,
+    error::{Cause, StepError},
+};
+use crate::store::SystemTx;
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::PgConnection;
 use std::time::Duration;
 
 /// What happens when a step fails for good.
@@ -28,11 +31,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            attempt: Duration::from_secs(60),
-            deadline: Duration::from_secs(300),
-            expected: Duration::from_secs(1),
-        }
+        Self { attempt: Duration::from_secs(60), deadline: Duration::from_secs(300), expected: Duration::from_secs(1) }
     }
 }
 
@@ -55,7 +54,7 @@ pub trait Step<W: Workflow>: Send + Sync {
     async fn run(&self, context: &StepContext<'_, W>) -> Result<(), StepError>;
 
     /// What must be written together with the record that the step is done.
-    async fn commit(&self, _tx: &mut PgConnection, _context: &StepContext<'_, W>) -> Result<(), StepError> {
+    async fn commit(&self, _tx: &mut SystemTx, _context: &StepContext<'_, W>) -> Result<(), StepError> {
         Ok(())
     }
 
@@ -84,7 +83,7 @@ pub trait Workflow: Sized + Send + Sync + 'static {
     fn steps() -> Vec<Box<dyn Step<Self>>>;
 
     /// Written together with the end of a job whose steps are undone: what the resource becomes.
-    async fn undone(_tx: &mut PgConnection, _context: &StepContext<'_, Self>, _cause: &Cause) -> Result<(), StepError> {
+    async fn undone(_tx: &mut SystemTx, _context: &StepContext<'_, Self>, _cause: &Cause) -> Result<(), StepError> {
         Ok(())
     }
 }
