@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod connection;
 pub mod kafka_user;
 pub mod names;
+pub mod node_spec;
 pub mod placement;
 pub mod plan;
 pub mod price;

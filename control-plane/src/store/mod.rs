@@ -14,6 +14,7 @@ pub mod error;
 pub mod idempotency;
 pub mod projects;
 pub mod jobs;
+pub mod provisioning;
 pub mod scope;
 pub mod sessions;
 pub mod signing_keys;

@@ -36,7 +36,7 @@ mod workflow;
 
 pub use context::{JobHandle, StepContext};
 pub use enqueue::{EnqueueError, NewJob, Resource, enqueue};
-pub use error::{Cause, StepError};
+pub use error::{Cause, StepError, chain};
 pub use lease::result_context;
 pub use metrics::Metrics;
 pub use registry::{AnyWorkflow, Call, KindInfo, Registry, RegistryError, StepInfo, describe};

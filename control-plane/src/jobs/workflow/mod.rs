@@ -1,1 +1,36 @@
+//! The workflows, one file each.
+//!
+//! Steps may use `domain`, `store::provisioning`, drivers, nodes, Kafka and `pki`; they know no HTTP. What they write, they
+//! write through their context, so that a runner that lost its job writes nothing.
 
+pub mod instance_create;
+pub mod instance_delete;
+mod provisioning;
+
+use crate::{
+    domain::node_spec::Sizing,
+    drivers::Platform,
+    jobs::engine::{KindInfo, Registry, RegistryError, describe},
+    secrets::Keyring,
+};
+
+pub use instance_create::InstanceCreate;
+pub use instance_delete::InstanceDelete;
+
+/// What the steps of every workflow may use besides the database.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    pub platform: Platform,
+    pub keyring: Keyring,
+    pub sizing: Sizing,
+}
+
+/// Every kind of job that this program can run.
+pub fn registry() -> Result<Registry<Environment>, RegistryError> {
+    Registry::default().with::<InstanceCreate>()?.with::<InstanceDelete>()
+}
+
+/// What is known of a kind: titles, steps, whether it can be cancelled. `None` for a kind of another version of the program.
+pub fn kind(name: &str) -> Option<KindInfo> {
+    [describe::<InstanceCreate>(), describe::<InstanceDelete>()].into_iter().find(|info| info.kind == name)
+}

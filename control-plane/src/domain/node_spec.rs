@@ -1,0 +1,170 @@
+//! The spec of each node of an instance, from what was sold and where it stands. Pure: the same intent gives the same
+//! spec, so that a repeat of a step tells nodes nothing new.
+
+use crate::domain::storage;
+use broker_api::{
+    ports,
+    secret::Secret,
+    spec::{
+        AccessPath, AdvertisedAddress, GatewayLimits, GatewaySpec, Jvm, KafkaSpec, Listener, NodeIdentity, NodeSpec, Role,
+        TlsIdentity, Voter,
+    },
+};
+use control_plane_api::{catalogue::Spec, id::InstanceId};
+use std::net::{IpAddr, SocketAddr};
+
+/// Largest message (product.md §5: 10 MB).
+const MAX_MESSAGE_BYTES: u64 = 10 * 1024 * 1024;
+/// Voters of the quorum; the nodes after them are observers (architecture.md point 10).
+const VOTERS: usize = 3;
+const GIB: u64 = 1 << 30;
+/// Sold disks are counted in powers of ten.
+const GB: u64 = 1_000_000_000;
+
+/// What of an instance decides its nodes' specs.
+#[derive(Debug, Clone)]
+pub struct InstanceIntent {
+    pub id: InstanceId,
+    pub generation: u64,
+    pub cluster_id: String,
+    pub kafka_version: String,
+    pub spec: Spec,
+    pub storage_gb: u32,
+}
+
+/// A broker that has an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerIntent {
+    pub node_id: i32,
+    pub zone: String,
+    pub directory_id: String,
+    pub address: IpAddr,
+}
+
+/// What a node proves itself with.
+#[derive(Debug, Clone)]
+pub struct NodeKeys {
+    /// INT and CTL.
+    pub internal: TlsIdentity,
+    /// Server of the control API.
+    pub control: TlsIdentity,
+    /// What clients see; one for the instance.
+    pub clients: TlsIdentity,
+    /// One for the instance.
+    pub delegation_token_key: Secret,
+}
+
+/// How large nodes are here.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sizing {
+    /// Heap of every JVM, instead of a share of the memory that was sold: for machines that cannot give what is sold.
+    pub heap_mb: Option<u64>,
+    /// See [`Jvm::fast_start`].
+    pub fast_start: bool,
+}
+
+impl Sizing {
+    /// A quarter of the broker's memory, 512 MiB to 6 GiB: the rest is worth more as page cache.
+    fn heap_bytes(self, spec: &Spec) -> u64 {
+        match self.heap_mb {
+            Some(megabytes) => megabytes << 20,
+            None => (u64::from(spec.broker_memory_gib) * GIB / 4).clamp(GIB / 2, 6 * GIB),
+        }
+    }
+}
+
+/// The spec of the broker `broker`, which is one of `brokers`.
+pub fn build(
+    instance: &InstanceIntent,
+    brokers: &[BrokerIntent],
+    broker: &BrokerIntent,
+    keys: NodeKeys,
+    sizing: Sizing,
+) -> NodeSpec {
+    let voters = voters(brokers);
+    NodeSpec {
+        generation: instance.generation,
+        identity: NodeIdentity {
+            instance: instance.id.to_string(),
+            node_id: broker.node_id,
+            cluster_id: instance.cluster_id.clone(),
+            directory_id: broker.directory_id.clone(),
+        },
+        kafka: KafkaSpec {
+            version: instance.kafka_version.clone(),
+            roles: vec![Role::Broker, Role::Controller],
+            rack: broker.zone.clone(),
+            bind: broker.address,
+            internal_host: broker.address.to_string(),
+            quorum_bootstrap: voters
+                .iter()
+                .map(|voter| SocketAddr::new(voter.address, ports::CONTROLLER).to_string())
+                .collect(),
+            initial_controllers: voters.into_iter().map(voter).collect(),
+            jvm: Jvm { heap_bytes: sizing.heap_bytes(&instance.spec), fast_start: sizing.fast_start },
+            internal_tls: keys.internal,
+            super_users: vec!["User:sluice-control-plane".to_owned()],
+            brokers: u32::try_from(brokers.len()).unwrap_or(u32::MAX),
+            max_message_bytes: MAX_MESSAGE_BYTES,
+            disk_bytes: u64::from(storage::broker_gb(instance.storage_gb, instance.spec.brokers)) * GB,
+            delegation_token_key: keys.delegation_token_key,
+        },
+        gateway: GatewaySpec {
+            control: control_address(broker.address),
+            control_tls: keys.control,
+            listeners: [AccessPath::PrivatePlaintext, AccessPath::PrivateSaslSsl]
+                .into_iter()
+                .map(|path| listener(path, brokers, broker))
+                .collect(),
+            server_tls: keys.clients,
+            limits: GatewayLimits { max_connections: instance.spec.client_connections, ..GatewayLimits::default() },
+            disabled_users: Vec::new(),
+        },
+    }
+}
+
+/// Where the control API of the node at this address listens.
+pub fn control_address(address: IpAddr) -> SocketAddr {
+    SocketAddr::new(address, ports::CONTROL)
+}
+
+/// Port that clients of a path come in by (product.md §5).
+pub fn client_port(path: AccessPath) -> u16 {
+    match path {
+        AccessPath::PrivatePlaintext => ports::PRIVATE_PLAINTEXT,
+        AccessPath::PrivateSaslSsl => ports::PRIVATE_SASL_SSL,
+    }
+}
+
+/// What clients of a path begin with: `host:port,…` of every broker.
+pub fn bootstrap(path: AccessPath, addresses: impl IntoIterator<Item = IpAddr>) -> String {
+    let servers: Vec<String> =
+        addresses.into_iter().map(|address| SocketAddr::new(address, client_port(path)).to_string()).collect();
+    servers.join(",")
+}
+
+fn listener(path: AccessPath, brokers: &[BrokerIntent], broker: &BrokerIntent) -> Listener {
+    let port = client_port(path);
+    let advertised = brokers
+        .iter()
+        .map(|other| AdvertisedAddress { node_id: other.node_id, host: other.address.to_string(), port })
+        .collect();
+    Listener { path, bind: SocketAddr::new(broker.address, port), advertised }
+}
+
+/// The first three by node id: placement goes round the zones, so they stand in different ones.
+fn voters(brokers: &[BrokerIntent]) -> Vec<&BrokerIntent> {
+    let mut brokers: Vec<&BrokerIntent> = brokers.iter().collect();
+    brokers.sort_by_key(|broker| broker.node_id);
+    brokers.truncate(VOTERS);
+    brokers
+}
+
+fn voter(broker: &BrokerIntent) -> Voter {
+    Voter {
+        node_id: broker.node_id,
+        directory_id: broker.directory_id.clone(),
+        host: broker.address.to_string(),
+        port: ports::CONTROLLER,
+    }
+}

@@ -1,0 +1,80 @@
+//! Step `issue-certificates`.
+
+use super::{Context, InstanceCreate};
+use crate::{
+    jobs::{
+        engine::{Step, StepError},
+        workflow::provisioning::{Secrets, address, ensure_authority, load, put_secret, secret},
+    },
+    pki::{AuthorityKind, Purpose},
+    store::provisioning as rows,
+};
+use async_trait::async_trait;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use broker_api::secret::Secret;
+use control_plane_api::problem::ProblemCode;
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// The instance has an authority of its own, every node its leaves, and the clients' listeners theirs.
+///
+/// A repeat adds what is missing and changes nothing: nodes may run with what is there.
+pub(super) struct IssueCertificates;
+
+#[async_trait]
+impl Step<InstanceCreate> for IssueCertificates {
+    fn name(&self) -> &'static str {
+        "issue-certificates"
+    }
+
+    fn title(&self) -> &'static str {
+        "Issue certificates"
+    }
+
+    async fn run(&self, context: &Context<'_>) -> Result<(), StepError> {
+        let (id, keyring) = (context.params.instance_id, &context.environment.keyring);
+        let now = context.clock().now();
+        let (instance, brokers) = load(context, id).await?;
+        let names: Vec<String> =
+            brokers.iter().map(|broker| Ok(address(broker)?.to_string())).collect::<Result<_, StepError>>()?;
+        let mut tx = context.transaction().await?;
+        let platform = ensure_authority(&mut tx, keyring, AuthorityKind::Platform, None, now).await?;
+        let internal = ensure_authority(&mut tx, keyring, AuthorityKind::Internal, Some(id), now).await?;
+        let known = Secrets::load(&mut tx, keyring, id).await?;
+
+        let mut leaves = vec![
+            (secret::CLIENTS_TLS.to_owned(), &platform, Purpose::ClientListener, names.as_slice()),
+            (secret::CONTROL_PLANE_TLS.to_owned(), &internal, Purpose::ControlPlane, &[]),
+        ];
+        for (broker, name) in brokers.iter().zip(&names) {
+            let name = std::slice::from_ref(name);
+            leaves.push((secret::internal_tls(broker.node_id), &internal, Purpose::Node, name));
+            leaves.push((secret::control_tls(broker.node_id), &internal, Purpose::ControlApi, name));
+        }
+        for (secret, authority, purpose, names) in leaves {
+            if !known.has(&secret) {
+                let leaf = authority.issue(purpose, names, now)?;
+                put_secret(&mut tx, keyring, &instance, &secret, &leaf, now).await?;
+            }
+        }
+        if !known.has(secret::DELEGATION_TOKEN_KEY) {
+            let key = random_key()?;
+            put_secret(&mut tx, keyring, &instance, secret::DELEGATION_TOKEN_KEY, &key, now).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn undo(&self, context: &Context<'_>) -> Result<(), StepError> {
+        let mut tx = context.transaction().await?;
+        rows::release_secrets(&mut tx, context.params.instance_id).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+/// 32 random bytes as text.
+fn random_key() -> Result<Secret, StepError> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| {
+        StepError::transient(ProblemCode::Internal, "the system gave no random bytes", "getrandom failed")
+    })?;
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes)))
+}

@@ -1,0 +1,150 @@
+//! Steps `configure-kafka`, `verify` and `publish`.
+
+use super::{Context, InstanceCreate};
+use crate::{
+    domain::node_spec::bootstrap,
+    jobs::{
+        engine::{Limits, Step, StepError},
+        workflow::provisioning::{address, kafka_error, provisioned},
+    },
+    kafka::Credentials,
+    store::{SystemTx, provisioning as rows},
+};
+use async_trait::async_trait;
+use broker_api::spec::AccessPath;
+use control_plane_api::{
+    instance::{Bootstrap, InstanceState},
+    problem::ProblemCode,
+};
+use serde::Serialize;
+use std::time::Duration;
+
+/// Between looks at the cluster.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// The cluster is whole, its bindings are written, and the first user can sign in.
+///
+/// All of it lives in the brokers, and goes with them.
+pub(super) struct ConfigureKafka;
+
+#[async_trait]
+impl Step<InstanceCreate> for ConfigureKafka {
+    fn name(&self) -> &'static str {
+        "configure-kafka"
+    }
+
+    fn title(&self) -> &'static str {
+        "Set up users and rights"
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { deadline: Duration::from_secs(120), ..Limits::default() }
+    }
+
+    async fn run(&self, context: &Context<'_>) -> Result<(), StepError> {
+        let provisioned = provisioned(context, context.params.instance_id).await?;
+        let (kafka, cluster) = (&context.environment.platform.kafka, provisioned.cluster());
+        let failed = |error| kafka_error(ProblemCode::BrokerNotReady, &error);
+        while !kafka.ready(&cluster, provisioned.specs.len()).await.map_err(failed)? {
+            context.progress("waiting until every broker has joined the cluster", 10).await?;
+            tokio::time::sleep(EVERY).await;
+        }
+        kafka.bind_platform_acls(&cluster).await.map_err(failed)?;
+        kafka.put_user(&cluster, &credentials(context)).await.map_err(failed)
+    }
+
+    async fn undo(&self, _context: &Context<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+/// A message goes through every broker the way clients go.
+pub(super) struct Verify;
+
+#[async_trait]
+impl Step<InstanceCreate> for Verify {
+    fn name(&self) -> &'static str {
+        "verify"
+    }
+
+    fn title(&self) -> &'static str {
+        "Send a test message"
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { deadline: Duration::from_secs(60), ..Limits::default() }
+    }
+
+    async fn run(&self, context: &Context<'_>) -> Result<(), StepError> {
+        let provisioned = provisioned(context, context.params.instance_id).await?;
+        let kafka = &context.environment.platform.kafka;
+        let sent = kafka.canary(&provisioned.cluster(), &credentials(context)).await;
+        sent.map_err(|error| kafka_error(ProblemCode::CanaryFailed, &error))
+    }
+
+    async fn undo(&self, _context: &Context<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+/// The instance is running. Written together with the job's success.
+pub(super) struct Publish;
+
+/// What the job's result says.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    bootstrap: Bootstrap,
+    user: &'a str,
+}
+
+/// What the job's result says once.
+#[derive(Serialize)]
+struct Once<'a> {
+    password: &'a str,
+}
+
+#[async_trait]
+impl Step<InstanceCreate> for Publish {
+    fn name(&self) -> &'static str {
+        "publish"
+    }
+
+    fn title(&self) -> &'static str {
+        "Hand over"
+    }
+
+    async fn run(&self, _context: &Context<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    async fn commit(&self, tx: &mut SystemTx, context: &Context<'_>) -> Result<(), StepError> {
+        let (id, now) = (context.params.instance_id, context.clock().now());
+        let Some((instance, brokers)) = rows::load(tx, id).await? else {
+            return Err(StepError::permanent(ProblemCode::NotFound, "the instance is gone", id.to_string()));
+        };
+        let mut addresses = Vec::with_capacity(brokers.len());
+        for broker in &brokers {
+            rows::set_broker_state(tx, id, broker.node_id, "ready", "", Some(instance.generation), now).await?;
+            addresses.push(address(broker)?);
+        }
+        rows::set_state(tx, id, InstanceState::Running, None, now).await?;
+        let outcome = Outcome {
+            bootstrap: Bootstrap {
+                private_plaintext: bootstrap(AccessPath::PrivatePlaintext, addresses.iter().copied()),
+                private_sasl_ssl: bootstrap(AccessPath::PrivateSaslSsl, addresses.iter().copied()),
+            },
+            user: &context.params.user,
+        };
+        let password = context.secrets.password.expose();
+        let once = context.params.password_generated.then_some(Once { password });
+        context.set_result(tx, &outcome, once.as_ref()).await
+    }
+
+    async fn undo(&self, _context: &Context<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+fn credentials(context: &Context<'_>) -> Credentials {
+    Credentials { user: context.params.user.clone(), password: context.secrets.password.clone() }
+}
