@@ -6,8 +6,8 @@ use broker_api::{
     ports,
     secret::Secret,
     spec::{
-        AccessPath, AdvertisedAddress, GatewayLimits, GatewaySpec, Jvm, KafkaSpec, Listener, NodeIdentity, NodeSpec, Role,
-        TlsIdentity, Voter,
+        AccessPath, AdvertisedAddress, GatewayLimits, GatewaySpec, Jvm, KafkaSpec, Listener, NodeIdentity, NodeSpec,
+        Role, TlsIdentity, Voter,
     },
 };
 use control_plane_api::{catalogue::Spec, id::InstanceId};

@@ -155,7 +155,10 @@ pub async fn take_address(
 
 /// Nothing has the instance's addresses any more.
 pub async fn release_addresses(tx: &mut Connection, instance: InstanceId) -> Result<()> {
-    sqlx::query("update brokers set host = null where instance_id = $1").bind(instance.uuid()).execute(&mut *tx).await?;
+    sqlx::query("update brokers set host = null where instance_id = $1")
+        .bind(instance.uuid())
+        .execute(&mut *tx)
+        .await?;
     sqlx::query("delete from broker_addresses where instance_id = $1").bind(instance.uuid()).execute(tx).await?;
     Ok(())
 }

@@ -235,9 +235,9 @@ pub(super) async fn remove_nodes(
     instance: InstanceId,
     brokers: &[BrokerRow],
 ) -> Result<(), StepError> {
-    let removals = brokers.iter().map(|broker| {
-        environment.platform.driver.remove_node(NodeRef { instance, node_id: broker.node_id })
-    });
+    let removals = brokers
+        .iter()
+        .map(|broker| environment.platform.driver.remove_node(NodeRef { instance, node_id: broker.node_id }));
     for outcome in futures::future::join_all(removals).await {
         outcome?;
     }
