@@ -1,0 +1,156 @@
+//! Buying an instance.
+
+use crate::{
+    client::{Doc, call::Call},
+    commands::quote::{self, Size},
+    context::{Context, Scope},
+    error::Result,
+    prompt,
+    render::{duration, money, say, table},
+    resolve, watch,
+};
+use clap::Args;
+use control_plane_api::{
+    instance::{AccessOrder, BillingOrder, CreateInstance, Instance, KafkaUserOrder, Plan},
+    job::Job,
+    quote::Quote,
+};
+use serde_json::json;
+
+#[derive(Debug, Args)]
+pub struct Create {
+    /// 4 to 64 letters, digits, - and _, beginning with a letter
+    name: String,
+    #[command(flatten)]
+    size: Size,
+    /// Version of Apache Kafka; the catalogue's default without it
+    #[arg(long = "version", value_name = "VERSION")]
+    kafka_version: Option<String>,
+    /// First Kafka user; made for you without it
+    #[arg(long, value_name = "USER", requires = "kafka_password_stdin")]
+    kafka_user: Option<String>,
+    /// Read the Kafka user's password from standard input
+    #[arg(long, requires = "kafka_user")]
+    kafka_password_stdin: bool,
+    /// Repeatable
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = crate::args::pair)]
+    labels: Vec<(String, String)>,
+    #[arg(long, default_value = "")]
+    description: String,
+    /// Show the price and what would be done, and order nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub async fn run(ctx: &Context, scope: &Scope, args: Create) -> Result<()> {
+    let sasl_ssl = match &args.kafka_user {
+        Some(user) => {
+            let password = prompt::secret("Kafka user's password", true, "--kafka-password-stdin")?;
+            Some(KafkaUserOrder { user: user.clone(), password })
+        }
+        None => None,
+    };
+    let quote = quote::quote(ctx, scope, &args.size).await?.typed()?;
+    let order = CreateInstance {
+        name: args.name,
+        spec: quote.spec.clone(),
+        storage_gb: quote.storage_gb,
+        disk_type: quote.disk_type.clone(),
+        zones: Some(quote.zones.clone()),
+        kafka_version: args.kafka_version,
+        billing: BillingOrder { mode: quote.billing, months: quote.months },
+        access: AccessOrder { sasl_ssl },
+        labels: args.labels.into_iter().collect(),
+        description: args.description,
+        quote_id: Some(quote.id),
+    };
+    let call = Call::post(scope.path(&["instances"])).json(&order)?;
+    if args.dry_run {
+        let plan: Doc<Plan> = ctx.client.fetch(&call.query("dry_run", true)).await?;
+        let text = format!("{}\n{}", quote::text(&quote), plan_text(&plan.typed()?));
+        return ctx.out.value(&plan.value, &order.name, &text);
+    }
+    say(quote::text(&quote));
+    prompt::confirm(&ctx.settings, &question(&order, &quote))?;
+    let started: Doc<Job> = ctx.client.fetch(&call.keyed()).await?;
+    let job = started.typed()?;
+    if !ctx.waits(true) {
+        ctx.out.one(&started)?;
+        say(format!("Follow it: sluice job watch {}", job.id));
+        return Ok(());
+    }
+    let done = watch::job(ctx, scope, &job.id.to_string()).await?;
+    let id = job.resource.as_ref().map_or_else(|| order.name.clone(), |resource| resource.id.clone());
+    let instance = resolve::instance(ctx, scope, &id).await?;
+    hand_over(ctx, &done, &instance)
+}
+
+fn question(order: &CreateInstance, quote: &Quote) -> String {
+    format!("Buy {} ({}) for {} / {}?", order.name, quote.spec, money(&quote.total), quote.per)
+}
+
+/// Addresses, the user and its password, and what to do next.
+fn hand_over(ctx: &Context, job: &Doc<Job>, instance: &Doc<Instance>) -> Result<()> {
+    let (typed, bought) = (job.typed()?, instance.typed()?);
+    let value = json!({ "instance": instance.value, "job": job.value });
+    let mut details = vec![
+        ("Instance".to_owned(), format!("{} ({})", bought.name, bought.id)),
+        ("SASL_SSL".to_owned(), bought.bootstrap.private_sasl_ssl.clone()),
+        ("Plaintext".to_owned(), bought.bootstrap.private_plaintext.clone()),
+    ];
+    let result = |member: &str| typed.result.as_ref().and_then(|result| result[member].as_str()).map(str::to_owned);
+    if let Some(user) = result("user") {
+        details.push(("Kafka user".to_owned(), user));
+    }
+    let password = result("password");
+    if let Some(password) = &password {
+        details.push(("Password".to_owned(), password.clone()));
+    }
+    ctx.out.value(&value, &bought.name, &table::details(&details, ctx.out.color))?;
+    if password.is_some() {
+        say("\nThe password is shown this once.");
+    }
+    say(format!(
+        "\nNext:\n  sluice cert truststore {name}\n  sluice instance snippet {name} python\n  sluice instance connect {name}",
+        name = bought.name
+    ));
+    Ok(())
+}
+
+/// The user and the one-time password that a job's result tells, if it does.
+pub fn access_text(job: &Job) -> Option<String> {
+    let result = job.result.as_ref()?;
+    let (user, password) = (result["user"].as_str()?, result["password"].as_str()?);
+    Some(format!("Kafka user {user}, password {password} (shown this once)"))
+}
+
+pub fn plan_text(plan: &Plan) -> String {
+    let mut text = String::new();
+    for check in &plan.checks {
+        text.push_str(&format!("{:<8} {}\n", check.severity, check.detail));
+    }
+    if !plan.changes.is_empty() {
+        let lines: Vec<_> = plan
+            .changes
+            .iter()
+            .map(|change| {
+                vec![change.path.clone(), change.from.to_string(), change.to.to_string(), change.effect.clone()]
+            })
+            .collect();
+        text.push_str(&table::texts(&["CHANGE", "FROM", "TO", "EFFECT"], &lines));
+    }
+    if !plan.steps.is_empty() {
+        text.push_str("Steps:\n");
+        for (at, step) in plan.steps.iter().enumerate() {
+            text.push_str(&format!("  {}. {}\n", at + 1, step.title));
+        }
+    }
+    if let Some(price) = &plan.price {
+        text.push_str(&format!("Price: {} now, then {} / {}\n", money(&price.now), money(&price.then), price.per));
+    }
+    if let Some(seconds) = plan.eta_seconds {
+        text.push_str(&format!("Takes about {}.\n", duration(seconds)));
+    }
+    text.push_str("Nothing was changed.\n");
+    text
+}

@@ -1,0 +1,355 @@
+//! How each resource of the API looks in a table.
+
+use super::{Column, Row, col, dash, duration, enum_text, money, or_dash, time, time_or_dash, wide};
+use control_plane_api::{
+    audit::AuditEvent,
+    auth::{ApiKey, ServiceAccount},
+    catalogue::{DiskType, KafkaVersion, Region, Spec, Zone, ZoneRoom},
+    instance::{FailedCreation, Instance},
+    job::Job,
+    problem::ErrorDoc,
+    tenancy::{Member, Project, Quota},
+};
+use std::collections::BTreeMap;
+
+impl Row for Spec {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("SPEC", |s| s.name.clone()),
+        col("MB/S", |s| s.bandwidth_mb_per_s.to_string()),
+        col("BROKERS", |s| s.brokers.to_string()),
+        col("BROKER SIZE", |s| format!("{} vCPU {} GiB", s.broker_vcpus, s.broker_memory_gib)),
+        col("DISKS", |s| s.disk_types.join(",")),
+        col("STORAGE GB", |s| format!("{}-{}", s.storage_gb_min, s.storage_gb_max)),
+        col("PARTITIONS", |s| s.partitions.to_string()),
+        col("CONNECTIONS", |s| s.client_connections.to_string()),
+        wide("GROUPS", |s| s.consumer_groups.to_string()),
+        wide("TPS", |s| s.tps_high_throughput.to_string()),
+        wide("ADVISED MB/S", |s| s.advised_traffic_mb_per_s.to_string()),
+        col("CNY/MONTH", |s| s.price_per_month.to_string()),
+        col("CNY/HOUR", |s| s.price_per_hour.to_string()),
+        wide("AVAILABLE", |s| yes(s.available)),
+    ];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Row for Region {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("REGION", |r| r.name.clone()),
+        col("TITLE", |r| r.title.clone()),
+        col("ZONES", |r| list(r.zones.iter().map(|zone| zone.name.as_str()))),
+    ];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Row for Zone {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("ZONE", |z| z.name.clone()),
+        col("REGION", |z| z.region.clone()),
+        col("SOLD OUT", |z| list(z.sold_out_specs.iter().map(String::as_str))),
+    ];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Row for DiskType {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("DISK", |d| d.name.clone()),
+        col("TITLE", |d| d.title.clone()),
+        col("LATENCY MS", |d| d.latency_ms.clone()),
+        col("MB/S", |d| d.throughput_mb_per_s.to_string()),
+        col("CNY/GB/MONTH", |d| d.price_per_gb_month.to_string()),
+        col("CNY/GB/HOUR", |d| d.price_per_gb_hour.to_string()),
+        wide("AVAILABLE", |d| yes(d.available)),
+    ];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Row for KafkaVersion {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("VERSION", |v| v.version.clone()),
+        col("DEFAULT", |v| yes(v.default)),
+        col("OLDEST CLIENT", |v| v.oldest_client.clone()),
+        wide("AVAILABLE", |v| yes(v.available)),
+    ];
+
+    fn name(&self) -> String {
+        self.version.clone()
+    }
+}
+
+impl Row for ZoneRoom {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("ZONE", |z| z.zone.clone()),
+        col("VCPUS", |z| format!("{} of {}", z.vcpus_used, z.vcpus_total)),
+        col("MEMORY GIB", |z| format!("{} of {}", z.memory_gib_used, z.memory_gib_total)),
+        col("STORAGE GB", |z| format!("{} of {}", z.storage_gb_used, z.storage_gb_total)),
+        wide("UPDATED", |z| time(&z.updated_at)),
+    ];
+
+    fn name(&self) -> String {
+        self.zone.clone()
+    }
+}
+
+impl Row for Project {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("NAME", |p| p.name.clone()),
+        col("ID", |p| p.id.to_string()),
+        col("DESCRIPTION", |p| p.description.clone()),
+        col("CREATED", |p| time(&p.created_at)),
+        wide("UPDATED", |p| time(&p.updated_at)),
+    ];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Row for Member {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("EMAIL", |m| m.email.clone()),
+        col("NAME", |m| m.display_name.clone()),
+        col("ROLE", |m| enum_text(&m.role)),
+        wide("ID", |m| m.user_id.to_string()),
+        col("SINCE", |m| time(&m.created_at)),
+    ];
+
+    fn name(&self) -> String {
+        self.email.clone()
+    }
+}
+
+impl Row for ServiceAccount {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("NAME", |a| a.name.clone()),
+        col("ID", |a| a.id.to_string()),
+        col("ROLE", |a| enum_text(&a.role)),
+        col("KEYS", |a| a.keys.len().to_string()),
+        col("DESCRIPTION", |a| a.description.clone()),
+        col("CREATED", |a| time(&a.created_at)),
+    ];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Row for ApiKey {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("ID", |k| k.id.to_string()),
+        col("HINT", |k| k.hint.clone()),
+        col("DESCRIPTION", |k| k.description.clone()),
+        wide("SCOPES", |k| if k.scopes.is_empty() { "all".to_owned() } else { k.scopes.join(",") }),
+        col("EXPIRES", |k| k.expires_at.as_ref().map_or_else(|| "never".to_owned(), time)),
+        col("LAST USED", |k| time_or_dash(&k.last_used_at)),
+        col("CREATED", |k| time(&k.created_at)),
+    ];
+
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl Row for Quota {
+    const COLUMNS: &'static [Column<Self>] =
+        &[col("QUOTA", |q| q.name.clone()), col("USED", |q| q.used.to_string()), col("LIMIT", |q| q.limit.to_string())];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Row for Instance {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("NAME", |i| i.name.clone()),
+        col("ID", |i| i.id.to_string()),
+        col("STATE", |i| enum_text(&i.state)),
+        col("SPEC", |i| i.spec.name.clone()),
+        col("KAFKA", |i| i.kafka_version.clone()),
+        col("ZONES", |i| i.zones.join(",")),
+        col("STORAGE", |i| format!("{} GB {}", i.storage_gb, i.disk_type)),
+        wide("PRICE", |i| format!("{} / {}", money(&i.billing.price), i.billing.per)),
+        wide("SASL_SSL", |i| address(&i.bootstrap.private_sasl_ssl)),
+        wide("PLAINTEXT", |i| address(&i.bootstrap.private_plaintext)),
+        wide("LABELS", |i| labels(&i.labels)),
+        col("CREATED", |i| time(&i.created_at)),
+    ];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn details(&self) -> Vec<(String, String)> {
+        let brokers: Vec<_> =
+            self.brokers.iter().map(|b| format!("{}  {}  {}  {}", b.id, b.zone, b.host, b.state)).collect();
+        let mut details: Vec<(&str, String)> =
+            vec![("Name", self.name.clone()), ("Id", self.id.to_string()), ("State", enum_text(&self.state))];
+        if let Some(reason) = &self.state_reason {
+            details.push(("Reason", reason.clone()));
+        }
+        if let Some(job) = &self.active_job_id {
+            details.push(("Job", job.to_string()));
+        }
+        details.extend([
+            ("Kafka", self.kafka_version.clone()),
+            (
+                "Spec",
+                format!("{} ({} MB/s, {} brokers)", self.spec.name, self.spec.bandwidth_mb_per_s, self.spec.brokers),
+            ),
+            ("Zones", self.zones.join(", ")),
+            ("Storage", format!("{} GB {}, {} GB usable", self.storage_gb, self.disk_type, self.usable_storage_gb)),
+            (
+                "Billing",
+                format!("{}, {} / {}", enum_text(&self.billing.mode), money(&self.billing.price), self.billing.per),
+            ),
+            ("SASL_SSL", address(&self.bootstrap.private_sasl_ssl)),
+            ("Plaintext", address(&self.bootstrap.private_plaintext)),
+            (
+                "Limits",
+                format!(
+                    "{} partitions, {} connections, {} groups",
+                    self.spec.partitions, self.spec.client_connections, self.spec.consumer_groups
+                ),
+            ),
+            ("Brokers", if brokers.is_empty() { dash() } else { brokers.join("\n") }),
+            ("Full disk", enum_text(&self.capacity_policy)),
+            ("Protected", yes(self.deletion_protection)),
+            ("Labels", labels(&self.labels)),
+            ("Description", if self.description.is_empty() { dash() } else { self.description.clone() }),
+            ("Allowed", list(self.allowed_actions.iter().map(enum_text))),
+            ("Created", time(&self.created_at)),
+            ("Updated", time(&self.updated_at)),
+        ]);
+        details.into_iter().map(|(label, text)| (label.to_owned(), text)).collect()
+    }
+}
+
+impl Row for FailedCreation {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("NAME", |f| f.name.clone()),
+        col("ID", |f| f.id.to_string()),
+        col("SPEC", |f| f.spec.clone()),
+        wide("ZONES", |f| f.zones.join(",")),
+        wide("JOB", |f| f.job_id.to_string()),
+        col("FAILED", |f| time(&f.failed_at)),
+        col("CAUSE", |f| f.cause.clone()),
+    ];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Row for Job {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("ID", |j| j.id.to_string()),
+        col("KIND", |j| j.kind.clone()),
+        col("OF", |j| j.resource.as_ref().map_or_else(dash, |resource| resource.name.clone())),
+        col("STATE", |j| enum_text(&j.state)),
+        col("DONE", |j| format!("{} %", j.progress_percent)),
+        wide("LEFT", |j| j.eta_seconds.map_or_else(dash, duration)),
+        wide("BY", |j| j.actor.clone()),
+        col("CREATED", |j| time(&j.created_at)),
+        col("ENDED", |j| time_or_dash(&j.ended_at)),
+        wide("PROBLEM", |j| or_dash(&j.problem.as_ref().map(|problem| &problem.detail))),
+    ];
+
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn details(&self) -> Vec<(String, String)> {
+        let mut details: Vec<(&str, String)> = vec![
+            ("Id", self.id.to_string()),
+            ("Title", self.title.clone()),
+            ("Kind", self.kind.clone()),
+            ("State", enum_text(&self.state)),
+            ("Done", format!("{} %", self.progress_percent)),
+        ];
+        if let Some(seconds) = self.eta_seconds {
+            details.push(("Left", format!("about {}", duration(seconds))));
+        }
+        if let Some(resource) = &self.resource {
+            details.push(("Of", format!("{} {} ({})", resource.kind, resource.name, resource.id)));
+        }
+        if let Some(problem) = &self.problem {
+            let place = problem.step.as_ref().map_or_else(String::new, |step| format!(" at step {step}"));
+            details.push(("Problem", format!("{} ({}{place})", problem.detail, problem.code)));
+        }
+        let steps: Vec<_> = self.steps.iter().map(crate::watch::changes::step_line).collect();
+        details.extend([
+            ("Steps", if steps.is_empty() { dash() } else { steps.join("\n") }),
+            ("By", self.actor.clone()),
+            ("Cancellable", yes(self.cancellable)),
+            ("Retryable", yes(self.retryable)),
+            ("Created", time(&self.created_at)),
+            ("Started", time_or_dash(&self.started_at)),
+            ("Ended", time_or_dash(&self.ended_at)),
+        ]);
+        details.into_iter().map(|(label, text)| (label.to_owned(), text)).collect()
+    }
+}
+
+impl Row for AuditEvent {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("AT", |a| time(&a.created_at)),
+        col("ACTOR", |a| a.actor.clone()),
+        col("ACTION", |a| a.action.clone()),
+        col("RESULT", |a| a.result.clone()),
+        col("RESOURCE", |a| or_dash(&a.resource_id)),
+        wide("CODE", |a| or_dash(&a.problem_code)),
+        wide("FROM", |a| or_dash(&a.source_ip)),
+        wide("JOB", |a| or_dash(&a.job_id)),
+        wide("REQUEST", |a| a.request_id.clone()),
+        wide("ID", |a| a.id.to_string()),
+    ];
+
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl Row for ErrorDoc {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("CODE", |e| e.code.as_str().to_owned()),
+        col("STATUS", |e| e.status.to_string()),
+        col("TITLE", |e| e.title.clone()),
+        wide("CAUSE", |e| e.cause.clone()),
+        wide("REMEDY", |e| e.remedy.clone()),
+    ];
+
+    fn name(&self) -> String {
+        self.code.as_str().to_owned()
+    }
+}
+
+fn yes(value: bool) -> String {
+    if value { "yes" } else { "no" }.to_owned()
+}
+
+fn address(text: &str) -> String {
+    if text.is_empty() { dash() } else { text.to_owned() }
+}
+
+fn list<T: AsRef<str>>(items: impl Iterator<Item = T>) -> String {
+    let items: Vec<T> = items.collect();
+    if items.is_empty() {
+        return dash();
+    }
+    items.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(",")
+}
+
+fn labels(labels: &BTreeMap<String, String>) -> String {
+    list(labels.iter().map(|(key, value)| format!("{key}={value}")))
+}

@@ -1,0 +1,93 @@
+//! What changed between two looks at a job, in words.
+
+use crate::render::{duration, enum_text};
+use chrono::Utc;
+use control_plane_api::job::{Job, JobStep, StepState};
+
+/// One line for a step: mark, title, time, what it waits for.
+pub fn step_line(step: &JobStep) -> String {
+    let mark = match step.state {
+        StepState::Succeeded => "✓",
+        StepState::Failed => "✗",
+        StepState::Running => "…",
+        StepState::Undone => "↶",
+        StepState::Skipped => "-",
+        StepState::Pending => "·",
+    };
+    let mut line = format!("{mark} {}", step.title);
+    if let Some(seconds) = seconds(step) {
+        line.push_str(&format!(" ({})", duration(seconds)));
+    }
+    if step.attempts > 1 {
+        line.push_str(&format!(", attempt {}", step.attempts));
+    }
+    if let Some(detail) = step.detail.as_deref().filter(|detail| !detail.is_empty()) {
+        line.push_str(": ");
+        line.push_str(detail);
+    }
+    line
+}
+
+/// How long the step took, or has been running.
+fn seconds(step: &JobStep) -> Option<u64> {
+    let started = step.started_at?;
+    let until = match step.state {
+        StepState::Running => Utc::now(),
+        _ => step.ended_at?,
+    };
+    u64::try_from((until - started).num_seconds()).ok()
+}
+
+/// Lines for a log: a line for each step that changed, and one when the state did.
+pub fn lines(before: Option<&Job>, now: &Job) -> Vec<String> {
+    let mut lines = Vec::new();
+    let percent = now.progress_percent;
+    for (at, step) in now.steps.iter().enumerate() {
+        let old = before.and_then(|job| job.steps.get(at));
+        let seen = |step: &JobStep| (step.state, step.attempts, step.detail.clone());
+        let fresh = old.is_none() && step.state == StepState::Pending;
+        if !fresh && old.map(seen) != Some(seen(step)) {
+            lines.push(format!("[{percent:>3} %] {}/{} {}", at + 1, now.steps.len(), step_line(step)));
+        }
+    }
+    if before.map(|job| job.state) != Some(now.state) {
+        let left = match now.eta_seconds {
+            Some(seconds) if !now.state.ended() => format!(", about {} left", duration(seconds)),
+            _ => String::new(),
+        };
+        lines.push(format!("[{percent:>3} %] {}: {}{left}", now.title, enum_text(&now.state)));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn job(state: &str, percent: u32, steps: &[(&str, &str)]) -> Job {
+        let steps: Vec<_> = steps
+            .iter()
+            .map(|(title, state)| json!({"name": title, "title": title, "state": state, "attempts": 1}))
+            .collect();
+        serde_json::from_value(json!({
+            "id": "job_01jd9mz5w8e4wahj8k6t3v2q7r", "project_id": "prj_01jd9mz5w8e4wahj8k6t3v2q7r",
+            "kind": "instance-create", "title": "Create orders", "state": state, "progress_percent": percent,
+            "eta_seconds": 9, "steps": steps, "params": {}, "actor": "user:a", "cancellable": true,
+            "retryable": false, "created_at": "2026-11-21T07:00:00Z", "etag": "1"
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_log_gets_one_line_for_each_change_and_none_for_what_stays() {
+        let queued = job("queued", 0, &[("Place", "pending"), ("Start", "pending")]);
+        let running = job("running", 40, &[("Place", "succeeded"), ("Start", "running")]);
+        assert_eq!(lines(None, &queued), ["[  0 %] Create orders: queued, about 9 s left"]);
+        assert_eq!(
+            lines(Some(&queued), &running),
+            ["[ 40 %] 1/2 ✓ Place", "[ 40 %] 2/2 … Start", "[ 40 %] Create orders: running, about 9 s left"]
+        );
+        assert!(lines(Some(&running), &running).is_empty());
+    }
+}
