@@ -24,6 +24,14 @@ impl Block {
         let spare = SPARE.with(|spare| spare.borrow_mut().pop());
         Self(spare.unwrap_or_else(|| vec![0; BLOCK_BYTES].into_boxed_slice()))
     }
+
+    /// A block that starts with `bytes`, larger than others if they are.
+    pub(super) fn holding(bytes: &[u8]) -> Self {
+        let mut block =
+            if bytes.len() > BLOCK_BYTES { Self(vec![0; bytes.len()].into_boxed_slice()) } else { Self::take() };
+        block[..bytes.len()].copy_from_slice(bytes);
+        block
+    }
 }
 
 impl Drop for Block {
@@ -32,7 +40,7 @@ impl Drop for Block {
         // Fails while the thread ends: then the block is freed with everything else.
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
-            if spare.len() < KEPT {
+            if spare.len() < KEPT && block.len() == BLOCK_BYTES {
                 spare.push(block);
             }
         });

@@ -1,41 +1,317 @@
-//! One client connection from accept to close.
+//! One client connection from accept to close: TLS, login, service, and the ways that it ends.
 
+use super::duplex::{Duplex, Event, Fault};
+use super::framed::Framed;
 use super::listener::Shared;
-use super::metrics::{ByPath, PathLabel, Refusal};
+use super::login::{Login, LoginError, Session};
+use super::metrics::{ByDirection, ByPath, Direction, PathLabel, Refusal};
+use super::upstream::{Connect, Kafka, SaslUpstream};
 use broker_api::spec::AccessPath;
+use std::future::poll_fn;
+use std::io;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tracing::debug;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tracing::{debug, info};
 
-/// Serves `client` until either side closes it.
-pub(super) async fn serve(client: TcpStream, peer: SocketAddr, path: AccessPath, shared: Arc<Shared>) {
-    let Some(upstream) = shared.snapshot().paths.get(&path).map(|path| path.upstream) else {
-        return;
-    };
-    let upstream = match TcpStream::connect(upstream).await {
-        Ok(upstream) => upstream,
-        Err(e) => {
-            debug!(client.address = %peer, error = %e, "gateway cannot reach Kafka");
-            shared.metrics.upstream_failures.get_or_create(&ByPath { path: PathLabel(path) }).inc();
-            shared.metrics.refuse(path, Refusal::Upstream);
-            return;
-        }
-    };
-    if path.is_tls() {
-        match shared.tls.accept(client).await {
-            Ok(client) => relay(client, upstream, &shared).await,
-            Err(_) => shared.metrics.refuse(path, Refusal::TlsHandshake),
-        }
-    } else {
-        relay(client, upstream, &shared).await;
+/// How long a side that was told to end may take to do so.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Why a connection ended, where that is worth counting.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    #[error("the TLS handshake failed")]
+    Tls(#[source] io::Error),
+    #[error("the client did not log in, or ask anything, in time")]
+    LoginTimeout,
+    #[error("the login failed")]
+    Login(#[source] LoginError),
+    #[error("Kafka can't be reached")]
+    Upstream(#[source] io::Error),
+    #[error("Kafka closed the connection")]
+    UpstreamClosed,
+    #[error("nothing was said for too long")]
+    Idle,
+    #[error("the user was disabled")]
+    UserDisabled,
+    #[error("the protocol was broken")]
+    Protocol(#[source] Fault),
+}
+
+impl End {
+    fn refusal(&self) -> Option<Refusal> {
+        Some(match self {
+            Self::Tls(_) => Refusal::TlsHandshake,
+            Self::LoginTimeout => Refusal::LoginTimeout,
+            Self::Login(LoginError::Protocol(_)) => Refusal::Protocol,
+            Self::Login(LoginError::Upstream(_)) | Self::Upstream(_) => Refusal::Upstream,
+            // Refused logins have their own counter, and leaving is no fault.
+            Self::Login(_) | Self::UpstreamClosed => return None,
+            Self::Idle => Refusal::Idle,
+            Self::UserDisabled => Refusal::UserDisabled,
+            Self::Protocol(Fault::TlsOnPlainPort) => Refusal::TlsOnPlainPort,
+            Self::Protocol(_) => Refusal::Protocol,
+        })
     }
 }
 
-async fn relay<C: AsyncRead + AsyncWrite + Unpin>(mut client: C, mut upstream: TcpStream, shared: &Shared) {
-    tokio::select! {
-        _ = tokio::io::copy_bidirectional(&mut client, &mut upstream) => {}
-        () = shared.cut.cancelled() => {}
+/// Serves `client` until it ends, is drained or is cut.
+pub(super) async fn serve(client: TcpStream, peer: SocketAddr, path: AccessPath, shared: Arc<Shared>) {
+    let Some(upstream) = shared.snapshot().paths.get(&path).map(|path| path.upstream) else { return };
+    // Failing to set it costs latency only.
+    let _ = client.set_nodelay(true);
+    let kafka = Kafka(upstream);
+    let service = async {
+        if path.is_tls() {
+            let deadline = login_deadline(&shared);
+            let handshake = timeout_at(deadline, shared.tls.accept(client)).await;
+            let client = handshake.map_err(|_| End::LoginTimeout)?.map_err(End::Tls)?;
+            Box::pin(authenticated(client, kafka, path, &shared, deadline)).await
+        } else {
+            anonymous(client, kafka, path, &shared).await
+        }
+    };
+    let ended = tokio::select! {
+        biased;
+        () = shared.cut.cancelled() => return,
+        ended = service => ended,
+    };
+    if let Err(end) = ended {
+        report(&end, peer, path, &shared);
     }
+}
+
+/// Counts the end, and says it in one line.
+fn report(end: &End, peer: SocketAddr, path: AccessPath, shared: &Shared) {
+    if let Some(refusal) = end.refusal() {
+        shared.metrics.refuse(path, refusal);
+    }
+    if matches!(end, End::Upstream(_) | End::Login(LoginError::Upstream(_))) {
+        shared.metrics.upstream_failures.get_or_create(&ByPath { path: PathLabel(path) }).inc();
+    }
+    let cause = causes(end);
+    match end {
+        // One cause for all clients, which the supervisor tells: not a line each.
+        End::Upstream(_) | End::Login(LoginError::Left | LoginError::Upstream(_)) | End::UpstreamClosed | End::Idle => {
+            debug!(client.address = %peer, gateway.path = path.as_str(), cause, "client connection ended");
+        }
+        _ => info!(client.address = %peer, gateway.path = path.as_str(), cause, "client connection refused or ended"),
+    }
+}
+
+fn causes(end: &End) -> String {
+    let mut text = end.to_string();
+    let mut source = std::error::Error::source(end);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn login_deadline(shared: &Shared) -> Instant {
+    Instant::now() + Duration::from_millis(shared.snapshot().limits.login_timeout_ms)
+}
+
+/// Serves a client of a plaintext path: Kafka's `User:ANONYMOUS`.
+pub(super) async fn anonymous<C, K>(client: C, kafka: K, path: AccessPath, shared: &Arc<Shared>) -> Result<(), End>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    K: Connect,
+{
+    let deadline = login_deadline(shared);
+    let upstream = kafka.connect().await.map_err(End::Upstream)?;
+    let duplex = Duplex::new(client, upstream, &[], path, None, shared.clone());
+    Service { duplex, session: None, path, shared, first_request_by: deadline }.run().await
+}
+
+/// Serves a client that logs in first.
+pub(super) async fn authenticated<C, K>(
+    client: C,
+    kafka: K,
+    path: AccessPath,
+    shared: &Arc<Shared>,
+    deadline: Instant,
+) -> Result<(), End>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    K: Connect,
+{
+    let mut frames = Framed::new(client);
+    let mut login = Login { client: &mut frames, upstream: None, kafka: &kafka, path, shared, current: None };
+    let session = tokio::select! {
+        biased;
+        // Nothing of a login is worth waiting for: the client logs in elsewhere.
+        () = shared.draining.cancelled() => return Ok(()),
+        session = timeout_at(deadline, login.run()) => session,
+    };
+    let session = session.map_err(|_| End::LoginTimeout).and_then(|session| session.map_err(End::Login));
+    let upstream = login.upstream.take();
+    let session = match session {
+        Ok(session) => session,
+        Err(end) => {
+            // So that the refusal arrives before the end does.
+            let (mut client, _) = frames.into_parts();
+            end_gently(&mut client).await;
+            return Err(end);
+        }
+    };
+    let Some(upstream) = upstream else { return Err(End::UpstreamClosed) };
+    let (upstream, _) = upstream.frames.into_parts();
+    let (client, read) = frames.into_parts();
+    let duplex = Duplex::new(client, upstream, &read, path, Some(session.user.clone()), shared.clone());
+    // The client proved that it is alive.
+    let first_request_by = Instant::now() + idle(shared);
+    Service { duplex, session: Some(session), path, shared, first_request_by }.run().await
+}
+
+fn idle(shared: &Shared) -> Duration {
+    Duration::from_millis(shared.snapshot().limits.idle_timeout_ms)
+}
+
+/// A connection whose client may ask everything that the table serves.
+struct Service<'a, C, U> {
+    duplex: Duplex<C, U>,
+    session: Option<Session>,
+    path: AccessPath,
+    shared: &'a Arc<Shared>,
+    first_request_by: Instant,
+}
+
+impl<C, U> Service<'_, C, U>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    async fn run(mut self) -> Result<(), End> {
+        loop {
+            match self.until_event().await? {
+                Event::Reauthenticate => self.reauthenticate().await?,
+                Event::Drained => {
+                    let Duplex { mut client, mut upstream, .. } = self.duplex;
+                    tokio::join!(end_gently(&mut upstream), end_gently(&mut client));
+                    return Ok(());
+                }
+                Event::Gone(fault) => {
+                    let Duplex { client, mut upstream, .. } = self.duplex;
+                    drop(client);
+                    end_gently(&mut upstream).await;
+                    return fault.map_or(Ok(()), |fault| Err(End::Protocol(fault)));
+                }
+                Event::UpstreamClosed { client_done } => {
+                    end_gently(&mut self.duplex.client).await;
+                    return if client_done { Ok(()) } else { Err(End::UpstreamClosed) };
+                }
+                Event::Failed(fault) => return Err(End::Protocol(fault)),
+            }
+        }
+    }
+
+    /// Serves until something must be decided.
+    async fn until_event(&mut self) -> Result<Event, End> {
+        let shared = self.shared;
+        let mut changes = shared.changes();
+        self.check_admitted()?;
+        let traffic = |direction| {
+            shared.metrics.bytes.get_or_create_owned(&ByDirection { path: PathLabel(self.path), direction })
+        };
+        let (bytes_in, bytes_out) = (traffic(Direction::In), traffic(Direction::Out));
+        let mut draining = false;
+        loop {
+            let look_at = if self.duplex.seen == 0 && self.session.is_none() {
+                self.first_request_by
+            } else {
+                self.duplex.active_at + idle(shared)
+            };
+            let duplex = &mut self.duplex;
+            let service = poll_fn(|cx| {
+                let (taken, written) = (duplex.requests.taken, duplex.responses.written);
+                let event = duplex.poll(cx);
+                bytes_in.inc_by(duplex.requests.taken.saturating_sub(taken));
+                bytes_out.inc_by(duplex.responses.written.saturating_sub(written));
+                event
+            });
+            tokio::select! {
+                biased;
+                event = service => return Ok(event),
+                () = shared.draining.cancelled(), if !draining => {
+                    draining = true;
+                    self.duplex.drain();
+                }
+                () = changed(&mut changes) => self.check_admitted()?,
+                () = sleep_until(look_at) => self.check_active(look_at)?,
+            }
+        }
+    }
+
+    fn check_admitted(&self) -> Result<(), End> {
+        let snapshot = self.shared.snapshot();
+        let admitted = self.session.as_ref().is_none_or(|session| snapshot.admits(&session.user));
+        if admitted && snapshot.paths.contains_key(&self.path) { Ok(()) } else { Err(End::UserDisabled) }
+    }
+
+    fn check_active(&self, looked_at: Instant) -> Result<(), End> {
+        if self.duplex.seen == 0 && self.session.is_none() {
+            return Err(End::LoginTimeout);
+        }
+        if self.duplex.active_at + idle(self.shared) <= looked_at { Err(End::Idle) } else { Ok(()) }
+    }
+
+    /// Runs another login on the same two connections.
+    async fn reauthenticate(&mut self) -> Result<(), End> {
+        let read = self.duplex.requests.unread().to_vec();
+        let mut frames = Framed::with_read(&mut self.duplex.client, read);
+        let kafka = Connected(PhantomData);
+        let mut login = Login {
+            client: &mut frames,
+            upstream: Some(SaslUpstream::new(&mut self.duplex.upstream)),
+            kafka: &kafka,
+            path: self.path,
+            shared: self.shared,
+            current: self.session.as_ref(),
+        };
+        let session = timeout_at(login_deadline(self.shared), login.run()).await;
+        let session = session.map_err(|_| End::LoginTimeout)?.map_err(End::Login)?;
+        let (_, read) = frames.into_parts();
+        self.session = Some(session);
+        self.duplex.resume(&read);
+        Ok(())
+    }
+}
+
+/// Stands for a connection that exists and can't be made again.
+struct Connected<S>(PhantomData<fn() -> S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connect for Connected<S> {
+    type Stream = S;
+
+    async fn connect(&self) -> io::Result<S> {
+        Err(io::ErrorKind::NotConnected.into())
+    }
+}
+
+async fn changed(changes: &mut watch::Receiver<u64>) {
+    // Fails only when the gateway is gone, and then nothing changes any more.
+    if changes.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Says that no more comes, and reads until the peer says so too: closing with bytes unread would
+/// reset the connection and destroy what is still on its way to the peer.
+async fn end_gently<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    let ending = async {
+        stream.shutdown().await?;
+        // On the heap: it would weigh on every idle connection's task.
+        let mut rest = vec![0; 4096];
+        while stream.read(&mut rest).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Either way the connection is closed next.
+    let _ = timeout(LINGER, ending).await;
 }

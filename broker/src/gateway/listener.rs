@@ -7,6 +7,7 @@
 use super::connection;
 use super::error::GatewayError;
 use super::metrics::{ByPath, Metrics, PathLabel, Refusal};
+use super::scram::KeyCache;
 use super::snapshot::Snapshot;
 use super::tls;
 use arc_swap::ArcSwap;
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     changes: watch::Sender<u64>,
     pub(super) metrics: Metrics,
     pub(super) tls: tokio_rustls::TlsAcceptor,
+    pub(super) keys: KeyCache,
     open: AtomicU32,
     connections: TaskTracker,
     /// Finish what is in flight, then close.
@@ -56,11 +58,13 @@ impl Shared {
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let tls = tls::server_config(snapshot.clone())
             .map_err(|e| GatewayError::invalid(format!("TLS cannot be set up: {e}")))?;
+        let keys = KeyCache::new().map_err(|e| GatewayError::invalid(format!("logins can't be set up: {e}")))?;
         Ok(Arc::new(Self {
             snapshot,
             changes: watch::Sender::new(0),
             metrics,
             tls: tls.into(),
+            keys,
             open: AtomicU32::new(0),
             connections: TaskTracker::new(),
             draining: CancellationToken::new(),

@@ -11,15 +11,24 @@
 //!             snapshot (swapped whole by `apply`)
 //! ```
 
-#![expect(dead_code, reason = "filters and logins follow")]
-
+mod block;
 mod connection;
+mod duplex;
 mod error;
+mod filters;
+mod flow;
+mod frame;
+mod framed;
 mod listener;
+mod login;
 mod metrics;
+mod pipeline;
+mod scram;
 mod snapshot;
 mod table;
 mod tls;
+mod upstream;
+mod wire;
 
 pub use error::GatewayError;
 pub use snapshot::Snapshot;

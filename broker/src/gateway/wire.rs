@@ -124,6 +124,14 @@ impl<'a> Reader<'a> {
         str::from_utf8(self.take(length)?).map(Some).map_err(|_| Malformed::Text)
     }
 
+    /// Reads over a string without looking into it.
+    pub(super) fn skip_nullable_string(&mut self) -> Wire<()> {
+        match self.length(false)? {
+            Some(length) => self.take(length).map(drop),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn string(&mut self) -> Wire<&'a str> {
         self.nullable_string()?.ok_or(Malformed::Length)
     }
@@ -150,6 +158,12 @@ impl<'a> Reader<'a> {
 
     pub(super) fn array(&mut self) -> Wire<usize> {
         self.nullable_array()?.ok_or(Malformed::Length)
+    }
+
+    /// Length of an array of which not all elements have arrived: not checked, so only for loops
+    /// that end with the bytes.
+    pub(super) fn partial_array(&mut self) -> Wire<usize> {
+        self.length(true)?.ok_or(Malformed::Length)
     }
 
     /// Skips the tagged fields that end a flexible structure; reads nothing in the classic encoding.

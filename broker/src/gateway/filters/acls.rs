@@ -1,0 +1,326 @@
+//! Access control lists: the platform's own bindings are hidden and can't be made, changed or
+//! removed by tenants.
+//!
+//! The platform's bindings are those of its principals (`User:sluice`, `User:sluice-…`), the ones
+//! that make the access mode `open`, and the ones that guard its internal topics (kafka.md finding 3).
+//! A host other than `*` is refused: Kafka sees the gateway's address, so an ALLOW by host would never
+//! match and a DENY by host would never apply (finding 4).
+
+use super::split::{self, Refusal, Shape};
+use super::{Decision, Format, Scope, code};
+use crate::gateway::snapshot::is_reserved;
+use crate::gateway::wire::{Reader, Wire, Writer};
+
+// Codes of KIP-140 and KIP-290.
+const ANY: i8 = 1;
+const TOPIC: i8 = 2;
+const GROUP: i8 = 3;
+const CLUSTER: i8 = 4;
+const TRANSACTIONAL_ID: i8 = 5;
+const USER: i8 = 7;
+const MATCH: i8 = 2;
+const LITERAL: i8 = 3;
+const PREFIXED: i8 = 4;
+const ALL: i8 = 2;
+const CREATE: i8 = 5;
+const DESCRIBE: i8 = 8;
+const CLUSTER_ACTION: i8 = 9;
+const DESCRIBE_CONFIGS: i8 = 10;
+const IDEMPOTENT_WRITE: i8 = 12;
+const DENY: i8 = 2;
+const ALLOW: i8 = 3;
+
+const CLUSTER_NAME: &str = "kafka-cluster";
+/// Whom the bindings of the access modes speak of.
+const EVERYONE: [&str; 2] = ["User:*", "User:ANONYMOUS"];
+/// Topics that only the platform and Kafka itself write.
+const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
+const PLATFORM_TOPICS: &str = "__sluice";
+/// What the mode `open` grants on the cluster.
+const OPEN_CLUSTER: [i8; 4] = [CREATE, DESCRIBE, DESCRIBE_CONFIGS, IDEMPOTENT_WRITE];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Binding<'a> {
+    resource: i8,
+    name: &'a str,
+    pattern: i8,
+    principal: &'a str,
+    host: &'a str,
+    operation: i8,
+    permission: i8,
+}
+
+impl Binding<'_> {
+    fn is_platform(&self) -> bool {
+        if is_platform_principal(self.principal) {
+            return true;
+        }
+        if !EVERYONE.contains(&self.principal) || self.host != "*" {
+            return false;
+        }
+        match (self.permission, self.resource) {
+            (DENY, TOPIC) => is_internal_topic(self.name, self.pattern),
+            (ALLOW, TOPIC | GROUP | TRANSACTIONAL_ID) => {
+                self.name == "*" && self.pattern == LITERAL && self.operation == ALL
+            }
+            (ALLOW, CLUSTER) => OPEN_CLUSTER.contains(&self.operation),
+            _ => false,
+        }
+    }
+
+    /// Why a tenant may not make this binding.
+    fn refusal(&self) -> Option<Refusal> {
+        if self.is_platform() {
+            return Some(Refusal::new(
+                code::POLICY_VIOLATION,
+                "this binding belongs to the platform: choose the instance's access mode instead, or name another principal",
+            ));
+        }
+        if self.host != "*" {
+            return Some(Refusal::new(
+                code::INVALID_REQUEST,
+                format!("host '{}' can't be enforced behind the gateway; only the host '*' is accepted", self.host),
+            ));
+        }
+        if self.permission == ALLOW && self.resource == CLUSTER && matches!(self.operation, ALL | CLUSTER_ACTION) {
+            return Some(Refusal::new(
+                code::POLICY_VIOLATION,
+                "ClusterAction, and All with it, are for brokers; Alter, AlterConfigs, Create, Describe, DescribeConfigs \
+                 and IdempotentWrite on the cluster are accepted",
+            ));
+        }
+        if self.resource == USER && covers_platform_user(self.name, self.pattern) {
+            return Some(Refusal::new(
+                code::POLICY_VIOLATION,
+                "this resource covers users of the platform; name a user of your own",
+            ));
+        }
+        None
+    }
+}
+
+fn is_platform_principal(principal: &str) -> bool {
+    principal.strip_prefix("User:").is_some_and(is_reserved)
+}
+
+fn is_internal_topic(name: &str, pattern: i8) -> bool {
+    (pattern == LITERAL && INTERNAL_TOPICS.contains(&name)) || name.starts_with(PLATFORM_TOPICS)
+}
+
+/// Whether a resource of type USER means, among others, a platform principal (KIP-373).
+fn covers_platform_user(name: &str, pattern: i8) -> bool {
+    const PLATFORM: &str = "User:sluice";
+    name == "*"
+        || is_platform_principal(name)
+        || (pattern != LITERAL && (PLATFORM.starts_with(name) || name.starts_with(PLATFORM)))
+}
+
+fn read_binding<'a>(r: &mut Reader<'a>, format: Format) -> Wire<Binding<'a>> {
+    let (resource, name) = (r.i8()?, r.string()?);
+    let pattern = if format.version >= 1 { r.i8()? } else { LITERAL };
+    let binding = Binding {
+        resource,
+        name,
+        pattern,
+        principal: r.string()?,
+        host: r.string()?,
+        operation: r.i8()?,
+        permission: r.i8()?,
+    };
+    r.tags()?;
+    Ok(binding)
+}
+
+pub(in crate::gateway) fn create(_: Scope<'_>, format: Format, body: &[u8]) -> Wire<Decision> {
+    let mut r = Reader::new(body, format.flexible);
+    let (mut items, mut results) = (Vec::new(), Vec::new());
+    for _ in 0..r.array()? {
+        let start = r.position();
+        let refusal = read_binding(&mut r, format)?.refusal();
+        items.push(r.since(start));
+        results.push(refusal.map(|refusal| {
+            let mut w = Writer::new(format.flexible);
+            refusal.put(&mut w);
+            w.tags();
+            w.bytes
+        }));
+    }
+    let rest_at = r.position();
+    let shape = Shape { format, head: split::throttle, good_head: split::no_throttle, positional: Some(skip_created) };
+    let kept = results.clone();
+    Ok(split::decide(shape, results, || split::without_refused(format, body, 0, &items, &kept, rest_at)))
+}
+
+fn skip_created(r: &mut Reader<'_>, _: Format) -> Wire<()> {
+    r.i16()?;
+    r.nullable_string()?;
+    r.tags()
+}
+
+/// What DescribeAcls and DeleteAcls look for; `None`, or [`ANY`], is anything.
+#[derive(Debug, Clone, Copy)]
+struct Filter<'a> {
+    resource: i8,
+    name: Option<&'a str>,
+    pattern: i8,
+    principal: Option<&'a str>,
+    host: Option<&'a str>,
+    operation: i8,
+    permission: i8,
+}
+
+fn read_filter<'a>(r: &mut Reader<'a>, format: Format) -> Wire<Filter<'a>> {
+    let (resource, name) = (r.i8()?, r.nullable_string()?);
+    let pattern = if format.version >= 1 { r.i8()? } else { LITERAL };
+    let filter = Filter {
+        resource,
+        name,
+        pattern,
+        principal: r.nullable_string()?,
+        host: r.nullable_string()?,
+        operation: r.i8()?,
+        permission: r.i8()?,
+    };
+    r.tags()?;
+    Ok(filter)
+}
+
+impl Filter<'_> {
+    /// Whether it finds `binding`. Of internal topics, the platform denies operations that it is
+    /// free to choose: `operation` [`ANY`] in a binding stands for all of them.
+    fn finds(&self, binding: &Binding<'_>) -> bool {
+        let is = |wanted: i8, value: i8| wanted == ANY || value == ANY || wanted == value;
+        let named = |wanted: Option<&str>, value: &str| wanted.is_none_or(|wanted| wanted == value);
+        is(self.resource, binding.resource)
+            && self.finds_name(binding)
+            && named(self.principal, binding.principal)
+            && named(self.host, binding.host)
+            && is(self.operation, binding.operation)
+            && is(self.permission, binding.permission)
+    }
+
+    fn finds_name(&self, binding: &Binding<'_>) -> bool {
+        let same_pattern = matches!(self.pattern, ANY | MATCH) || self.pattern == binding.pattern;
+        let Some(name) = self.name else { return same_pattern };
+        match self.pattern {
+            MATCH if binding.pattern == PREFIXED => name.starts_with(binding.name),
+            MATCH => binding.name == name || binding.name == "*",
+            _ => same_pattern && binding.name == name,
+        }
+    }
+
+    /// Whether deleting what it finds would take a binding of the platform.
+    fn finds_platform(&self) -> bool {
+        if self.principal.is_some_and(is_platform_principal) {
+            return true;
+        }
+        // Guards of platform topics may have any name with their prefix.
+        if let Some(name) = self.name
+            && name.starts_with(PLATFORM_TOPICS)
+            && matches!(self.resource, ANY | TOPIC)
+        {
+            return true;
+        }
+        platform_bindings().any(|binding| self.finds(&binding))
+    }
+}
+
+/// The bindings that the platform may have made, principals of its own aside.
+fn platform_bindings() -> impl Iterator<Item = Binding<'static>> {
+    EVERYONE.into_iter().flat_map(|principal| {
+        let allow = move |resource, name, operation| Binding {
+            resource,
+            name,
+            pattern: LITERAL,
+            principal,
+            host: "*",
+            operation,
+            permission: ALLOW,
+        };
+        let guard = move |name, pattern| Binding { pattern, permission: DENY, ..allow(TOPIC, name, ANY) };
+        [TOPIC, GROUP, TRANSACTIONAL_ID]
+            .into_iter()
+            .map(move |resource| allow(resource, "*", ALL))
+            .chain(OPEN_CLUSTER.into_iter().map(move |operation| allow(CLUSTER, CLUSTER_NAME, operation)))
+            .chain(INTERNAL_TOPICS.into_iter().map(move |name| guard(name, LITERAL)))
+            .chain([guard(PLATFORM_TOPICS, PREFIXED)])
+    })
+}
+
+pub(in crate::gateway) fn delete(_: Scope<'_>, format: Format, body: &[u8]) -> Wire<Decision> {
+    let mut r = Reader::new(body, format.flexible);
+    let (mut items, mut results) = (Vec::new(), Vec::new());
+    for _ in 0..r.array()? {
+        let start = r.position();
+        let refused = read_filter(&mut r, format)?.finds_platform();
+        items.push(r.since(start));
+        results.push(refused.then(|| {
+            let mut w = Writer::new(format.flexible);
+            Refusal::new(
+                code::POLICY_VIOLATION,
+                "this filter also finds bindings of the platform, which stay: narrow it, for example to one principal",
+            )
+            .put(&mut w);
+            w.array(0); // matching bindings
+            w.tags();
+            w.bytes
+        }));
+    }
+    let rest_at = r.position();
+    let shape = Shape { format, head: split::throttle, good_head: split::no_throttle, positional: Some(skip_deleted) };
+    let kept = results.clone();
+    Ok(split::decide(shape, results, || split::without_refused(format, body, 0, &items, &kept, rest_at)))
+}
+
+fn skip_deleted(r: &mut Reader<'_>, format: Format) -> Wire<()> {
+    r.i16()?;
+    r.nullable_string()?;
+    for _ in 0..r.array()? {
+        r.i16()?;
+        r.nullable_string()?;
+        read_binding(r, format)?;
+    }
+    r.tags()
+}
+
+/// Leaves the platform's bindings out of what DescribeAcls found.
+pub(in crate::gateway) fn describe(_: Scope<'_>, format: Format, body: &[u8]) -> Wire<Vec<u8>> {
+    let mut r = Reader::new(body, format.flexible);
+    r.i32()?; // throttle time
+    r.i16()?; // error
+    r.nullable_string()?;
+    let mut w = Writer::new(format.flexible);
+    w.raw(r.since(0));
+    let mut shown = Writer::new(format.flexible);
+    let mut resources = 0;
+    for _ in 0..r.array()? {
+        let start = r.position();
+        let (resource, name) = (r.i8()?, r.string()?);
+        let pattern = if format.version >= 1 { r.i8()? } else { LITERAL };
+        let head = r.since(start);
+        let mut acls = Vec::new();
+        for _ in 0..r.array()? {
+            let start = r.position();
+            let (principal, host) = (r.string()?, r.string()?);
+            let (operation, permission) = (r.i8()?, r.i8()?);
+            r.tags()?;
+            let binding = Binding { resource, name, pattern, principal, host, operation, permission };
+            if !binding.is_platform() {
+                acls.push(r.since(start));
+            }
+        }
+        let tags_at = r.position();
+        r.tags()?;
+        if !acls.is_empty() {
+            shown.raw(head);
+            shown.array(acls.len());
+            acls.iter().for_each(|acl| shown.raw(acl));
+            shown.raw(r.since(tags_at));
+            resources += 1;
+        }
+    }
+    w.array(resources);
+    w.raw(&shown.bytes);
+    w.raw(r.rest());
+    Ok(w.bytes)
+}

@@ -1,0 +1,68 @@
+//! What is changed or refused on the way, one file a subject. Pure functions on message bodies:
+//! no I/O, no waiting, no state but the snapshot and who asks.
+
+pub(super) mod acls;
+pub(super) mod addresses;
+pub(super) mod api_versions;
+pub(super) mod configs;
+pub(super) mod endpoints;
+pub(super) mod log_dirs;
+pub(super) mod produce;
+pub(super) mod quotas;
+pub(super) mod refusal;
+pub(super) mod scram_users;
+pub(super) mod split;
+pub(super) mod tokens;
+pub(super) mod topics;
+
+use super::snapshot::Snapshot;
+use super::wire::Wire;
+use broker_api::spec::AccessPath;
+
+/// Who asks, and what is in force.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub(super) path: AccessPath,
+    /// The user who logged in; `None` is Kafka's `User:ANONYMOUS`.
+    pub(super) user: Option<&'a str>,
+    pub(super) snapshot: &'a Snapshot,
+}
+
+/// Version and encoding of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Format {
+    pub(super) version: i16,
+    pub(super) flexible: bool,
+}
+
+/// Completes Kafka's answer to an amended request: body in, body out.
+pub(super) type Merge = Box<dyn FnOnce(&[u8]) -> Wire<Vec<u8>> + Send>;
+
+/// What becomes of a request.
+pub(super) enum Decision {
+    /// As it is.
+    Forward,
+    /// With this body; the answer is completed by `merge`.
+    Amend { body: Vec<u8>, merge: Merge },
+    /// Not at all: this is the answer's body.
+    Answer(Vec<u8>),
+}
+
+pub(super) type RequestFilter = fn(Scope<'_>, Format, &[u8]) -> Wire<Decision>;
+/// Gives the body that the client gets.
+pub(super) type ResponseFilter = fn(Scope<'_>, Format, &[u8]) -> Wire<Vec<u8>>;
+
+/// Kafka's error codes that the gateway answers with.
+pub(super) mod code {
+    pub(in crate::gateway) const COORDINATOR_NOT_AVAILABLE: i16 = 15;
+    pub(in crate::gateway) const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
+    pub(in crate::gateway) const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
+    pub(in crate::gateway) const ILLEGAL_SASL_STATE: i16 = 34;
+    pub(in crate::gateway) const UNSUPPORTED_VERSION: i16 = 35;
+    pub(in crate::gateway) const INVALID_CONFIG: i16 = 40;
+    pub(in crate::gateway) const INVALID_REQUEST: i16 = 42;
+    pub(in crate::gateway) const POLICY_VIOLATION: i16 = 44;
+    pub(in crate::gateway) const SASL_AUTHENTICATION_FAILED: i16 = 58;
+    pub(in crate::gateway) const UNACCEPTABLE_CREDENTIAL: i16 = 93;
+    pub(in crate::gateway) const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
+}

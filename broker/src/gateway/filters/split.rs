@@ -1,0 +1,114 @@
+//! Requests with many items of which some are refused: the others go to Kafka, and its answer is
+//! completed with the refusals.
+
+use super::{Decision, Format};
+use crate::gateway::wire::{Malformed, Reader, Wire, Writer};
+
+/// An error and a sentence for the one who asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::gateway) struct Refusal {
+    pub(in crate::gateway) code: i16,
+    pub(in crate::gateway) message: String,
+}
+
+impl Refusal {
+    pub(in crate::gateway) fn new(code: i16, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// `error code, message`, as most results have them.
+    pub(in crate::gateway) fn put(&self, w: &mut Writer) {
+        w.i16(self.code);
+        w.nullable_string(Some(&self.message));
+    }
+}
+
+/// How a response of many results is laid out: a head, an array of results, tagged fields.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::gateway) struct Shape {
+    pub(in crate::gateway) format: Format,
+    /// Reads over the head.
+    pub(in crate::gateway) head: fn(&mut Reader<'_>, Format) -> Wire<()>,
+    /// A head without an error.
+    pub(in crate::gateway) good_head: fn(&mut Writer, Format),
+    /// Reads over one result, where a client tells results by their position; else they carry a
+    /// name, and their order is free.
+    pub(in crate::gateway) positional: Option<fn(&mut Reader<'_>, Format) -> Wire<()>>,
+}
+
+/// Decides for a request of which `results` holds, for each item, the encoded result if it is
+/// refused. `body` encodes the request without the refused items.
+pub(in crate::gateway) fn decide(
+    shape: Shape,
+    results: Vec<Option<Vec<u8>>>,
+    body: impl FnOnce() -> Vec<u8>,
+) -> Decision {
+    let refused = results.iter().flatten().count();
+    if refused == 0 {
+        return Decision::Forward;
+    }
+    if refused == results.len() {
+        let mut w = Writer::new(shape.format.flexible);
+        (shape.good_head)(&mut w, shape.format);
+        w.array(refused);
+        results.iter().flatten().for_each(|result| w.raw(result));
+        w.tags();
+        return Decision::Answer(w.bytes);
+    }
+    Decision::Amend { body: body(), merge: Box::new(move |answer| merge(shape, &results, answer)) }
+}
+
+fn merge(shape: Shape, results: &[Option<Vec<u8>>], answer: &[u8]) -> Wire<Vec<u8>> {
+    let mut r = Reader::new(answer, shape.format.flexible);
+    (shape.head)(&mut r, shape.format)?;
+    let mut w = Writer::new(shape.format.flexible);
+    w.raw(r.since(0));
+    let refused = results.iter().flatten().count();
+    let answered = r.array()?;
+    w.array(answered + refused);
+    match shape.positional {
+        None => results.iter().flatten().for_each(|result| w.raw(result)),
+        Some(_) if answered + refused != results.len() => return Err(Malformed::Length),
+        Some(result) => {
+            for item in results {
+                match item {
+                    Some(refusal) => w.raw(refusal),
+                    None => {
+                        let start = r.position();
+                        result(&mut r, shape.format)?;
+                        w.raw(r.since(start));
+                    }
+                }
+            }
+        }
+    }
+    w.raw(r.rest());
+    Ok(w.bytes)
+}
+
+/// The head of most responses: how long the request was throttled.
+pub(in crate::gateway) fn throttle(r: &mut Reader<'_>, _: Format) -> Wire<()> {
+    r.i32().map(drop)
+}
+
+pub(in crate::gateway) fn no_throttle(w: &mut Writer, _: Format) {
+    w.i32(0);
+}
+
+/// `body` up to `items_at`, the items that are not refused, and the rest of `body` from `rest_at`.
+pub(in crate::gateway) fn without_refused(
+    format: Format,
+    body: &[u8],
+    items_at: usize,
+    items: &[&[u8]],
+    results: &[Option<Vec<u8>>],
+    rest_at: usize,
+) -> Vec<u8> {
+    let kept = || items.iter().zip(results).filter(|(_, refused)| refused.is_none());
+    let mut w = Writer::new(format.flexible);
+    w.raw(&body[..items_at]);
+    w.array(kept().count());
+    kept().for_each(|(item, _)| w.raw(item));
+    w.raw(&body[rest_at..]);
+    w.bytes
+}

@@ -1,0 +1,393 @@
+//! Logins on SASL paths: what may be said before one, and who may.
+//!
+//! SCRAM passes through, token by token, and the user is observed; PLAIN is proved to Kafka with
+//! SCRAM. To Kafka the gateway always speaks SaslHandshake 1 and SaslAuthenticate 2; to the client
+//! whatever it chose, the bare tokens after a SaslHandshake 0 of old clients among them.
+//!
+//! ```text
+//!  choosing ──SaslHandshake──► exchanging ──► logged in
+//!    │ ▲ ApiVersions              │
+//!    ▼ └──────                    ▼
+//!  refused (answered, then closed), protocol error (closed)
+//! ```
+
+use super::filters::{Decision, Format, Scope, api_versions, code};
+use super::frame::{self, LENGTH, RequestHeader};
+use super::framed::Framed;
+use super::listener::Shared;
+use super::metrics::{LoginResult, Mechanism};
+use super::scram::{Exchange, Hash, ScramError, user_of_first_message};
+use super::table::{API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE};
+use super::upstream::{Connect, SaslAnswer, SaslUpstream};
+use super::wire::{Malformed, Reader, Writer};
+use broker_api::spec::AccessPath;
+use std::io;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+const PLAIN: &str = "PLAIN";
+/// What a client may choose from, in the order that it is told.
+const MECHANISMS: [&str; 3] = [PLAIN, "SCRAM-SHA-256", "SCRAM-SHA-512"];
+/// Told of every refused login, whatever its cause: a stranger learns nothing about users.
+const REFUSED: &str = "Authentication failed: the user name or the password is not accepted";
+
+/// Why there is no login.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoginError {
+    #[error("the client left before it logged in")]
+    Left,
+    #[error("the connection to the client failed")]
+    Client(#[source] io::Error),
+    #[error("Kafka can't be asked")]
+    Upstream(#[source] io::Error),
+    #[error("{0}")]
+    Protocol(String),
+    /// Answered with the protocol's error.
+    #[error("login of '{user}' by {mechanism} is refused: {why}")]
+    Refused { user: String, mechanism: &'static str, why: String },
+}
+
+impl From<Malformed> for LoginError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Protocol(format!("a login message is malformed: {malformed}"))
+    }
+}
+
+/// Who is logged in, and how it was proved to Kafka.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Session {
+    pub(super) user: String,
+    hash: Hash,
+}
+
+/// How the client frames its SASL messages.
+#[derive(Debug, Clone, Copy)]
+enum Framing {
+    /// SaslAuthenticate requests.
+    Requests,
+    /// Bare tokens, after SaslHandshake 0.
+    Bare,
+}
+
+/// Where the answer to a message goes.
+#[derive(Debug, Clone, Copy)]
+enum Reply {
+    Response { correlation: i32, version: i16 },
+    Bare,
+}
+
+pub(super) struct Login<'a, C, K: Connect> {
+    pub(super) client: &'a mut Framed<C>,
+    /// Kafka's side; made when it is first needed.
+    pub(super) upstream: Option<SaslUpstream<K::Stream>>,
+    pub(super) kafka: &'a K,
+    pub(super) path: AccessPath,
+    pub(super) shared: &'a Shared,
+    /// Who is logged in already, on this very connection (KIP-368).
+    pub(super) current: Option<&'a Session>,
+}
+
+impl<C, K> Login<'_, C, K>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    K: Connect,
+{
+    /// Runs one login from its start to its end.
+    pub(super) async fn run(&mut self) -> Result<Session, LoginError> {
+        let (mechanism, framing) = self.choose().await?;
+        let label = match mechanism {
+            None => Mechanism::Plain,
+            Some(Hash::Sha256) => Mechanism::ScramSha256,
+            Some(Hash::Sha512) => Mechanism::ScramSha512,
+        };
+        let result = match mechanism {
+            None => self.plain(framing).await,
+            Some(hash) => self.scram(framing, hash).await,
+        };
+        let counted = match &result {
+            Ok(_) => LoginResult::Accepted,
+            Err(LoginError::Refused { .. }) => LoginResult::Refused,
+            Err(_) => LoginResult::Failed,
+        };
+        self.shared.metrics.login(label, counted);
+        result
+    }
+
+    /// Serves what may be asked before a mechanism is chosen; `None` is PLAIN.
+    async fn choose(&mut self) -> Result<(Option<Hash>, Framing), LoginError> {
+        loop {
+            let (frame, header) = self.request().await?;
+            let RequestHeader { key, version, correlation, .. } = header;
+            match key {
+                API_VERSIONS => self.api_versions(&frame, header).await?,
+                SASL_HANDSHAKE if (0..=1).contains(&version) => {
+                    let body_at = frame::request_body(&frame, false)?;
+                    let wanted = Reader::new(&frame[body_at..], false).string()?;
+                    let chosen = match wanted {
+                        PLAIN => Some(None),
+                        "SCRAM-SHA-256" => Some(Some(Hash::Sha256)),
+                        "SCRAM-SHA-512" => Some(Some(Hash::Sha512)),
+                        _ => None,
+                    };
+                    let error = if chosen.is_some() { 0 } else { code::UNSUPPORTED_SASL_MECHANISM };
+                    self.send(&frame::response(correlation, false, &mechanisms(error))).await?;
+                    let Some(mechanism) = chosen else {
+                        self.shared.metrics.login(Mechanism::Unknown, LoginResult::Refused);
+                        return Err(LoginError::Protocol(format!(
+                            "SASL mechanism '{}' is unknown; {} are accepted",
+                            wanted.escape_debug(),
+                            MECHANISMS.join(", ")
+                        )));
+                    };
+                    return Ok((mechanism, if version == 0 { Framing::Bare } else { Framing::Requests }));
+                }
+                SASL_AUTHENTICATE if (0..=2).contains(&version) => {
+                    let answer = SaslAnswer {
+                        error: code::ILLEGAL_SASL_STATE,
+                        message: Some("SaslHandshake must come before SaslAuthenticate".into()),
+                        ..SaslAnswer::default()
+                    };
+                    self.answer(Reply::Response { correlation, version }, &answer).await?;
+                    return Err(LoginError::Protocol("SaslAuthenticate came before SaslHandshake".into()));
+                }
+                _ => {
+                    return Err(LoginError::Protocol(format!("API {key} version {version} came before the login")));
+                }
+            }
+        }
+    }
+
+    async fn api_versions(&mut self, frame: &[u8], header: RequestHeader) -> Result<(), LoginError> {
+        let RequestHeader { version, correlation, .. } = header;
+        let format = Format { version, flexible: version >= 3 };
+        let decision = {
+            let snapshot = self.shared.snapshot();
+            api_versions::request(Scope { path: self.path, user: None, snapshot: &snapshot }, format, &[])?
+        };
+        let body = match decision {
+            Decision::Answer(body) => body,
+            Decision::Forward | Decision::Amend { .. } => {
+                let answer = self.upstream().await?.forward(frame).await.map_err(LoginError::Upstream)?;
+                let body_at = frame::response_body(&answer, false)?;
+                let snapshot = self.shared.snapshot();
+                let scope = Scope { path: self.path, user: None, snapshot: &snapshot };
+                api_versions::response(scope, format, &answer[body_at..])?
+            }
+        };
+        self.send(&frame::response(correlation, false, &body)).await
+    }
+
+    /// Carries a client's own SCRAM exchange.
+    async fn scram(&mut self, framing: Framing, hash: Hash) -> Result<Session, LoginError> {
+        let mechanism = hash.mechanism();
+        let (first, reply) = self.token(framing).await?;
+        let user = user_of_first_message(&first)
+            .ok_or_else(|| LoginError::Protocol("the first SCRAM message names no user".into()))?;
+        let refused = |why: String| LoginError::Refused { user: user.clone(), mechanism, why };
+        if !self.shared.snapshot().admits(&user) {
+            self.refuse(reply).await?;
+            return Err(refused("the user is disabled, or its name belongs to the platform".into()));
+        }
+        let upstream = self.upstream().await?;
+        let error = upstream.handshake(mechanism).await.map_err(LoginError::Upstream)?;
+        if error != 0 {
+            return Err(LoginError::Upstream(io::Error::other(format!(
+                "Kafka refuses {mechanism} with error {error}"
+            ))));
+        }
+        let (mut token, mut reply) = (first, reply);
+        loop {
+            let answer = self.upstream().await?.authenticate(&token).await.map_err(LoginError::Upstream)?;
+            self.answer(reply, &answer).await?;
+            if answer.error != 0 {
+                return Err(refused(answer.message.unwrap_or_else(|| format!("Kafka's error {}", answer.error))));
+            }
+            if answer.token.starts_with(b"v=") {
+                return Ok(Session { user, hash });
+            }
+            (token, reply) = self.token(framing).await?;
+        }
+    }
+
+    /// Proves a shown password to Kafka.
+    async fn plain(&mut self, framing: Framing) -> Result<Session, LoginError> {
+        let (token, reply) = self.token(framing).await?;
+        let (user, password) = credentials(&token)
+            .ok_or_else(|| LoginError::Protocol("the PLAIN message is not 'authzid NUL user NUL password'".into()))?;
+        let refused = |why: &str| LoginError::Refused { user: user.to_owned(), mechanism: PLAIN, why: why.into() };
+        if !self.shared.snapshot().admits(user) {
+            self.refuse(reply).await?;
+            return Err(refused("the user is disabled, or its name belongs to the platform"));
+        }
+        let preferred = self.shared.keys.preferred(user);
+        let other = if preferred == Hash::Sha512 { Hash::Sha256 } else { Hash::Sha512 };
+        let hashes: &[Hash] = match self.current {
+            // Kafka lets a connection log in again only as it did before.
+            Some(session) => &[session.hash],
+            None => &[preferred, other],
+        };
+        for &hash in hashes {
+            match self.prove(hash, user, password).await? {
+                Proof::Accepted { lifetime_ms } => {
+                    self.shared.keys.prefer(user, hash);
+                    self.answer(reply, &SaslAnswer { lifetime_ms, ..SaslAnswer::default() }).await?;
+                    return Ok(Session { user: user.to_owned(), hash });
+                }
+                Proof::WrongPassword => {
+                    self.refuse(reply).await?;
+                    return Err(refused("wrong password"));
+                }
+                // Kafka closes a connection whose login failed.
+                Proof::NoCredential => self.upstream = None,
+            }
+        }
+        self.refuse(reply).await?;
+        Err(refused("unknown user"))
+    }
+
+    async fn prove(&mut self, hash: Hash, user: &str, password: &str) -> Result<Proof, LoginError> {
+        let scram = |error: ScramError| LoginError::Upstream(io::Error::other(error));
+        let shared = self.shared;
+        let upstream = self.upstream().await?;
+        let error = upstream.handshake(hash.mechanism()).await.map_err(LoginError::Upstream)?;
+        if error != 0 {
+            return Ok(Proof::NoCredential);
+        }
+        let (exchange, first) = Exchange::start(hash, user).map_err(scram)?;
+        let challenge = upstream.authenticate(first.as_bytes()).await.map_err(LoginError::Upstream)?;
+        if challenge.error != 0 {
+            return Ok(Proof::NoCredential);
+        }
+        let (proved, last) = exchange.prove(&shared.keys, user, password, &challenge.token).await.map_err(scram)?;
+        let answer = upstream.authenticate(last.as_bytes()).await.map_err(LoginError::Upstream)?;
+        if answer.error != 0 {
+            return Ok(Proof::WrongPassword);
+        }
+        proved.check(&answer.token).map_err(scram)?;
+        Ok(Proof::Accepted { lifetime_ms: answer.lifetime_ms })
+    }
+
+    /// The connection to Kafka, made if there is none.
+    async fn upstream(&mut self) -> Result<&mut SaslUpstream<K::Stream>, LoginError> {
+        let upstream = match self.upstream.take() {
+            Some(upstream) => upstream,
+            None => SaslUpstream::new(self.kafka.connect().await.map_err(LoginError::Upstream)?),
+        };
+        Ok(self.upstream.insert(upstream))
+    }
+
+    async fn frame(&mut self) -> Result<Vec<u8>, LoginError> {
+        let limit = self.shared.snapshot().limits.max_login_frame_bytes;
+        match self.client.next(limit).await {
+            Ok(Some(frame)) => Ok(frame),
+            Ok(None) => Err(LoginError::Left),
+            Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+                Err(LoginError::Protocol(format!("a frame before the login is negative or longer than {limit} bytes")))
+            }
+            Err(e) => Err(LoginError::Client(e)),
+        }
+    }
+
+    async fn request(&mut self) -> Result<(Vec<u8>, RequestHeader), LoginError> {
+        let frame = self.frame().await?;
+        let header = RequestHeader::peek(&frame, u32::MAX)?;
+        Ok((frame, header))
+    }
+
+    /// The client's next SASL message.
+    async fn token(&mut self, framing: Framing) -> Result<(Vec<u8>, Reply), LoginError> {
+        match framing {
+            Framing::Bare => {
+                let mut frame = self.frame().await?;
+                frame.drain(..LENGTH);
+                Ok((frame, Reply::Bare))
+            }
+            Framing::Requests => {
+                let (frame, RequestHeader { key, version, correlation, .. }) = self.request().await?;
+                if key != SASL_AUTHENTICATE || !(0..=2).contains(&version) {
+                    return Err(LoginError::Protocol(format!(
+                        "API {key} version {version} came in the middle of a login"
+                    )));
+                }
+                let flexible = version >= 2;
+                let body_at = frame::request_body(&frame, flexible)?;
+                let token = Reader::new(&frame[body_at..], flexible).bytes()?.to_vec();
+                Ok((token, Reply::Response { correlation, version }))
+            }
+        }
+    }
+
+    async fn refuse(&mut self, reply: Reply) -> Result<(), LoginError> {
+        let answer = SaslAnswer {
+            error: code::SASL_AUTHENTICATION_FAILED,
+            message: Some(REFUSED.into()),
+            ..SaslAnswer::default()
+        };
+        self.answer(reply, &answer).await
+    }
+
+    async fn answer(&mut self, reply: Reply, answer: &SaslAnswer) -> Result<(), LoginError> {
+        match reply {
+            // Bare tokens have no place for an error: the connection ends (KIP-43).
+            Reply::Bare if answer.error != 0 => Ok(()),
+            Reply::Bare => {
+                let mut w = Writer::new(false);
+                w.bytes(&answer.token);
+                self.send(&w.bytes).await
+            }
+            Reply::Response { correlation, version } => {
+                let mut w = Writer::new(version >= 2);
+                w.i16(answer.error);
+                w.nullable_string(answer.message.as_deref());
+                w.bytes(&answer.token);
+                if version >= 1 {
+                    w.i64(answer.lifetime_ms);
+                }
+                w.tags();
+                self.send(&frame::response(correlation, version >= 2, &w.bytes)).await
+            }
+        }
+    }
+
+    async fn send(&mut self, frame: &[u8]) -> Result<(), LoginError> {
+        self.client.send(frame).await.map_err(LoginError::Client)
+    }
+}
+
+enum Proof {
+    Accepted { lifetime_ms: i64 },
+    WrongPassword,
+    NoCredential,
+}
+
+/// Body of a SaslHandshake response.
+fn mechanisms(error: i16) -> Vec<u8> {
+    let mut w = Writer::new(false);
+    w.i16(error);
+    w.array(MECHANISMS.len());
+    MECHANISMS.into_iter().for_each(|mechanism| w.string(mechanism));
+    w.bytes
+}
+
+/// User and password of a PLAIN message (RFC 4616). As in Kafka, nobody may act for somebody else.
+fn credentials(token: &[u8]) -> Option<(&str, &str)> {
+    let mut parts = std::str::from_utf8(token).ok()?.split('\0');
+    let (acts_for, user, password) = (parts.next()?, parts.next()?, parts.next()?);
+    let whole = parts.next().is_none() && !user.is_empty() && !password.is_empty();
+    (whole && (acts_for.is_empty() || acts_for == user)).then_some((user, password))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_message_names_one_user_and_a_password() {
+        assert_eq!(credentials(b"\0alice\0pencil"), Some(("alice", "pencil")));
+        assert_eq!(credentials(b"alice\0alice\0pencil"), Some(("alice", "pencil")));
+        for hostile in
+            [&b""[..], b"\0\0", b"\0alice", b"\0alice\0", b"bob\0alice\0pencil", b"\0alice\0a\0b", b"\0\xff\0p"]
+        {
+            assert_eq!(credentials(hostile), None, "{hostile:?}");
+        }
+    }
+}
