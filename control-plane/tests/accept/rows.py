@@ -1,0 +1,313 @@
+"""A check a row of the feature list: what its sentence says, watched from outside. Returns a figure or nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+import uuid
+from pathlib import Path
+
+from sluice import Api, check, run
+
+CHECKS = {}
+
+
+def row(identifier):
+    def register(function):
+        CHECKS[identifier] = function
+        return function
+    return register
+
+
+def refused(answer, status, code):
+    check(answer.status == status and answer.code == code, f"expected {status} {code}, got {answer.status} {answer.code}")
+    return answer.json
+
+
+@row("A1")
+def catalogue(world):
+    specs = {s["name"]: s for s in world.api("GET", "/v1/specs").json["items"]}
+    want = {"kafka.100": (3, 300, 3000, 60, "1300.00", "2.71"), "kafka.300": (3, 900, 10000, 300, "2100.00", "4.38"),
+            "kafka.600": (4, 1800, 20000, 600, "4005.00", "8.34"), "kafka.1200": (8, 1800, 20000, 600, "7270.00", "15.15")}
+    for name, figures in want.items():
+        s = specs.get(name) or {}
+        seen = tuple(s.get(k) for k in ("brokers", "partitions", "client_connections", "consumer_groups", "price_per_month", "price_per_hour"))
+        check(seen == figures, f"{name}: {seen} is not {figures}")
+    for kind in ("regions", "zones", "disk-types", "kafka-versions"):
+        check(world.api("GET", f"/v1/{kind}").json["items"], f"/v1/{kind} is empty")
+    name = f"kafka.{uuid.uuid4().int % 10**6}"
+    new = {k: v for k, v in specs["kafka.100"].items() if k != "name"}
+    put = world.api("PUT", f"/operator/v1/specs/{name}", new)
+    check(put.status in (200, 201), f"an operator could not add a spec: {put.status} {put.body[:200]}")
+    check(name in world.sluice("catalog", "specs").stdout.decode(), "the new spec is not in the catalogue")
+    check(world.api("PUT", f"/operator/v1/specs/{name}", {**new, "available": False}).status == 200, "a spec could not be retired")
+    listed = [s["name"] for s in world.api("GET", "/v1/specs").json["items"] if s["available"]]
+    check(name not in listed, "the retired spec is still offered")
+    return f"{len(want)} specs"
+
+
+@row("A3")
+def quote(world):
+    body = {"spec": "kafka.100", "storage_gb": 600, "disk_type": "high"}
+    answer = world.api("POST", world.path("quotes"), body)
+    check(answer.status == 201, f"a quote answered {answer.status}: {answer.body[:200]}")
+    # 2.71 + 600 × 0.0013
+    check(answer.json["total"] == {"amount": "3.49", "currency": "CNY"}, f"total {answer.json['total']}")
+    year = world.api("POST", world.path("quotes"), {**body, "billing": "prepaid", "months": 12}).json
+    check(any(line["discount_percent"] > 0 for line in year["lines"]), "no discount for a year")
+    other = world.order(quote_id=answer.json["id"], storage_gb=700)
+    refused(world.api("POST", world.path("instances"), other, Idempotency_Key=str(uuid.uuid4())), 409, "price-moved")
+    return "3.49 CNY/h for 100 MB/s, 600 GB"
+
+
+@row("A5")
+def tenancy(world):
+    email = f"viewer-{world.tag}@example.com"
+    password = "A-long-passphrase-1"
+    member = world.api("POST", world.path("members"), {"email": email, "role": "viewer", "password": password}, Idempotency_Key=str(uuid.uuid4()))
+    check(member.status in (200, 201), f"a member could not be added: {member.status} {member.body[:200]}")
+    viewer, _ = world.anonymous.sign_in(email, password)
+    check(viewer("GET", world.path("instances")).status == 200, "a viewer cannot list")
+    problem = refused(viewer("POST", world.path("instances"), world.order(), Idempotency_Key=str(uuid.uuid4())), 403, "forbidden")
+    check(problem["params"].get("right"), "the refusal does not name the right")
+    private = world.api("POST", "/v1/projects", {"name": f"private-{world.tag}"}, Idempotency_Key=str(uuid.uuid4())).json["id"]
+    hidden, missing = viewer("GET", f"/v1/projects/{private}"), viewer("GET", "/v1/projects/prj_01jd9mz5w8e4wahj8k6t3v2q7r")
+    refused(hidden, 404, "not-found")
+    same = lambda a: {k: v for k, v in a.json.items() if k not in ("instance", "request_id")}
+    check(same(hidden) == same(missing), "a hidden project can be told from a missing one")
+    world.api("DELETE", f"/v1/projects/{private}", Idempotency_Key=str(uuid.uuid4()))
+
+
+@row("A6")
+def sign_in(world):
+    api, tokens = world.anonymous.sign_in(world.credentials["email"], world.credentials["password"])
+    spent = tokens["refresh_token"]
+    refresh = lambda token: world.anonymous("POST", "/v1/auth/token", {"grant_type": "refresh-token", "refresh_token": token})
+    second = refresh(spent)
+    check(second.status == 200, f"refresh answered {second.status}")
+    check(refresh(spent).status == 401, "a spent refresh token was taken")
+    check(refresh(second.json["refresh_token"]).status == 401, "the session outlived the reuse of a spent token")
+    check(api("GET", "/v1/me").status == 401, "the access token outlived its session")
+    check(world.anonymous("POST", "/v1/auth/token", {"grant_type": "password", "email": world.credentials["email"], "password": "wrong"}).status == 401, "a wrong password was taken")
+    account = world.api("POST", world.path("service-accounts"), {"name": f"ci-{world.tag}", "role": "viewer"}, Idempotency_Key=str(uuid.uuid4())).json["id"]
+    keys = [world.api("POST", world.path(f"service-accounts/{account}/keys"), {}, Idempotency_Key=str(uuid.uuid4())).json for _ in range(2)]
+    for key in keys:
+        check(Api(world.url, key["secret"])("GET", world.path("instances")).status == 200, "an API key does not work")
+    check(world.api("DELETE", world.path(f"service-accounts/{account}/keys/{keys[0]['id']}"), Idempotency_Key=str(uuid.uuid4())).status in (200, 204), "a key could not be revoked")
+    check(Api(world.url, keys[0]["secret"])("GET", world.path("instances")).status == 401, "a revoked key still works")
+    check(Api(world.url, keys[1]["secret"])("GET", world.path("instances")).status == 200, "the other key died with it")
+    world.api("DELETE", world.path(f"service-accounts/{account}"), Idempotency_Key=str(uuid.uuid4()))
+    return "password, JWT, API keys; single sign-on not yet"
+
+
+@row("A8")
+def audit(world):
+    name = f"audited-{world.tag}"
+    made = world.api("POST", "/v1/projects", {"name": name}, Idempotency_Key=str(uuid.uuid4()))
+    events = world.api("GET", f"/v1/projects/{made.json['id']}/audit-events").json["items"]
+    check(any(e["action"] == "create_project" and e["source_ip"] and e["request_id"] == made.headers["X-Request-Id"] for e in events), "the write is not in the trail")
+    check(world.api("DELETE", f"/v1/projects/{made.json['id']}/audit-events").status in (404, 405), "the trail can be deleted")
+    world.api("DELETE", f"/v1/projects/{made.json['id']}", Idempotency_Key=str(uuid.uuid4()))
+
+
+@row("A10")
+def idempotency(world):
+    key, order = str(uuid.uuid4()), {"name": f"once-{world.tag}"}
+    first = world.api("POST", "/v1/projects", order, Idempotency_Key=key)
+    again = world.api("POST", "/v1/projects", order, Idempotency_Key=key)
+    check((again.status, again.body) == (first.status, first.body) and again.headers["Idempotency-Replayed"] == "true", "a repeat did not replay the first answer")
+    refused(world.api("POST", "/v1/projects", {"name": "other-name"}, Idempotency_Key=key), 422, "idempotency-mismatch")
+    world.api("DELETE", f"/v1/projects/{first.json['id']}", Idempotency_Key=str(uuid.uuid4()))
+
+
+@row("B1")
+def buy(world):
+    instance = world.instance
+    check(instance["state"] == "running" and len(instance["brokers"]) == 3, f"{instance['state']}, {len(instance['brokers'])} brokers")
+    topic = f"orders-{world.tag}"
+    make_topic(world, topic)
+    world.kcat("-P", "-t", topic, "-X", "acks=all", stdin=b"hello\n", tls="SCRAM-SHA-512")
+    out = world.kcat("-C", "-t", topic, "-e", "-q", tls="SCRAM-SHA-512").stdout
+    check(out == b"hello\n", f"read back {out!r}")
+    return f"ready in {world.bought_in:.1f} s"
+
+
+def make_topic(world, name, partitions=3):
+    """By Kafka's own tool, as a tenant has it."""
+    tools = Path(os.environ["SLUICE_TOOLS"]) / "kafka" / world.instance["kafka_version"] / "libs"
+    run("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", f"{tools}/*", "org.apache.kafka.tools.TopicCommand", "--bootstrap-server",
+        world.instance["bootstrap"]["private_plaintext"], "--create", "--if-not-exists", "--topic", name, "--partitions", partitions)
+
+
+@row("B2")
+def zones(world):
+    problem = refused(world.api("POST", world.path("instances"), world.order(zones=["local-1a", "local-1b"]), Idempotency_Key=str(uuid.uuid4())), 422, "validation-failed")
+    check([e["pointer"] for e in problem["errors"]] == ["/zones"], f"errors {problem['errors']}")
+    check(len({b["zone"] for b in world.instance["brokers"]}) == 3, "the brokers are not over three zones")
+    listing = json.loads(world.kcat("-L", "-J").stdout)
+    topic = f"zoned-{world.tag}"
+    make_topic(world, topic)
+    listing = json.loads(world.kcat("-L", "-J", "-t", topic).stdout)
+    for partition in listing["topics"][0]["partitions"]:
+        check(len({r["id"] for r in partition["replicas"]}) == 3, "replicas share a broker")
+
+
+@row("B3")
+def states(world):
+    name = world.instance["id"]
+    check("delete" in world.instance["allowed_actions"], "a running instance does not offer delete")
+    order = world.api("POST", world.path("instances"), world.order(), Idempotency_Key=str(uuid.uuid4())).json
+    problem = world.api("DELETE", world.path(f"instances/{order['resource']['id']}"), Idempotency_Key=str(uuid.uuid4()))
+    check(problem.status == 409 and problem.code in ("action-not-allowed", "job-active"), f"deleting while creating: {problem.status} {problem.code}")
+    check("allowed_actions" in problem.json["params"] or "job_id" in problem.json["params"], "the refusal does not say what is allowed")
+    world.wait_job(order["id"])
+    gone = world.api("DELETE", world.path(f"instances/{order['resource']['id']}"), Idempotency_Key=str(uuid.uuid4()))
+    check(world.wait_job(gone.json["id"])["state"] == "succeeded", "delete failed")
+    check(world.api("GET", world.path(f"instances/{name}")).status == 200, "the other instance is gone too")
+
+
+@row("B4")
+def failed_creations(world):
+    """A broker whose JVM cannot start: an order for a version whose files are hidden for a while."""
+    libraries = Path(os.environ["SLUICE_TOOLS"]) / "kafka" / "3.9.2" / "libs"
+    hidden = libraries.with_name("libs.hidden")
+    libraries.rename(hidden)
+    try:
+        order = world.order(kafka_version="3.9.2")
+        job = world.api("POST", world.path("instances"), order, Idempotency_Key=str(uuid.uuid4())).json
+        ended = world.wait_job(job["id"], 240)
+    finally:
+        hidden.rename(libraries)
+    check(ended["state"] == "failed" and ended["problem"]["detail"], f"the order ended {ended['state']}")
+    instance = ended["resource"]["id"]
+    listed = world.api("GET", world.path("failed-creations?count=exact")).json
+    check(any(f["id"] == instance and f["cause"] for f in listed["items"]) and listed["total"] >= 1, "it is not in the failed list with its cause")
+    check(not list(world.home.glob(f"nodes/{instance}*")), "a directory is left")
+    check(run("pgrep", "-f", instance, ok=False).returncode == 1, "a process is left")
+    check(world.api("GET", world.path(f"instances?name={order['name']}")).json["items"] == [], "it still shows among the instances")
+    check(world.api("DELETE", world.path(f"failed-creations/{instance}"), Idempotency_Key=str(uuid.uuid4())).status in (200, 204), "it could not be removed")
+    return ended["problem"]["code"]
+
+
+@row("B10")
+def delete(world):
+    answer = world.api("POST", world.path("instances"), world.order(), Idempotency_Key=str(uuid.uuid4()))
+    job = world.wait_job(answer.json["id"])
+    check(job["state"] == "succeeded", f"the order ended {job['state']}: {job['problem']}")
+    instance = job["resource"]["id"]
+    etag = world.api("GET", world.path(f"instances/{instance}")).headers["ETag"]
+    world.api("PATCH", world.path(f"instances/{instance}"), {"deletion_protection": True}, If_Match=etag)
+    refused(world.api("DELETE", world.path(f"instances/{instance}"), Idempotency_Key=str(uuid.uuid4())), 409, "protected-from-deletion")
+    world.api("PATCH", world.path(f"instances/{instance}"), {"deletion_protection": False})
+    began = time.monotonic()
+    gone = world.wait_job(world.api("DELETE", world.path(f"instances/{instance}"), Idempotency_Key=str(uuid.uuid4())).json["id"])
+    check(gone["state"] == "succeeded", f"delete ended {gone['state']}")
+    took = time.monotonic() - began
+    check(world.api("GET", world.path(f"instances/{instance}")).status == 404, "it can still be read")
+    check(not list(world.home.glob(f"nodes/{instance}*")), "a directory is left")
+    check(run("pgrep", "-f", instance, ok=False).returncode == 1, "a process is left")
+    return f"gone in {took:.1f} s; recycle bin not yet"
+
+
+@row("C1")
+def jobs(world):
+    world.instance
+    job = world.creation
+    check(all(s["started_at"] and s["ended_at"] for s in job["steps"]), "a step lacks its times")
+    check(job["progress_percent"] == 100, "not at 100 %")
+    listed = world.api("GET", world.path(f"jobs?kind=instance-create&state=succeeded&instance={world.instance['id']}")).json["items"]
+    check([j["id"] for j in listed] == [job["id"]], "the filters do not find it")
+    request = urllib.request.Request(world.url + world.path(f"jobs/{job['id']}/events"), headers={"Authorization": f"Bearer {world.api.token}", "Accept": "text/event-stream"})
+    with urllib.request.urlopen(request, timeout=20) as stream:
+        lines = []
+        for line in stream:
+            lines.append(line.decode())
+            if '"event":"ended"' in lines[-1].replace(" ", ""):
+                break
+    check(sum("step-succeeded" in line for line in lines if line.startswith("data:")) >= len(job["steps"]), "events are missing")
+    return f"{len(job['steps'])} steps"
+
+
+@row("C2")
+def jobs_survive(world):
+    """kill -9 of the control plane during an order; what is started again finishes it."""
+    pid_file = world.home / "run" / "control-plane.pid"
+    answer = world.api("POST", world.path("instances"), world.order(), Idempotency_Key=str(uuid.uuid4()))
+    time.sleep(1.5)
+    os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
+    began = time.monotonic()
+    subprocess.run([Path(__file__).resolve().parents[3] / "scripts" / "up"], env={**os.environ, "DETACH": "1"}, check=True, capture_output=True, timeout=300)
+    back = time.monotonic() - began
+    job = world.wait_job(answer.json["id"], 240)
+    check(job["state"] == "succeeded", f"the order ended {job['state']}: {job['problem']}")
+    check(len(list((world.home / "nodes").glob(f"{job['resource']['id']}/*"))) == 3, "not exactly three node directories")
+    gone = world.api("DELETE", world.path(f"instances/{job['resource']['id']}"), Idempotency_Key=str(uuid.uuid4()))
+    world.wait_job(gone.json["id"])
+    return f"back in {back:.1f} s, the order finished"
+
+
+@row("D1")
+def ports(world):
+    for key, port in (("private_plaintext", 9092), ("private_sasl_ssl", 9093)):
+        addresses = world.instance["bootstrap"][key].split(",")
+        check(len(addresses) == 3 and all(a.endswith(f":{port}") for a in addresses), f"{key}: {addresses}")
+    for tls, port in ((None, 9092), ("PLAIN", 9093)):
+        brokers = json.loads(world.kcat("-L", "-J", tls=tls).stdout)["brokers"]
+        check(len(brokers) == 3 and all(b["name"].endswith(f":{port}") for b in brokers), f"a client on {port} got {brokers}")
+    return "9092, 9093; others not yet"
+
+
+@row("D3")
+def certificates(world):
+    host, port = world.instance["bootstrap"]["private_sasl_ssl"].split(",")[0].rsplit(":", 1)
+    for version in ("-tls1_2", "-tls1_3"):
+        out = run("openssl", "s_client", "-connect", f"{host}:{port}", version, "-CAfile", world.ca, "-verify_return_error", "-verify_ip", host, stdin=b"")
+        check(b"Verify return code: 0" in out.stdout, f"{version}: not verified")
+    for kind in ("p12", "jks"):
+        store = world.files / f"truststore.{kind}"
+        world.sluice("cert", "truststore", world.instance["name"], "--format", kind, "--out", store, "--force")
+        listing = run("keytool", "-list", "-keystore", store, "-storepass", "dms@kafka").stdout
+        check(b"trustedCertEntry" in listing, f"keytool does not trust {kind}: {listing[-200:]}")
+    return "platform CA, downloads; upload and rotation not yet"
+
+
+@row("D4")
+def mechanisms(world):
+    for mechanism in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
+        world.kcat("-L", tls=mechanism)
+        wrong = world.kcat("-L", "-m", "5", tls=mechanism, password="Wrong-pass-1", ok=False)
+        check(wrong.returncode != 0, f"{mechanism}: a wrong password was taken")
+    return "PLAIN, SCRAM; mTLS, OAUTHBEARER not yet"
+
+
+@row("D9")
+def guide(world):
+    for client in ("java", "python", "go", "node", "rust", "kcat"):
+        out = world.sluice("instance", "snippet", world.instance["name"], client).stdout
+        check(world.instance["bootstrap"]["private_sasl_ssl"].split(",")[0].encode() in out, f"{client}: no address of this instance")
+    return "6 languages; `scripts/snippets` runs each"
+
+
+@row("G5")
+def command_line(world):
+    name = f"cli-{world.tag}"
+    world.sluice("instance", "create", name, "--spec", "100", "--zones", "local-1a,local-1b,local-1c", "--storage", "600", "--disk", "high", "--yes", "--wait")
+    check(name in world.sluice("instance", "list").stdout.decode(), "the list lacks it")
+    check(world.sluice("instance", "get", "no-such-instance", ok=False).returncode == 3, "not found is not exit code 3")
+    check(world.sluice("instance", "create", "bad", "--spec", "100", "--zones", "local-1a,local-1b", "--storage", "1", "--disk", "ssd", "--yes", ok=False).returncode == 4, "a refusal is not exit code 4")
+    world.sluice("instance", "delete", name, "--yes", "--wait")
+    return "command line; SDK, Terraform not yet"
+
+
+@row("H1")
+def one_machine(world):
+    check(world.anonymous("GET", "/readyz").status == 200, "not ready")
+    nodes = run("pgrep", "-f", f"sluice-node.*{world.instance['id']}", ok=False).stdout.split()
+    began = time.monotonic()
+    subprocess.run([Path(__file__).resolve().parents[3] / "scripts" / "up"], env={**os.environ, "DETACH": "1"}, check=True, capture_output=True, timeout=300)
+    again = time.monotonic() - began
+    check(run("pgrep", "-f", f"sluice-node.*{world.instance['id']}", ok=False).stdout.split() == nodes, "brokers were not left alone")
+    return f"`make up` again: {again:.1f} s"
+

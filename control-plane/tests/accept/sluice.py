@@ -1,0 +1,146 @@
+"""The product from outside: its command line, its REST API, real Kafka clients. Nothing here knows its inside."""
+
+import json
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+
+
+class Failed(Exception):
+    """What was seen is not what the row says."""
+
+
+def check(condition, what):
+    if not condition:
+        raise Failed(what)
+
+
+def run(*command, stdin=None, timeout=120, ok=True, env=None):
+    done = subprocess.run([str(part) for part in command], input=stdin, capture_output=True, timeout=timeout,
+                          env={**os.environ, **(env or {})})
+    if ok and done.returncode != 0:
+        raise Failed(f"{' '.join(map(str, command[:4]))}… ended with {done.returncode}: {done.stderr.decode()[-400:].strip()}")
+    return done
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def code(self):
+        return self.json.get("code") if self.body else None
+
+
+class Api:
+    """REST as a user of curl has it."""
+
+    def __init__(self, url, token=None):
+        self.url, self.token = url, token
+
+    def __call__(self, method, path, body=None, **headers):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, method=method)
+        if data is not None:
+            request.add_header("Content-Type", "application/merge-patch+json" if method == "PATCH" else "application/json")
+        if self.token:
+            request.add_header("Authorization", f"Bearer {self.token}")
+        for name, value in headers.items():
+            request.add_header(name.replace("_", "-"), value)
+        for attempt in range(5):
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return Answer(answer.status, answer.headers, answer.read())
+            except urllib.error.HTTPError as error:
+                answer = Answer(error.code, error.headers, error.read())
+                if error.code == 429 and attempt < 4 and "auth" not in path:
+                    time.sleep(min(5, int(error.headers.get("Retry-After") or 1)))
+                    continue
+                return answer
+
+    def sign_in(self, email, password):
+        answer = self("POST", "/v1/auth/token", {"grant_type": "password", "email": email, "password": password})
+        check(answer.status == 200, f"sign-in answered {answer.status} {answer.code}")
+        return Api(self.url, answer.json["access_token"]), answer.json
+
+
+class World:
+    """What `make up` started, and what the rows share."""
+
+    def __init__(self):
+        self.home = Path(os.environ["SLUICE_HOME"])
+        self.url = f"http://{os.environ['SLUICE_LISTEN']}"
+        self.cli = self.home / "bin" / "sluice"
+        self.tag = uuid.uuid4().hex[:6]
+        self.environment = {"SLUICE_CONFIG_DIR": str(self.home / "cli")}
+        lines = (self.home / "credentials").read_text().splitlines()
+        self.credentials = dict(line.split(": ", 1) for line in lines if ": " in line)
+        self.anonymous = Api(self.url)
+        self.api, self.session = self.anonymous.sign_in(self.credentials["email"], self.credentials["password"])
+        self.project = self.api("GET", "/v1/projects").json["items"][0]["id"]
+        self.files = self.home / "accept"
+        self.files.mkdir(exist_ok=True)
+        self._instance = None
+
+    def path(self, rest):
+        return f"/v1/projects/{self.project}/{rest}"
+
+    def sluice(self, *arguments, ok=True, stdin=None, timeout=180):
+        return run(self.cli, *arguments, ok=ok, stdin=stdin, timeout=timeout, env=self.environment)
+
+    def sluice_json(self, *arguments, **options):
+        return json.loads(self.sluice(*arguments, "-o", "json", **options).stdout)
+
+    def order(self, **changes):
+        return {"name": f"acc-{self.tag}-{uuid.uuid4().hex[:4]}", "spec": "kafka.100", "storage_gb": 600, "disk_type": "high", **changes}
+
+    def wait_job(self, job, seconds=180):
+        deadline = time.monotonic() + seconds
+        while True:
+            answer = self.api("GET", self.path(f"jobs/{job}"))
+            check(answer.status == 200, f"job answered {answer.status}")
+            if answer.json["ended_at"] or answer.json["state"] == "stuck":
+                return answer.json
+            check(time.monotonic() < deadline, f"job {job} did not end in {seconds} s, it is {answer.json['state']}")
+            time.sleep(0.2)
+
+    @property
+    def instance(self):
+        """One instance for all rows that need a running one, bought by REST; the seconds it took are in `bought_in`."""
+        if self._instance is None:
+            self.user, self.password = "accept", "Accept-Pass-1"
+            began = time.monotonic()
+            order = self.order(access={"sasl_ssl": {"user": self.user, "password": self.password}})
+            answer = self.api("POST", self.path("instances"), order, Idempotency_Key=str(uuid.uuid4()))
+            check(answer.status == 202, f"the order answered {answer.status}: {answer.body[:300]}")
+            self.creation = self.wait_job(answer.json["id"])
+            check(self.creation["state"] == "succeeded", f"the order ended {self.creation['state']}: {self.creation['problem']}")
+            self.bought_in = time.monotonic() - began
+            self._instance = self.api("GET", self.path(f"instances/{self.creation['resource']['id']}")).json
+            self.ca = self.files / "ca.pem"
+            self.sluice("cert", "truststore", self._instance["name"], "--format", "pem", "--out", self.ca, "--force")
+        return self._instance
+
+    def kcat(self, *arguments, tls=None, stdin=None, ok=True, timeout=60, password=None):
+        """kcat on 9092, or on 9093 with the mechanism `tls`."""
+        bootstrap = self.instance["bootstrap"]
+        options = ["-b", bootstrap["private_sasl_ssl"] if tls else bootstrap["private_plaintext"]]
+        if tls:
+            options += ["-X", "security.protocol=sasl_ssl", "-X", f"sasl.mechanisms={tls}", "-X", f"sasl.username={self.user}",
+                        "-X", f"sasl.password={password or self.password}", "-X", f"ssl.ca.location={self.ca}",
+                        "-X", "ssl.endpoint.identification.algorithm=https"]
+        return run("kcat", *options, *arguments, stdin=stdin, ok=ok, timeout=timeout)
+
+    def close(self):
+        if self._instance is not None:
+            answer = self.api("DELETE", self.path(f"instances/{self._instance['id']}"), Idempotency_Key=str(uuid.uuid4()))
+            if answer.status == 202:
+                self.wait_job(answer.json["id"])
