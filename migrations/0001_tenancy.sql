@@ -30,15 +30,13 @@ create table users (
     password_hash text,
     org_role text check (org_role in ('owner', 'admin', 'operator', 'developer', 'viewer', 'auditor', 'billing')),
     platform_operator boolean not null default false,
-    failed_sign_ins integer not null default 0 check (failed_sign_ins >= 0),
-    locked_until timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint users_email_key unique (email)
 );
 create index users_org on users (org_id, id);
 -- platform_operator can be set by the platform only.
-call protect_tenant_table('users', 'select, insert (id, org_id, email, display_name, password_hash, org_role), update (display_name, password_hash, org_role, failed_sign_ins, locked_until, updated_at), delete');
+call protect_tenant_table('users', 'select, insert (id, org_id, email, display_name, password_hash, org_role), update (display_name, password_hash, org_role, updated_at), delete');
 
 create table projects (
     id uuid primary key,
@@ -79,6 +77,16 @@ create table sessions (
 );
 create index sessions_user on sessions (user_id);
 call protect_tenant_table('sessions', 'select, update (revoked_at, revoked_reason)');
+
+-- Failed sign-ins in a row by address, whether it has an account or not: what locks tells nothing of who exists.
+create table sign_in_attempts (
+    -- SHA-256 of the address in lower case
+    email_hash bytea primary key check (length(email_hash) = 32),
+    failures integer not null check (failures > 0),
+    locked_until timestamptz,
+    last_at timestamptz not null
+);
+grant select, insert, update, delete on sign_in_attempts to sluice_system;
 
 -- Only hashes are kept (SHA-256 of 32 random bytes). A spent token that comes again ends its session.
 create table refresh_tokens (

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod auth;
 pub mod error;
 pub mod keys;
+pub mod me;
 pub mod page;
 pub mod projects;
 pub mod write;

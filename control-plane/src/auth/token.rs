@@ -6,7 +6,7 @@
 use arc_swap::ArcSwap;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
-use control_plane_api::id::{OrganisationId, SessionId, UserId};
+use control_plane_api::id::{ApiKeyId, OrganisationId, ServiceAccountId, SessionId, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use ring::{
     rand::SystemRandom,
@@ -78,18 +78,45 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// What an access token says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claims {
-    pub iss: String,
-    pub aud: String,
-    pub sub: UserId,
-    pub org: OrganisationId,
-    pub sid: SessionId,
-    pub jti: String,
-    pub iat: i64,
-    pub nbf: i64,
-    pub exp: i64,
+/// Whom a token speaks for, and what it lives and dies with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    User { user: UserId, session: SessionId },
+    ServiceAccount { account: ServiceAccountId, key: ApiKeyId },
+}
+
+/// What an access token says, once it is known to be ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    pub subject: Subject,
+    pub organisation: OrganisationId,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    org: OrganisationId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<SessionId>,
+    /// API key that the token was given for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<ApiKeyId>,
+    jti: String,
+    iat: i64,
+    nbf: i64,
+    exp: i64,
+}
+
+impl Claims {
+    fn subject(&self) -> Option<Subject> {
+        match (self.sid, self.key) {
+            (Some(session), None) => Some(Subject::User { user: self.sub.parse().ok()?, session }),
+            (None, Some(key)) => Some(Subject::ServiceAccount { account: self.sub.parse().ok()?, key }),
+            _ => None,
+        }
+    }
 }
 
 /// Signs and checks access tokens. Cheap to clone; all clones see a [`Tokens::reload`].
@@ -149,19 +176,18 @@ impl Tokens {
         json!({ "keys": live })
     }
 
-    pub fn sign(
-        &self,
-        user: UserId,
-        organisation: OrganisationId,
-        session: SessionId,
-        now: DateTime<Utc>,
-    ) -> Result<String, TokenError> {
+    pub fn sign(&self, subject: Subject, organisation: OrganisationId, now: DateTime<Utc>) -> Result<String, TokenError> {
+        let (sub, sid, key) = match subject {
+            Subject::User { user, session } => (user.to_string(), Some(session), None),
+            Subject::ServiceAccount { account, key } => (account.to_string(), None, Some(key)),
+        };
         let claims = Claims {
             iss: self.issuer.to_string(),
             aud: self.audience.to_string(),
-            sub: user,
+            sub,
             org: organisation,
-            sid: session,
+            sid,
+            key,
             jti: uuid::Uuid::new_v4().to_string(),
             iat: now.timestamp(),
             nbf: now.timestamp(),
@@ -181,8 +207,8 @@ impl Tokens {
         jsonwebtoken::encode(&header, &claims, private).map_err(TokenError::Sign)
     }
 
-    /// The claims of a token that is ours, in time and meant for us.
-    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, TokenError> {
+    /// What a token says, if it is ours, in time and meant for us.
+    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Verified, TokenError> {
         let refuse = |reason| Err(TokenError::Refused(reason));
         if token.len() > MAX_LENGTH {
             return refuse("too long");
@@ -213,7 +239,10 @@ impl Tokens {
         if claims.exp - claims.iat > self.life.num_seconds() {
             return refuse("lives longer than we let tokens live");
         }
-        Ok(claims)
+        match claims.subject() {
+            Some(subject) => Ok(Verified { subject, organisation: claims.org }),
+            None => refuse("sub, sid or key"),
+        }
     }
 }
 

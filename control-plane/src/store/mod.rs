@@ -13,11 +13,14 @@ pub mod database;
 pub mod error;
 pub mod idempotency;
 pub mod jobs;
+pub mod organisations;
 pub mod projects;
 pub mod provisioning;
 pub mod scope;
 pub mod sessions;
+pub mod sign_in_attempts;
 pub mod signing_keys;
+pub mod users;
 
 pub use database::{Database, DatabaseUrls, SystemTx, TenantTx};
 pub use error::StoreError;

@@ -1,6 +1,6 @@
 //! Two organisations with people of every role, put into the database directly.
 
-use control_plane::{app::App, domain::actor::Actor, store::sessions};
+use control_plane::{app::App, auth::token::Subject, domain::actor::Actor, store::sessions};
 use control_plane_api::{
     id::{OrganisationId, ProjectId, SessionId, UserId},
     tenancy::Role,
@@ -99,6 +99,6 @@ async fn sign_up(app: &App, organisation: OrganisationId, email: &str, role: Opt
         .expect("user");
     sessions::insert(&mut tx, session, organisation, id, now, now + app.sign_in.session_life).await.expect("session");
     tx.commit().await.expect("commit");
-    let token = app.tokens.sign(id, organisation, session, now).expect("token");
+    let token = app.tokens.sign(Subject::User { user: id, session }, organisation, now).expect("token");
     Person { id, email: email.to_owned(), session, token }
 }
