@@ -176,7 +176,12 @@ impl Tokens {
         json!({ "keys": live })
     }
 
-    pub fn sign(&self, subject: Subject, organisation: OrganisationId, now: DateTime<Utc>) -> Result<String, TokenError> {
+    pub fn sign(
+        &self,
+        subject: Subject,
+        organisation: OrganisationId,
+        now: DateTime<Utc>,
+    ) -> Result<String, TokenError> {
         let (sub, sid, key) = match subject {
             Subject::User { user, session } => (user.to_string(), Some(session), None),
             Subject::ServiceAccount { account, key } => (account.to_string(), None, Some(key)),

@@ -7,7 +7,10 @@ use uuid::Uuid;
 /// Name of the transaction's organisation.
 pub async fn name(tx: &mut TenantTx) -> Result<Option<String>, StoreError> {
     let org = tx.org();
-    Ok(sqlx::query_scalar("select name from organisations where org_id = $1").bind(org).fetch_optional(&mut **tx).await?)
+    Ok(sqlx::query_scalar("select name from organisations where org_id = $1")
+        .bind(org)
+        .fetch_optional(&mut **tx)
+        .await?)
 }
 
 pub async fn find_by_name(tx: &mut SystemTx, name: &str) -> Result<Option<OrganisationId>, StoreError> {

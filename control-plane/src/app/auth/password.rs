@@ -139,6 +139,9 @@ mod tests {
     fn locks_begin_after_the_failures_allowed_and_double_up_to_the_longest() {
         let policy = SignInPolicy::default();
         let minutes = |failures| policy.lock(failures).map(|lock| lock.num_minutes());
-        assert_eq!([4, 5, 6, 7, 10, 11, 100].map(minutes), [None, Some(1), Some(2), Some(4), Some(32), Some(60), Some(60)]);
+        assert_eq!(
+            [4, 5, 6, 7, 10, 11, 100].map(minutes),
+            [None, Some(1), Some(2), Some(4), Some(32), Some(60), Some(60)]
+        );
     }
 }
