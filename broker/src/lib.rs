@@ -9,12 +9,17 @@ mod clock;
 pub mod control;
 pub mod directory;
 pub mod gateway;
+pub mod identity;
 pub mod node;
 pub mod probe;
 mod refusal;
 pub mod spec;
 pub mod supervisor;
 pub mod telemetry;
+
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 /// An error with all its causes, in one line.
 pub fn error_text(error: &dyn std::error::Error) -> String {

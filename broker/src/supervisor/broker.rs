@@ -15,6 +15,7 @@ use super::cause::LogMarks;
 use super::jvm::{OUTPUT_LOG, Tools};
 use super::prepare;
 use super::process::{Exit, Process, ProcessRole};
+use super::properties::KafkaPaths;
 use super::reconfigure;
 use super::rotate;
 use super::storage::Formatted;
@@ -35,6 +36,8 @@ use tracing::{error, info, warn};
 
 /// How long one probe may take: a JVM in a long collection is not gone.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
+/// Between two attempts to make the broker take changed settings.
+const SETTLE_EVERY: Duration = Duration::from_secs(5);
 /// The kernel ends a killed process at once, unless a disk holds it.
 const KILL_LIMIT: Duration = Duration::from_secs(30);
 
@@ -68,7 +71,15 @@ impl Broker {
         let adopted = Process::adopt_all(ProcessRole::Broker, &settings.directory.run())?.pop();
         let (commands, receiver) = mpsc::channel(8);
         let (sender, status) = watch::channel(status);
-        let runner = Runner { settings, spec, commands: receiver, status: sender, marks: None, served_since: None };
+        let runner = Runner {
+            settings,
+            spec,
+            commands: receiver,
+            status: sender,
+            marks: None,
+            served_since: None,
+            settled: false,
+        };
         tokio::spawn(runner.run(adopted));
         Ok(Self { commands, status })
     }
@@ -104,6 +115,8 @@ struct Runner {
     status: watch::Sender<BrokerStatus>,
     marks: Option<LogMarks>,
     served_since: Option<Instant>,
+    /// The running broker has every dynamic setting of the spec.
+    settled: bool,
 }
 
 enum Next {
@@ -151,9 +164,10 @@ impl Runner {
 
     async fn adopt(&mut self, process: Process) -> Next {
         info!(broker.pid = process.pid(), "adopted the broker that was running");
+        // Nothing on record: it was adopted before it ever served, and starts with the newest spec.
         if let Some(in_force) = prepare::in_force(&self.settings.directory) {
             let newest = std::mem::replace(&mut self.spec, Arc::new(in_force));
-            if matches!(self.follow(newest).await, Order::Restart) {
+            if matches!(self.follow(newest), Order::Restart) {
                 return self.restart(&process).await;
             }
         }
@@ -181,6 +195,7 @@ impl Runner {
     async fn watch(&mut self, process: Process) -> Next {
         let started = Instant::now();
         self.served_since = None;
+        self.settled = false;
         self.status.send_modify(|status| {
             status.state = BrokerState::Starting;
             status.pid = Some(process.pid());
@@ -189,17 +204,23 @@ impl Runner {
         let address = SocketAddr::new(self.spec.kafka.bind, ports::UPSTREAM_PLAINTEXT);
         let serving = until_serving(address, self.settings.probe_every);
         tokio::pin!(serving);
+        let mut settling = interval(SETTLE_EVERY);
+        settling.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut rotation = interval(Duration::from_secs(30));
         loop {
             tokio::select! {
                 exit = process.wait() => return self.ended(exit, started),
-                command = self.commands.recv() => match self.obey(command).await {
-                    Order::Nothing => {}
+                command = self.commands.recv() => match self.obey(command) {
+                    Order::Nothing => settling.reset_immediately(),
                     Order::Restart => return self.restart(&process).await,
                     Order::Stop { deadline, done } => return self.stop(&process, deadline, done).await,
                     Order::Leave => return Next::Finish,
                 },
-                () = &mut serving, if self.served_since.is_none() => self.serves(started),
+                () = &mut serving, if self.served_since.is_none() => {
+                    self.serves(started);
+                    settling.reset_immediately();
+                }
+                _ = settling.tick(), if self.served_since.is_some() && !self.settled => self.settle().await,
                 _ = rotation.tick() => {
                     let path = self.settings.directory.logs().join(OUTPUT_LOG);
                     if let Err(error) = rotate::while_open(&path) {
@@ -270,10 +291,10 @@ impl Runner {
         }
     }
 
-    async fn obey(&mut self, command: Option<Command>) -> Order {
+    fn obey(&mut self, command: Option<Command>) -> Order {
         match command {
             Some(Command::Apply { spec, taken }) => {
-                let order = self.follow(spec).await;
+                let order = self.follow(spec);
                 if matches!(order, Order::Restart) {
                     self.set_state(BrokerState::Stopping);
                 }
@@ -286,8 +307,8 @@ impl Runner {
         }
     }
 
-    /// Takes over a spec, changing the running broker where it can be.
-    async fn follow(&mut self, spec: Arc<NodeSpec>) -> Order {
+    /// Takes over a spec. What the running broker can take, it will be told when it serves.
+    fn follow(&mut self, spec: Arc<NodeSpec>) -> Order {
         let change = match change(&self.spec, &spec) {
             Ok(change) => change,
             Err(error) => {
@@ -296,20 +317,35 @@ impl Runner {
             }
         };
         self.spec = spec;
-        if !change.restart.is_empty() {
-            info!(broker.settings = change.restart.join(","), "the broker must start again for changed settings");
-            return Order::Restart;
+        self.settled = false;
+        if change.restart.is_empty() {
+            return Order::Nothing;
         }
-        if change.concerns_kafka()
-            && let Err(text) = reconfigure::apply(&self.settings.directory, &self.spec, &change).await
-        {
-            warn!(error = text, "the running broker did not take changed settings; it starts again");
-            return Order::Restart;
+        info!(broker.settings = change.restart.join(","), "the broker must start again for changed settings");
+        Order::Restart
+    }
+
+    /// Tells the running broker what changed since the spec that it was last known to follow whole.
+    /// A setting that was once changed this way overrides the file, so it is done after a restart too.
+    async fn settle(&mut self) {
+        if let Err(text) = self.try_to_settle().await {
+            warn!(error = text, "the running broker did not take changed settings; trying again");
+            return;
         }
-        if let Err(error) = prepare::write_in_force(&self.settings.directory, &self.spec) {
-            warn!(%error, "could not record the spec that the broker runs with");
+        self.settled = true;
+    }
+
+    async fn try_to_settle(&self) -> Result<(), String> {
+        let directory = &self.settings.directory;
+        if let Some(before) = prepare::in_force(directory) {
+            let change = change(&before, &self.spec).map_err(|error| error_text(&error))?;
+            if change.internal_tls {
+                prepare::write_internal_tls(directory, &self.spec).map_err(|error| error.to_string())?;
+            }
+            let paths = KafkaPaths::new(&directory.kafka(), directory.data());
+            reconfigure::apply(&paths, &self.spec, &change).await?;
         }
-        Order::Nothing
+        prepare::write_in_force(directory, &self.spec).map_err(|error| error.to_string())
     }
 
     async fn restart(&mut self, process: &Process) -> Next {

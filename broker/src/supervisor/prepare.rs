@@ -50,7 +50,6 @@ pub fn prepare(directory: &NodeDirectory, tools: &Tools, spec: &NodeSpec) -> Res
     tokens::ensure(directory).map_err(PrepareError::Tokens)?;
     write_atomic(&directory.kafka().join(logging.file), logging.text.as_bytes()).map_err(io_error)?;
     write_atomic(&properties, server_properties(spec, line, &paths).render().as_bytes()).map_err(io_error)?;
-    write_in_force(directory, spec).map_err(io_error)?;
     let output = directory.logs().join(OUTPUT_LOG);
     rotate::on_start(&output).map_err(io_error)?;
 
@@ -76,12 +75,12 @@ pub fn write_internal_tls(directory: &NodeDirectory, spec: &NodeSpec) -> io::Res
     write_atomic(&paths.truststore, tls.ca_pem.as_bytes())
 }
 
-/// Remembers which spec the JVM runs with, for a supervisor that adopts it.
+/// Remembers the spec that the running broker follows whole, for whoever tells it of the next.
 pub fn write_in_force(directory: &NodeDirectory, spec: &NodeSpec) -> io::Result<()> {
     write_atomic(&in_force_path(directory), &serde_json::to_vec(spec)?)
 }
 
-/// The spec that the JVM runs with, if it can be told.
+/// The spec that the running broker was last known to follow whole.
 pub fn in_force(directory: &NodeDirectory) -> Option<NodeSpec> {
     spec::parse(&std::fs::read(in_force_path(directory)).ok()?).ok()
 }

@@ -46,6 +46,11 @@ impl TestInstance {
         }
     }
 
+    /// An instance that is the same in every run, for texts that are compared. Nothing may listen there.
+    pub fn fixed(kafka_version: &str, brokers: u8) -> Self {
+        Self { id: "ins_fixed".to_owned(), second: 63, third: 0, ..Self::new(kafka_version, brokers) }
+    }
+
     pub fn address(&self, node: u8) -> IpAddr {
         IpAddr::V4(Ipv4Addr::new(127, self.second, self.third, node))
     }
