@@ -8,14 +8,23 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod brokers;
+pub mod capacity;
+pub mod catalogue;
 pub mod data_keys;
 pub mod database;
 pub mod error;
+pub mod failed_creations;
 pub mod idempotency;
+pub mod instance_list;
+pub mod instances;
 pub mod jobs;
+pub mod jobs_view;
+pub mod orders;
 pub mod organisations;
 pub mod projects;
 pub mod provisioning;
+pub mod quotes;
 pub mod scope;
 pub mod sessions;
 pub mod sign_in_attempts;

@@ -1,0 +1,266 @@
+//! Instances as their tenants see them. What jobs write of them is in `store::provisioning`.
+//!
+//! `revision` is the entity tag: whoever changes what a tenant sees of an instance, its brokers among it, raises it.
+
+use crate::{
+    domain::states,
+    store::{StoreError, TenantTx},
+};
+use chrono::{DateTime, Utc};
+use control_plane_api::{
+    catalogue::Spec,
+    id::{InstanceId, JobId, ProjectId},
+    instance::{CapacityPolicy, InstanceState},
+};
+use sqlx::{FromRow, types::Json};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+#[derive(Debug, Clone)]
+pub struct InstanceRecord {
+    pub id: InstanceId,
+    pub project: ProjectId,
+    pub name: String,
+    pub description: String,
+    pub labels: BTreeMap<String, String>,
+    pub state: InstanceState,
+    pub state_reason: Option<String>,
+    pub kafka_version: String,
+    pub region: String,
+    pub zones: Vec<String>,
+    pub spec: Spec,
+    pub storage_gb: u32,
+    pub disk_type: String,
+    pub capacity_policy: CapacityPolicy,
+    pub auto_create_topics: bool,
+    pub deletion_protection: bool,
+    pub first_user: String,
+    pub revision: i64,
+    pub active_job: Option<JobId>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Shared with the list.
+#[derive(FromRow)]
+pub(super) struct InstanceRow {
+    id: Uuid,
+    project_id: Uuid,
+    name: String,
+    description: String,
+    labels: Json<BTreeMap<String, String>>,
+    state: String,
+    state_reason: Option<String>,
+    kafka_version: String,
+    region: String,
+    zones: Vec<String>,
+    spec: Json<Spec>,
+    storage_gb: i32,
+    disk_type: String,
+    capacity_policy: String,
+    auto_create_topics: bool,
+    deletion_protection: bool,
+    first_user: String,
+    revision: i64,
+    active_job: Option<Uuid>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl TryFrom<InstanceRow> for InstanceRecord {
+    type Error = StoreError;
+
+    fn try_from(row: InstanceRow) -> Result<Self, StoreError> {
+        let unknown = |what: &str, value: &str| StoreError::Corrupt {
+            table: "instances",
+            reason: format!("{what} {value:?} is unknown"),
+        };
+        Ok(Self {
+            id: InstanceId::from_uuid(row.id),
+            project: ProjectId::from_uuid(row.project_id),
+            name: row.name,
+            description: row.description,
+            labels: row.labels.0,
+            state: states::parse_state(&row.state).ok_or_else(|| unknown("state", &row.state))?,
+            state_reason: row.state_reason,
+            kafka_version: row.kafka_version,
+            region: row.region,
+            zones: row.zones,
+            spec: row.spec.0,
+            storage_gb: row.storage_gb.unsigned_abs(),
+            disk_type: row.disk_type,
+            capacity_policy: match row.capacity_policy.as_str() {
+                "auto-delete" => CapacityPolicy::AutoDelete,
+                "produce-limited" => CapacityPolicy::ProduceLimited,
+                other => return Err(unknown("capacity policy", other)),
+            },
+            auto_create_topics: row.auto_create_topics,
+            deletion_protection: row.deletion_protection,
+            first_user: row.first_user,
+            revision: row.revision,
+            active_job: row.active_job.map(JobId::from_uuid),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// An instance that is being bought.
+#[derive(Debug)]
+pub struct NewInstance<'a> {
+    pub id: InstanceId,
+    pub name: &'a str,
+    pub description: &'a str,
+    pub labels: &'a BTreeMap<String, String>,
+    pub kafka_version: &'a str,
+    pub cluster_id: &'a str,
+    pub region: &'a str,
+    pub zones: &'a [String],
+    pub spec: &'a Spec,
+    pub storage_gb: u32,
+    pub disk_type: &'a str,
+    pub first_user: &'a str,
+}
+
+/// Inserts it in state `creating`.
+pub async fn insert(tx: &mut TenantTx, new: &NewInstance<'_>, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let (org, project) = (tx.org(), tx.project());
+    sqlx::query(
+        "insert into instances (id, org_id, project_id, name, description, labels, state, kafka_version, cluster_id, region,
+                                zones, spec, storage_gb, disk_type, first_user, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, 'creating', $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)",
+    )
+    .bind(new.id.uuid())
+    .bind(org)
+    .bind(project)
+    .bind(new.name)
+    .bind(new.description)
+    .bind(Json(new.labels))
+    .bind(new.kafka_version)
+    .bind(new.cluster_id)
+    .bind(new.region)
+    .bind(new.zones)
+    .bind(Json(new.spec))
+    .bind(i32::try_from(new.storage_gb).unwrap_or(i32::MAX))
+    .bind(new.disk_type)
+    .bind(new.first_user)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Whether a live instance of the project has the name.
+pub async fn name_taken(tx: &mut TenantTx, name: &str) -> Result<bool, StoreError> {
+    let (org, project) = (tx.org(), tx.project());
+    Ok(sqlx::query_scalar(
+        "select exists (select from instances
+                        where org_id = $1 and project_id = $2 and name = $3 and state <> 'create-failed')",
+    )
+    .bind(org)
+    .bind(project)
+    .bind(name)
+    .fetch_one(&mut **tx)
+    .await?)
+}
+
+/// Instances of the project that count, and how many it may hold. Nobody else orders in the project until the
+/// transaction ends.
+pub async fn lock_quota(tx: &mut TenantTx) -> Result<(u32, u32), StoreError> {
+    let (org, project) = (tx.org(), tx.project());
+    let quota: i32 =
+        sqlx::query_scalar("select instance_quota from projects where org_id = $1 and id = $2 for no key update")
+            .bind(org)
+            .bind(project)
+            .fetch_one(&mut **tx)
+            .await?;
+    let used: i64 = sqlx::query_scalar(
+        "select count(*) from instances where org_id = $1 and project_id = $2 and state <> 'create-failed'",
+    )
+    .bind(org)
+    .bind(project)
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok((u32::try_from(used).unwrap_or(u32::MAX), quota.unsigned_abs()))
+}
+
+/// The project's instance with this id, or else the live one with this name.
+pub async fn find(tx: &mut TenantTx, id: Option<InstanceId>, name: &str) -> Result<Option<InstanceRecord>, StoreError> {
+    let (org, project) = (tx.org(), tx.project());
+    let row: Option<InstanceRow> = sqlx::query_as(
+        "select i.id, i.project_id, name, description, labels, i.state, state_reason, kafka_version, region, zones, spec,
+                storage_gb, disk_type, capacity_policy, auto_create_topics, deletion_protection, first_user, i.revision,
+                j.id as active_job, i.created_at, i.updated_at
+         from instances i
+         left join jobs j on j.resource_id = i.id and j.state not in ('succeeded', 'failed', 'cancelled')
+         where i.org_id = $1 and i.project_id = $2 and (i.id = $3 or name = $4 and i.state <> 'create-failed')
+         order by i.id = $3 desc nulls last limit 1",
+    )
+    .bind(org)
+    .bind(project)
+    .bind(id.map(InstanceId::uuid))
+    .bind(name)
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// Locks the instance until the transaction ends; false when it is gone.
+pub async fn lock(tx: &mut TenantTx, id: InstanceId) -> Result<bool, StoreError> {
+    let org = tx.org();
+    let found: Option<i32> =
+        sqlx::query_scalar("select 1 from instances where org_id = $1 and id = $2 for no key update")
+            .bind(org)
+            .bind(id.uuid())
+            .fetch_optional(&mut **tx)
+            .await?;
+    Ok(found.is_some())
+}
+
+/// What a tenant can change at once.
+#[derive(Debug)]
+pub struct Change<'a> {
+    pub name: &'a str,
+    pub description: &'a str,
+    pub labels: &'a BTreeMap<String, String>,
+    pub deletion_protection: bool,
+}
+
+pub async fn update(
+    tx: &mut TenantTx,
+    id: InstanceId,
+    change: &Change<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let org = tx.org();
+    sqlx::query(
+        "update instances set name = $3, description = $4, labels = $5, deletion_protection = $6,
+                revision = revision + 1, updated_at = $7
+         where org_id = $1 and id = $2",
+    )
+    .bind(org)
+    .bind(id.uuid())
+    .bind(change.name)
+    .bind(change.description)
+    .bind(Json(change.labels))
+    .bind(change.deletion_protection)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// The instance is on its way out: its job has been queued in the same transaction.
+pub async fn mark_deleting(tx: &mut TenantTx, id: InstanceId, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let org = tx.org();
+    sqlx::query(
+        "update instances set state = 'deleting', state_reason = null, revision = revision + 1, updated_at = $3
+         where org_id = $1 and id = $2",
+    )
+    .bind(org)
+    .bind(id.uuid())
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
