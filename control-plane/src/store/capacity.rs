@@ -5,11 +5,11 @@
 
 use crate::{
     domain::placement::{PlacedBroker, Room, ZoneCapacity},
-    store::{StoreError, SystemTx, TenantTx},
+    store::{Connection, StoreError, SystemTx, TenantTx},
 };
 use chrono::{DateTime, Utc};
 use control_plane_api::{catalogue::ZoneRoom, id::InstanceId};
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 
 #[derive(FromRow)]
 struct ZoneRow {
@@ -24,7 +24,7 @@ struct ZoneRow {
     updated_at: DateTime<Utc>,
 }
 
-async fn rows(conn: &mut PgConnection) -> Result<Vec<ZoneRow>, StoreError> {
+async fn rows(conn: &mut Connection) -> Result<Vec<ZoneRow>, StoreError> {
     Ok(sqlx::query_as(
         "select name, region, z.vcpus, z.memory_gib, z.storage_gb, coalesce(u.vcpus, 0) as vcpus_used,
                 coalesce(u.memory_gib, 0) as memory_gib_used, coalesce(u.storage_gb, 0) as storage_gb_used, updated_at
@@ -35,7 +35,7 @@ async fn rows(conn: &mut PgConnection) -> Result<Vec<ZoneRow>, StoreError> {
 }
 
 /// All zones as they are now, in name order.
-pub async fn zones(conn: &mut PgConnection) -> Result<Vec<ZoneCapacity>, StoreError> {
+pub async fn zones(conn: &mut Connection) -> Result<Vec<ZoneCapacity>, StoreError> {
     let view = |row: ZoneRow| ZoneCapacity {
         name: row.name,
         region: row.region,
@@ -54,7 +54,7 @@ pub async fn zones(conn: &mut PgConnection) -> Result<Vec<ZoneCapacity>, StoreEr
 }
 
 /// Room of all zones, for the operator.
-pub async fn rooms(conn: &mut PgConnection) -> Result<Vec<ZoneRoom>, StoreError> {
+pub async fn rooms(conn: &mut Connection) -> Result<Vec<ZoneRoom>, StoreError> {
     let small = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
     let view = |row: ZoneRow| ZoneRoom {
         zone: row.name,

@@ -2,7 +2,7 @@
 
 use crate::{
     domain::catalogue::Catalogue,
-    store::{StoreError, SystemTx, capacity},
+    store::{Connection, StoreError, SystemTx, capacity},
 };
 use control_plane_api::{
     catalogue::{DiskTps, DiskType, KafkaVersion, PutKafkaVersion, PutSpec, Spec},
@@ -66,7 +66,7 @@ impl From<SpecRow> for Spec {
 }
 
 /// By bandwidth, as price lists are read.
-pub async fn specs(conn: &mut PgConnection) -> Result<Vec<Spec>, StoreError> {
+pub async fn specs(conn: &mut Connection) -> Result<Vec<Spec>, StoreError> {
     let rows: Vec<SpecRow> = sqlx::query_as(
         "select name, bandwidth_mb_per_s, brokers, broker_vcpus, broker_memory_gib, disk_types, tps_high_throughput,
                 tps_synchronous_replication, partitions, client_connections, consumer_groups, advised_traffic_mb_per_s,
@@ -90,7 +90,7 @@ struct DiskTypeRow {
     available: bool,
 }
 
-pub async fn disk_types(conn: &mut PgConnection) -> Result<Vec<DiskType>, StoreError> {
+pub async fn disk_types(conn: &mut Connection) -> Result<Vec<DiskType>, StoreError> {
     let rows: Vec<DiskTypeRow> = sqlx::query_as(
         "select name, title, latency_ms, throughput_mb_per_s, (price_per_gb_month * 10000)::bigint as month,
                 (price_per_gb_hour * 10000)::bigint as hour, available
@@ -111,7 +111,7 @@ pub async fn disk_types(conn: &mut PgConnection) -> Result<Vec<DiskType>, StoreE
 }
 
 /// The newest first.
-pub async fn kafka_versions(conn: &mut PgConnection) -> Result<Vec<KafkaVersion>, StoreError> {
+pub async fn kafka_versions(conn: &mut Connection) -> Result<Vec<KafkaVersion>, StoreError> {
     let rows: Vec<(String, bool, String, bool)> = sqlx::query_as(
         "select version, is_default, oldest_client, available from kafka_versions
          order by string_to_array(version, '.')::integer[] desc",
@@ -124,12 +124,12 @@ pub async fn kafka_versions(conn: &mut PgConnection) -> Result<Vec<KafkaVersion>
 }
 
 /// Name and title of each region.
-pub async fn regions(conn: &mut PgConnection) -> Result<Vec<(String, String)>, StoreError> {
+pub async fn regions(conn: &mut Connection) -> Result<Vec<(String, String)>, StoreError> {
     Ok(sqlx::query_as("select name, title from regions order by name").fetch_all(conn).await?)
 }
 
 /// Everything together, retired entries too, with what is used of each zone now.
-pub async fn load(conn: &mut PgConnection) -> Result<Catalogue, StoreError> {
+pub async fn load(conn: &mut Connection) -> Result<Catalogue, StoreError> {
     Ok(Catalogue {
         specs: specs(conn).await?,
         disk_types: disk_types(conn).await?,
