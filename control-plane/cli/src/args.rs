@@ -21,9 +21,8 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default().bold());
 
 const AFTER: &str = "\
-Exit codes: 0 done, 1 fault, 2 usage, 3 not found, 4 refused, 5 sign-in or right missing, 6 quota or rate limit,
-7 job failed, 8 time limit passed, 10 service not reached, 130 interrupted. Data goes to standard output, talk to
-standard error.";
+Exit codes: 0 done, 1 fault, 2 usage, 3 not found, 4 refused, 5 sign-in or right missing, 6 quota or rate limit, \
+7 job failed, 8 time limit passed, 10 service not reached, 130 interrupted.";
 
 /// Command line of Sluice, a managed Apache Kafka cloud.
 #[derive(Debug, Parser)]
@@ -212,6 +211,24 @@ mod tests {
     #[test]
     fn the_command_tree_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// clap would silently keep a global flag from a command that has an argument of the same id.
+    #[test]
+    fn flags_that_hold_everywhere_hold_in_every_command() {
+        fn walk(command: &clap::Command, globals: &[String]) {
+            for child in command.get_subcommands() {
+                for arg in child.get_arguments().filter(|arg| !arg.is_global_set()) {
+                    assert!(!globals.contains(&arg.get_id().to_string()), "{} {}", child.get_name(), arg.get_id());
+                }
+                walk(child, globals);
+            }
+        }
+        let root = Cli::command();
+        let globals: Vec<_> =
+            root.get_arguments().filter(|arg| arg.is_global_set()).map(|arg| arg.get_id().to_string()).collect();
+        assert!(globals.len() > 10);
+        walk(&root, &globals);
     }
 
     #[test]

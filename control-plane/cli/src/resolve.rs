@@ -79,7 +79,9 @@ pub async fn job(ctx: &Context, scope: &Scope, wanted: &str) -> Result<Doc<Job>>
 /// At most three names that the wanted one may be a slip of.
 pub fn near<T: AsRef<str>>(wanted: &str, names: impl Iterator<Item = T>) -> Vec<String> {
     let lower = wanted.to_lowercase();
-    let allowed = (wanted.chars().count() / 3).max(1);
+    // Two letters that changed places are two changes.
+    let length = wanted.chars().count();
+    let allowed = if length < 4 { 1 } else { (length / 3).max(2) };
     let mut close: Vec<(usize, String)> = names
         .filter_map(|name| {
             let name = name.as_ref();

@@ -81,7 +81,7 @@ fn section(page: &mut String, command: &Command, parent: &str, depth: usize) {
     let name = format!("{parent} {}", command.get_name());
     let _ = write!(page, "\n{} `{name}`\n\n", "#".repeat(depth));
     if let Some(about) = command.get_about() {
-        let _ = writeln!(page, "{about}.");
+        let _ = writeln!(page, "{}.", prose(&about.to_string()));
     }
     if command.has_subcommands() {
         for child in visible(command) {
@@ -131,8 +131,13 @@ fn options<'a>(page: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
         if let Some(variable) = arg.get_env() {
             let _ = write!(meaning, " (`{}`)", variable.to_string_lossy());
         }
-        let _ = writeln!(page, "| `{}` | {} |", name.replace('|', "\\|"), meaning.trim().replace('|', "\\|"));
+        let _ = writeln!(page, "| `{}` | {} |", name.replace('|', "\\|"), prose(meaning.trim()));
     }
+}
+
+/// Text that the docs site reads as text: no markup, no end of a cell.
+fn prose(text: &str) -> String {
+    text.replace('<', "&lt;").replace('|', "\\|")
 }
 
 fn value_name(arg: &Arg) -> String {

@@ -49,7 +49,7 @@ pub struct List {
     /// queued, running, cancelling, unwinding, succeeded, failed, cancelled, stuck; several by commas
     #[arg(long)]
     state: Option<String>,
-    /// instance-create, instance-delete, …
+    /// instance-create or instance-delete
     #[arg(long)]
     kind: Option<String>,
     /// Name or id of an instance

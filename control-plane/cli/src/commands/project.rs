@@ -20,7 +20,11 @@ pub enum Command {
     /// Projects that you may see
     List(ListArgs),
     /// One project
-    Get { project: String },
+    Get {
+        /// Name or id
+        #[arg(value_name = "PROJECT")]
+        wanted: String,
+    },
     /// Make a project
     Create {
         name: String,
@@ -29,14 +33,20 @@ pub enum Command {
     },
     /// Change a project
     Update {
-        project: String,
+        /// Name or id
+        #[arg(value_name = "PROJECT")]
+        wanted: String,
         #[arg(long)]
         name: Option<String>,
         #[arg(long)]
         description: Option<String>,
     },
     /// Delete a project that holds no instance
-    Delete { project: String },
+    Delete {
+        /// Name or id
+        #[arg(value_name = "PROJECT")]
+        wanted: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -52,24 +62,24 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
             let docs: Vec<Doc<Project>> = ctx.client.list(Call::get(path("v1/projects")), list.extent()).await?;
             ctx.out.list(&docs)
         }
-        Command::Get { project } => {
-            let project = find(ctx, &project).await?;
+        Command::Get { wanted } => {
+            let project = find(ctx, &wanted).await?;
             ctx.out.one::<Project>(&ctx.client.fetch(&Call::get(one(&project.id.to_string()))).await?)
         }
         Command::Create { name, description } => {
             let call = Call::post(path("v1/projects")).json(&CreateProject { name, description })?.keyed();
             ctx.out.one::<Project>(&ctx.client.fetch(&call).await?)
         }
-        Command::Update { project, name, description } => {
+        Command::Update { wanted, name, description } => {
             if name.is_none() && description.is_none() {
                 return Err(Error::Usage("nothing to change: give --name or --description".to_owned()));
             }
-            let project = find(ctx, &project).await?;
+            let project = find(ctx, &wanted).await?;
             let call = Call::patch(one(&project.id.to_string())).json(&UpdateProject { name, description })?;
             ctx.out.one::<Project>(&ctx.client.fetch(&call).await?)
         }
-        Command::Delete { project } => {
-            let project = find(ctx, &project).await?;
+        Command::Delete { wanted } => {
+            let project = find(ctx, &wanted).await?;
             prompt::confirm_by_name(
                 &ctx.settings,
                 &format!("Project {} will be deleted.", project.name),

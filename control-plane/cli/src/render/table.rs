@@ -29,7 +29,7 @@ pub fn texts(header: &[&str], lines: &[Vec<String>]) -> String {
 }
 
 pub fn details(details: &[(String, String)], color: bool) -> String {
-    let width = details.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0) + 2;
+    let width = details.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0) + 3;
     let mut text = String::new();
     for (label, value) in details {
         let mut lines = value.lines();

@@ -63,7 +63,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct List {
-    /// running, creating, faulty, …; several by commas
+    /// running, creating, faulty and so on; several by commas
     #[arg(long)]
     state: Option<String>,
     #[arg(long)]
