@@ -4,6 +4,7 @@
 //! http ──► app ──► domain, store, jobs (enqueue), kafka
 //! jobs::workflow, loops ──► domain, store, drivers, kafka, nodes, pki
 //! drivers ──► domain
+//! nodes, kafka ──► pki
 //! ```
 //! `tests/it/arrows.rs` fails on a `use` that is not an arrow of docs/architecture.
 

@@ -1,10 +1,12 @@
-//! [`KafkaControl`] by krafka.
+//! [`KafkaControl`] by krafka, and by [`wire`] where krafka cannot.
 
-use super::{Cluster, Credentials, KafkaControl, KafkaError, canary, open_bindings, protective_bindings, scram};
+use super::{
+    Binding, Cluster, Credentials, KafkaControl, KafkaError, canary, open_bindings, protective_bindings, scram, wire,
+};
 use async_trait::async_trait;
 use krafka::{
-    Kafka, KrafkaError,
-    admin::{AlterUserScramCredentialsOptions, CreateAclsOptions, DescribeClusterOptions},
+    Kafka,
+    admin::{AlterUserScramCredentialsOptions, DescribeClusterOptions},
     auth::{AuthConfig, TlsConfig},
 };
 use std::{error::Error, future::Future, net::SocketAddr, time::Duration};
@@ -34,16 +36,14 @@ impl KafkaControl for KrafkaControl {
     }
 
     async fn bind_platform_acls(&self, cluster: &Cluster) -> Result<(), KafkaError> {
-        within("binding the platform's ACLs", CHANGE_DEADLINE, async {
-            let admin = administrator(cluster).await?.admin();
-            // Denials first, so that no instant is open without them.
-            let bindings = protective_bindings().into_iter().chain(open_bindings()).collect();
-            for (_, result) in admin.create_acls(bindings, CreateAclsOptions::default()).await? {
-                result?;
-            }
-            Ok(())
-        })
-        .await
+        const OPERATION: &str = "binding the platform's ACLs";
+        // Denials first, so that no instant is open without them.
+        let bindings: Vec<Binding> = protective_bindings().into_iter().chain(open_bindings()).collect();
+        match timeout(CHANGE_DEADLINE, wire::create_acls(cluster, &bindings)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(failure(OPERATION, error.is_retriable(), &error)),
+            Err(_) => Err(too_late(OPERATION, CHANGE_DEADLINE)),
+        }
     }
 
     async fn put_user(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError> {
@@ -52,9 +52,13 @@ impl KafkaControl for KrafkaControl {
             .map_err(|_| KafkaError::Transient { operation: OPERATION, reason: "no random numbers".to_owned() })?;
         within(OPERATION, CHANGE_DEADLINE, async {
             let admin = administrator(cluster).await?.admin();
-            let options = AlterUserScramCredentialsOptions::default();
-            for result in admin.alter_user_scram_credentials(Vec::new(), upsertions, options).await?.into_values() {
-                result?;
+            // One mechanism a request: KRaft's controller takes a user only once in each.
+            for upsertion in upsertions {
+                let options = AlterUserScramCredentialsOptions::default();
+                let results = admin.alter_user_scram_credentials(Vec::new(), vec![upsertion], options).await?;
+                for result in results.into_values() {
+                    result?;
+                }
             }
             Ok(())
         })
@@ -100,25 +104,27 @@ async fn within<T>(
     work: impl Future<Output = krafka::Result<T>>,
 ) -> Result<T, KafkaError> {
     match timeout(deadline, work).await {
-        Ok(result) => result.map_err(|error| classify(operation, &error)),
-        Err(_) => {
-            let reason = format!("not done within {} s", deadline.as_secs());
-            Err(KafkaError::Transient { operation, reason })
-        }
+        Ok(result) => result.map_err(|error| failure(operation, error.is_retriable(), &error)),
+        Err(_) => Err(too_late(operation, deadline)),
     }
 }
 
-fn classify(operation: &'static str, error: &KrafkaError) -> KafkaError {
+fn too_late(operation: &'static str, deadline: Duration) -> KafkaError {
+    KafkaError::Transient { operation, reason: format!("not done within {} s", deadline.as_secs()) }
+}
+
+fn failure(operation: &'static str, retriable: bool, error: &(dyn Error + 'static)) -> KafkaError {
     let mut reason = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
+        // Some errors repeat their cause.
         if !reason.contains(&text) {
             reason = format!("{reason}: {text}");
         }
         cause = error.source();
     }
-    match error.is_retriable() {
+    match retriable {
         true => KafkaError::Transient { operation, reason },
         false => KafkaError::Permanent { operation, reason },
     }

@@ -1,6 +1,7 @@
 //! What we ask of an instance's Kafka: users, bindings, and whether it serves.
 //!
-//! Hides the client library (krafka) behind [`KafkaControl`]. Knows no jobs and no database.
+//! Hides the client libraries (krafka, and kafka-protocol for what it lacks) behind [`KafkaControl`]. May use `pki`
+//! for its client identity. Knows no jobs and no database.
 //!
 //! Administration goes to the brokers' INT listeners as the super user `sluice-control-plane`; the canary goes the way
 //! of the tenant's clients, through the gateways, and trusts only what they trust.
@@ -9,8 +10,9 @@ mod acls;
 mod canary;
 mod control;
 mod scram;
+mod wire;
 
-pub use acls::{open_bindings, protective_bindings};
+pub use acls::{Binding, Operation, Pattern, Permission, Resource, open_bindings, protective_bindings};
 pub use canary::CANARY_PREFIX;
 pub use control::KrafkaControl;
 

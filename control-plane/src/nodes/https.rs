@@ -1,19 +1,19 @@
 //! [`NodeControl`] over HTTPS with client certificates.
 
 use super::{NodeAddress, NodeControl, NodeError};
+use crate::pki::client_config;
 use async_trait::async_trait;
 use broker_api::{
     paths,
     refusal::{Refusal, RefusalCode},
-    spec::{NodeSpec, TlsIdentity},
+    spec::NodeSpec,
     status::NodeStatus,
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use rustls_pki_types::ServerName;
 use serde::de::DeserializeOwned;
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
@@ -111,20 +111,6 @@ async fn exchange(
             Err(error) => Err(error.into()),
         },
     }
-}
-
-fn client_config(identity: &TlsIdentity) -> Result<ClientConfig, BoxError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(identity.ca_pem.as_bytes()) {
-        roots.add(certificate?)?;
-    }
-    let chain = CertificateDer::pem_slice_iter(identity.certificate_pem.as_bytes()).collect::<Result<Vec<_>, _>>()?;
-    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.expose().as_bytes())?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)?)
 }
 
 fn refusal(address: SocketAddr, status: StatusCode, answer: &[u8]) -> NodeError {

@@ -1,6 +1,6 @@
 //! The control API of nodes, as the control plane uses it.
 //!
-//! Owns [`NodeControl`] and its implementation over HTTPS. May use the network; knows no database, driver or Kafka.
+//! Owns [`NodeControl`] and its implementation over HTTPS. May use the network and `pki`; knows no database, driver or Kafka.
 
 mod https;
 

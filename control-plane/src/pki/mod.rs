@@ -10,9 +10,11 @@
 //! and go as [`broker_api::secret::Secret`]. May use rcgen, x509-parser and the clock's time; knows no database.
 
 mod authority;
+mod client;
 mod truststore;
 
 pub use authority::{AuthorityKind, CertificateAuthority, Purpose};
+pub use client::client_config;
 pub use truststore::{TRUSTSTORE_PASSWORD, truststore_jks, truststore_pkcs12};
 
 /// Why a certificate, key or truststore could not be made or read.
@@ -26,6 +28,8 @@ pub enum PkiError {
     Name { name: String },
     #[error("certificate cannot be issued")]
     Issue(#[from] rcgen::Error),
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
     #[error("truststore cannot be written: {reason}")]
     Truststore { reason: String },
 }

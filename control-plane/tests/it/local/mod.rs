@@ -1,5 +1,6 @@
 //! The local driver, with stand-ins for nodes: what it starts, adopts, refuses and removes.
 
+mod brokers;
 pub mod world;
 
 use control_plane::drivers::{ClusterDriver, DriverError, HeldNode, NodeRef, local::LocalDriver};

@@ -35,7 +35,7 @@ pub fn stand_in() -> PathBuf {
 #[derive(Debug)]
 pub struct World {
     pub options: LocalOptions,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl World {
@@ -54,7 +54,7 @@ impl World {
             node_program,
             claims: directory.path().join("claims"),
         };
-        Self { options, _directory: directory }
+        Self { options, directory }
     }
 
     pub fn driver(&self) -> LocalDriver {
@@ -87,8 +87,12 @@ impl World {
 }
 
 impl Drop for World {
-    /// No test leaves a process behind, whatever became of it.
+    /// No test leaves a process behind, whatever became of it; one that failed leaves its logs.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.directory.disable_cleanup(true);
+            eprintln!("kept for a look: {}", self.directory.path().display());
+        }
         let nodes = fs::read_dir(self.options.home.join("nodes")).into_iter().flatten().flatten();
         for node in nodes.flat_map(|instance| fs::read_dir(instance.path()).into_iter().flatten().flatten()) {
             let Ok(record) = fs::read_to_string(node.path().join("driver.json")) else { continue };
@@ -179,7 +183,6 @@ pub fn spec(node: NodeRef, address: IpAddr) -> NodeSpec {
     }
 }
 
-#[allow(dead_code, reason = "used by the tests on real brokers, which follow")]
 /// Specs of one instance that real nodes can serve.
 pub fn instance_specs(
     nodes: &[NodeRef],
@@ -233,7 +236,6 @@ pub fn instance_specs(
     specs
 }
 
-#[allow(dead_code, reason = "used by the tests on real brokers, which follow")]
 /// 22 characters of URL-safe base64, as Kafka's ids are.
 fn base64_id() -> String {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
