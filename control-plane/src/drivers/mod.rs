@@ -4,6 +4,7 @@
 //! `domain`, files, processes and the network of its kind; it never sees the database or a tenant's plan.
 
 pub mod local;
+pub mod simulation;
 
 use crate::{kafka::KafkaControl, nodes::NodeControl};
 use async_trait::async_trait;

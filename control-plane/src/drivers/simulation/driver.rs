@@ -1,0 +1,100 @@
+//! [`ClusterDriver`] of a simulated world.
+
+use super::{
+    Simulation,
+    faults::{Operation, Severity},
+    world::{Entry, Failure, Node, State, World},
+};
+use crate::drivers::{ClusterDriver, DriverError, HeldNode, NodeRef};
+use async_trait::async_trait;
+use broker_api::spec::NodeSpec;
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+};
+
+/// Addresses come from 100.64.0.0/10 (RFC 6598): no machine that matters is there, and nothing listens.
+const FIRST_ADDRESS: u32 = 0x6440_0001;
+const ADDRESSES: u32 = (1 << 22) - 2;
+
+impl From<Failure> for DriverError {
+    fn from(failure: Failure) -> Self {
+        match failure.severity {
+            Severity::Transient => Self::Transient { reason: failure.reason, source: None },
+            Severity::Permanent => Self::Permanent { reason: failure.reason, source: None },
+        }
+    }
+}
+
+fn permanent(reason: impl Into<String>) -> Failure {
+    Failure { severity: Severity::Permanent, reason: reason.into() }
+}
+
+#[async_trait]
+impl ClusterDriver for Simulation {
+    async fn choose_addresses(&self, nodes: &[NodeRef], taken: &BTreeSet<IpAddr>) -> Result<Vec<IpAddr>, DriverError> {
+        let choose = |state: &mut State, _: &World| {
+            let mut chosen = Vec::with_capacity(nodes.len());
+            for _ in 0..ADDRESSES {
+                if chosen.len() == nodes.len() {
+                    break;
+                }
+                let address = IpAddr::V4(Ipv4Addr::from(FIRST_ADDRESS + state.next_address));
+                state.next_address = (state.next_address + 1) % ADDRESSES;
+                if !taken.contains(&address) && !state.by_address.contains_key(&address) {
+                    chosen.push(address);
+                }
+            }
+            if chosen.len() < nodes.len() { Err(permanent("no address is free")) } else { Ok(chosen) }
+        };
+        Ok(self.world.operate(Operation::ChooseAddresses, choose).await?)
+    }
+
+    async fn ensure_node(&self, spec: &NodeSpec) -> Result<(), DriverError> {
+        let instance = spec.identity.instance.parse();
+        let instance = instance.map_err(|error| permanent(format!("instance of the spec is {error}")))?;
+        let node = NodeRef { instance, node_id: spec.identity.node_id };
+        Ok(self.world.operate(Operation::EnsureNode, |state, world| ensure(state, world, node, spec)).await?)
+    }
+
+    async fn remove_node(&self, node: NodeRef) -> Result<(), DriverError> {
+        let remove = |state: &mut State, _: &World| {
+            if let Some(removed) = state.nodes.remove(&node) {
+                state.by_address.remove(&removed.spec.kafka.bind);
+                state.ledger.push(Entry::Removed(node));
+                if !state.nodes.keys().any(|other| other.instance == node.instance) {
+                    state.kafka.remove(&node.instance);
+                }
+            }
+            Ok(())
+        };
+        Ok(self.world.operate(Operation::RemoveNode, remove).await?)
+    }
+
+    async fn list_nodes(&self) -> Result<Vec<HeldNode>, DriverError> {
+        let list = |state: &mut State, _: &World| {
+            Ok(state.nodes.iter().map(|(&node, held)| HeldNode { node, alive: held.alive }).collect())
+        };
+        Ok(self.world.operate(Operation::ListNodes, list).await?)
+    }
+}
+
+fn ensure(state: &mut State, world: &World, node: NodeRef, spec: &NodeSpec) -> Result<(), Failure> {
+    let ready_at = world.clock.now() + world.config.start;
+    if let Some(held) = state.nodes.get_mut(&node) {
+        if !held.alive {
+            held.alive = true;
+            held.ready_at = ready_at;
+            held.starts += 1;
+            state.ledger.push(Entry::Restarted(node));
+        }
+        return Ok(());
+    }
+    if let Some(other) = state.by_address.get(&spec.kafka.bind) {
+        return Err(permanent(format!("address {} belongs to node {other}", spec.kafka.bind)));
+    }
+    state.by_address.insert(spec.kafka.bind, node);
+    state.nodes.insert(node, Node { spec: spec.clone(), alive: true, ready_at, starts: 1 });
+    state.ledger.push(Entry::Created(node));
+    Ok(())
+}

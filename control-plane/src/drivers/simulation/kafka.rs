@@ -1,0 +1,86 @@
+//! [`KafkaControl`] of a simulated world.
+
+use super::{
+    Simulation,
+    faults::{Operation, Severity},
+    world::{Failure, Kafka, State, World},
+};
+use crate::kafka::{Cluster, Credentials, KafkaControl, KafkaError};
+use async_trait::async_trait;
+use control_plane_api::id::InstanceId;
+
+fn as_kafka_error(operation: &'static str) -> impl FnOnce(Failure) -> KafkaError {
+    move |Failure { severity, reason }| match severity {
+        Severity::Transient => KafkaError::Transient { operation, reason },
+        Severity::Permanent => KafkaError::Permanent { operation, reason },
+    }
+}
+
+fn transient(reason: &str) -> Failure {
+    Failure { severity: Severity::Transient, reason: reason.to_owned() }
+}
+
+/// The instance whose brokers stand at these addresses, and how many of them serve.
+fn serving(state: &State, world: &World, cluster: &Cluster) -> Result<(InstanceId, usize), Failure> {
+    let nodes = cluster.internal.iter().filter_map(|address| state.by_address.get(&address.ip()));
+    let up: Vec<InstanceId> = nodes
+        .filter(|node| {
+            let broken = state.broken.contains_key(&node.node_id);
+            state.nodes.get(node).is_some_and(|held| held.alive && !broken && world.clock.now() >= held.ready_at)
+        })
+        .map(|node| node.instance)
+        .collect();
+    match up.first() {
+        Some(&instance) if up.iter().all(|other| *other == instance) => Ok((instance, up.len())),
+        Some(_) => Err(Failure { severity: Severity::Permanent, reason: "brokers of several clusters".to_owned() }),
+        None => Err(transient("no broker answers")),
+    }
+}
+
+fn kafka<'a>(state: &'a mut State, world: &World, cluster: &Cluster) -> Result<&'a mut Kafka, Failure> {
+    let (instance, _) = serving(state, world, cluster)?;
+    Ok(state.kafka.entry(instance).or_default())
+}
+
+#[async_trait]
+impl KafkaControl for Simulation {
+    async fn ready(&self, cluster: &Cluster, brokers: usize) -> Result<bool, KafkaError> {
+        let ready = |state: &mut State, world: &World| Ok(serving(state, world, cluster)?.1 >= brokers);
+        self.world.operate(Operation::KafkaReady, ready).await.map_err(as_kafka_error("describe cluster"))
+    }
+
+    async fn bind_platform_acls(&self, cluster: &Cluster) -> Result<(), KafkaError> {
+        let bind = |state: &mut State, world: &World| {
+            kafka(state, world, cluster)?.bound = true;
+            Ok(())
+        };
+        self.world.operate(Operation::BindAcls, bind).await.map_err(as_kafka_error("create bindings"))
+    }
+
+    async fn put_user(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError> {
+        let put = |state: &mut State, world: &World| {
+            let users = &mut kafka(state, world, cluster)?.users;
+            users.insert(credentials.user.clone(), credentials.password.clone());
+            Ok(())
+        };
+        self.world.operate(Operation::PutUser, put).await.map_err(as_kafka_error("put user"))
+    }
+
+    async fn canary(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError> {
+        let send = |state: &mut State, world: &World| {
+            if state.lost_canaries {
+                return Err(transient("the message was not read back"));
+            }
+            let kafka = kafka(state, world, cluster)?;
+            if kafka.users.get(&credentials.user) != Some(&credentials.password) {
+                return Err(transient("the user cannot sign in"));
+            }
+            if !kafka.bound {
+                return Err(transient("the user may not write"));
+            }
+            kafka.canaries += 1;
+            Ok(())
+        };
+        self.world.operate(Operation::Canary, send).await.map_err(as_kafka_error("canary"))
+    }
+}

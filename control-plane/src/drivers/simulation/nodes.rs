@@ -1,0 +1,112 @@
+//! [`NodeControl`] of a simulated world.
+
+use super::{
+    Simulation,
+    faults::{Operation, Severity},
+    world::{Failure, Node, State, World},
+};
+use crate::nodes::{NodeAddress, NodeControl, NodeError};
+use async_trait::async_trait;
+use broker_api::{
+    spec::NodeSpec,
+    status::{BrokerState, BrokerStatus, GatewayStatus, NodeState, NodeStatus, ProcessIdentity},
+};
+use std::net::SocketAddr;
+
+/// Exits in a row that a broken node reports.
+const FAILURES: u32 = 5;
+
+#[async_trait]
+impl NodeControl for Simulation {
+    async fn status(&self, node: &NodeAddress) -> Result<NodeStatus, NodeError> {
+        let answer = self.world.operate(Operation::NodeStatus, |state, world| {
+            Ok(find(state, node).map(|held| report(state, world, held)))
+        });
+        answer.await.map_err(|failure| as_node_error(node.control, failure))?
+    }
+
+    async fn push_spec(&self, node: &NodeAddress, spec: &NodeSpec) -> Result<NodeStatus, NodeError> {
+        let push = |state: &mut State, world: &World| {
+            Ok(find(state, node).map(|held| held.spec.generation).and_then(|in_force| {
+                if spec.generation < in_force {
+                    return Err(NodeError::Stale { address: node.control, in_force });
+                }
+                let owner = state.by_address.get(&node.control.ip()).copied();
+                if let Some(held) = owner.and_then(|owner| state.nodes.get_mut(&owner)) {
+                    held.spec = spec.clone();
+                }
+                find(state, node).map(|held| report(state, world, held))
+            }))
+        };
+        let answer = self.world.operate(Operation::PushSpec, push);
+        answer.await.map_err(|failure| as_node_error(node.control, failure))?
+    }
+}
+
+fn as_node_error(address: SocketAddr, failure: Failure) -> NodeError {
+    match failure.severity {
+        Severity::Transient => NodeError::Unreachable { address, reason: failure.reason },
+        Severity::Permanent => NodeError::Refused { address, reason: failure.reason },
+    }
+}
+
+fn find<'a>(state: &'a State, address: &NodeAddress) -> Result<&'a Node, NodeError> {
+    let control = address.control;
+    let unreachable = |reason: &str| NodeError::Unreachable { address: control, reason: reason.to_owned() };
+    let owner = state.by_address.get(&control.ip()).ok_or_else(|| unreachable("no node has this address"))?;
+    let held = state.nodes.get(owner).filter(|held| held.alive).ok_or_else(|| unreachable("connection refused"))?;
+    if held.spec.gateway.control != control {
+        return Err(unreachable("connection refused"));
+    }
+    // What mutual TLS would say.
+    if held.spec.gateway.control_tls.ca_pem != address.identity.ca_pem {
+        return Err(unreachable("the node's certificate is not of the instance's authority"));
+    }
+    Ok(held)
+}
+
+fn report(state: &State, world: &World, held: &Node) -> NodeStatus {
+    let spec = &held.spec;
+    let broken = state.broken.get(&spec.identity.node_id);
+    let ready = broken.is_none() && world.clock.now() >= held.ready_at;
+    let (node_state, broker_state, reason) = match broken {
+        Some(reason) => (NodeState::Failed, BrokerState::BackingOff, reason.clone()),
+        None if ready => (NodeState::Ready, BrokerState::Running, String::new()),
+        None => (NodeState::Starting, BrokerState::Starting, "the broker is starting".to_owned()),
+    };
+    NodeStatus {
+        instance: spec.identity.instance.clone(),
+        node_id: spec.identity.node_id,
+        generation: spec.generation,
+        state: node_state,
+        reason,
+        broker: BrokerStatus {
+            state: broker_state,
+            pid: None,
+            restarts: held.starts.saturating_sub(1),
+            failures: if broken.is_some() { FAILURES } else { 0 },
+            last_exit: broken.cloned().unwrap_or_default(),
+            kafka_version: spec.kafka.version.clone(),
+            identity: ProcessIdentity {
+                instance: spec.identity.instance.clone(),
+                node_id: spec.identity.node_id,
+                nonce: "simulated".to_owned(),
+                pid: 0,
+                boot_id: "simulated".to_owned(),
+                start_ticks: 0,
+                gateway_pid: None,
+            },
+        },
+        gateway: GatewayStatus {
+            listening: spec
+                .gateway
+                .listeners
+                .iter()
+                .filter(|_| ready)
+                .map(|listener| listener.path.as_str().to_owned())
+                .collect(),
+            ..GatewayStatus::default()
+        },
+        version: "simulated".to_owned(),
+    }
+}

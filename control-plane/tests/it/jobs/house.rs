@@ -1,0 +1,289 @@
+//! A database, a simulated world and runners, as often as a test wants them.
+
+use crate::support::TestDatabase;
+use chrono::{Duration as Span, TimeZone, Utc};
+use control_plane::{
+    clock::Clock,
+    domain::node_spec::Sizing,
+    drivers::{
+        NodeRef,
+        simulation::{Entry, Simulation, SimulationConfig, World},
+    },
+    jobs::{
+        engine::{Metrics, NewJob, Registry, Resource, Runner, Turn, Workflow, enqueue},
+        workflow::{Environment, InstanceCreate, InstanceDelete, instance_create, instance_delete, registry},
+    },
+    secrets::Keyring,
+    store::Database,
+};
+use control_plane_api::id::{InstanceId, JobId, OrganisationId, ProjectId};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::sync::Notify;
+
+pub(crate) const LEASE: Duration = Duration::from_secs(8);
+pub(crate) const PASSWORD: &str = "Heron-lake-17";
+
+/// Everything that outlives a control plane.
+pub(crate) struct House {
+    pub(crate) db: Database,
+    pub(crate) world: Arc<World>,
+    pub(crate) clock: Clock,
+    pub(crate) keyring: Keyring,
+    pub(crate) org: OrganisationId,
+    pub(crate) project: ProjectId,
+    // Last: dropped after what uses it.
+    pub(crate) database: TestDatabase,
+}
+
+impl House {
+    /// With a clock that stands still.
+    pub(crate) async fn build() -> Self {
+        Self::with_clock(Clock::manual(Utc.with_ymd_and_hms(2026, 11, 21, 8, 0, 0).unwrap())).await
+    }
+
+    pub(crate) async fn with_clock(clock: Clock) -> Self {
+        let database = TestDatabase::create().await;
+        let db = database.connect();
+        let world = Arc::new(World::new(clock.clone(), SimulationConfig::default()));
+        let (org, project) = (OrganisationId::generate(), ProjectId::generate());
+        let mut sql = database.superuser().await;
+        tenant(&mut sql, org, project, "acme").await;
+        for statement in [
+            "insert into regions values ('local-1', 'Local')",
+            "insert into zones (name, region, vcpus, memory_gib, storage_gb)
+             select 'local-1' || letter, 'local-1', 1000, 1000, 1000000 from unnest(array['a', 'b', 'c']) letter
+             on conflict do nothing",
+        ] {
+            sqlx::query(statement).execute(&mut sql).await.unwrap();
+        }
+        Self { db, world, clock, keyring: Keyring::ephemeral().unwrap(), org, project, database }
+    }
+
+    pub(crate) fn environment(&self) -> Environment {
+        Environment {
+            platform: Simulation::platform(self.world.clone()),
+            keyring: self.keyring.clone(),
+            sizing: Sizing::default(),
+        }
+    }
+
+    /// A control plane's runner, with the workflows of the product.
+    pub(crate) fn runner(&self, owner: &str) -> Runner<Environment> {
+        self.runner_of(owner, registry().unwrap(), self.environment())
+    }
+
+    pub(crate) fn runner_of<E: Send + Sync + 'static>(
+        &self,
+        owner: &str,
+        registry: Registry<E>,
+        environment: E,
+    ) -> Runner<E> {
+        Runner::new(
+            self.db.clone(),
+            registry,
+            environment,
+            self.keyring.clone(),
+            self.clock.clone(),
+            Metrics::default(),
+            LEASE,
+            owner.to_owned(),
+        )
+    }
+
+    /// What an order writes, as `app::instances` does: instance, brokers, reservations and the job.
+    pub(crate) async fn order(&self, name: &str) -> (InstanceId, JobId) {
+        let (id, mut tx) = (InstanceId::generate(), self.db.system().await.unwrap());
+        sqlx::query(
+            "insert into instances (id, org_id, project_id, name, state, kafka_version, cluster_id, region, zones, spec,
+                                    storage_gb, disk_type)
+             select $1, $2, $3, $4, 'creating', '4.3.1', 'MkU3OEVBNTcwNTJENDM2Qk', 'local-1',
+                    array['local-1a', 'local-1b', 'local-1c'], $5, 600, 'high'",
+        )
+        .bind(id.uuid())
+        .bind(self.org.uuid())
+        .bind(self.project.uuid())
+        .bind(name)
+        .bind(spec())
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+        for node_id in 0..3 {
+            let zone = ["local-1a", "local-1b", "local-1c"][node_id as usize];
+            for statement in [
+                "insert into brokers (instance_id, org_id, node_id, zone, directory_id)
+                 values ($1, $2, $3, $4, 'Kx7pQ2mYT0e1b3RrVwZs' || lpad($3::text, 2, '0'))",
+                "insert into reservations (instance_id, org_id, node_id, zone, vcpus, memory_gib, storage_gb)
+                 values ($1, $2, $3, $4, 2, 4, 200)",
+            ] {
+                let query = sqlx::query(statement).bind(id.uuid()).bind(self.org.uuid()).bind(node_id).bind(zone);
+                query.execute(&mut *tx).await.unwrap();
+            }
+        }
+        let params = instance_create::Params { instance_id: id, user: "orders".into(), password_generated: true };
+        let secrets = instance_create::Secrets { password: broker_api::secret::Secret::new(PASSWORD) };
+        let job = self.job::<InstanceCreate>(params, secrets, Some(resource(id, name)));
+        let job = enqueue(&mut tx, &self.keyring, &self.clock, job).await.unwrap();
+        tx.commit().await.unwrap();
+        (id, job)
+    }
+
+    /// What a deletion writes.
+    pub(crate) async fn delete(&self, id: InstanceId) -> JobId {
+        let params = instance_delete::Params { instance_id: id };
+        self.enqueue(self.job::<InstanceDelete>(params, (), Some(resource(id, "orders")))).await
+    }
+
+    pub(crate) async fn enqueue<W: Workflow>(&self, job: NewJob<W>) -> JobId {
+        let mut tx = self.db.system().await.unwrap();
+        let id = enqueue(&mut tx, &self.keyring, &self.clock, job).await.unwrap();
+        tx.commit().await.unwrap();
+        id
+    }
+
+    pub(crate) fn job<W: Workflow>(
+        &self,
+        params: W::Params,
+        secrets: W::Secrets,
+        resource: Option<Resource>,
+    ) -> NewJob<W> {
+        NewJob {
+            id: JobId::generate(),
+            org: self.org,
+            project: self.project,
+            params,
+            secrets,
+            resource,
+            actor: "alice@acme.example".into(),
+            request_id: "req-1".into(),
+            priority: 0,
+            run_after: self.clock.now(),
+        }
+    }
+
+    /// Claims and runs what is ready, and moves the clock past every back-off, until the job has ended or is stuck.
+    pub(crate) async fn finish<E: Send + Sync + 'static>(&self, runner: &Runner<E>, job: JobId) -> String {
+        for _ in 0..60 {
+            self.turn(runner).await;
+            let state = self.job_state(job).await;
+            if ["succeeded", "failed", "cancelled", "stuck"].contains(&state.as_str()) {
+                return state;
+            }
+            self.clock.advance(Span::seconds(60));
+        }
+        panic!("job {job} came to no end: {:?}", self.history(job).await);
+    }
+
+    /// Claims what is ready and runs it, one after the other.
+    pub(crate) async fn turn<E: Send + Sync + 'static>(&self, runner: &Runner<E>) -> Vec<Turn> {
+        let mut turns = Vec::new();
+        for row in runner.claim(100, 100).await.unwrap() {
+            turns.push(runner.run(row, Arc::new(Notify::new())).await);
+        }
+        turns
+    }
+
+    pub(crate) async fn job_state(&self, job: JobId) -> String {
+        self.text("select state from jobs where id = $1", job.uuid()).await.unwrap()
+    }
+
+    /// `event step detail` of each line.
+    pub(crate) async fn history(&self, job: JobId) -> Vec<String> {
+        let mut sql = self.database.superuser().await;
+        let rows = sqlx::query("select event, step, detail from job_events where job_id = $1 order by seq")
+            .bind(job.uuid())
+            .fetch_all(&mut sql)
+            .await
+            .unwrap();
+        rows.iter()
+            .map(|row| {
+                let part = |name| row.get::<Option<String>, _>(name).unwrap_or_default();
+                format!("{} {} {}", part("event"), part("step"), part("detail")).trim().to_owned()
+            })
+            .collect()
+    }
+
+    pub(crate) async fn text(&self, statement: &'static str, id: uuid::Uuid) -> Option<String> {
+        let mut sql = self.database.superuser().await;
+        sqlx::query_scalar(statement).bind(id).fetch_optional(&mut sql).await.unwrap().flatten()
+    }
+
+    pub(crate) async fn instance_state(&self, id: InstanceId) -> Option<String> {
+        self.text("select state from instances where id = $1", id.uuid()).await
+    }
+
+    /// Rows that an instance holds beside its own, by table.
+    pub(crate) async fn held(&self, id: InstanceId) -> Vec<(&'static str, i64)> {
+        let mut sql = self.database.superuser().await;
+        let mut held = Vec::new();
+        for table in ["brokers", "reservations", "broker_addresses", "instance_secrets", "certificate_authorities"] {
+            let statement = AssertSqlSafe(format!("select count(*) from {table} where instance_id = $1"));
+            held.push((table, sqlx::query_scalar(statement).bind(id.uuid()).fetch_one(&mut sql).await.unwrap()));
+        }
+        held
+    }
+
+    /// Done: running, everything there exactly once, every node made once.
+    #[track_caller]
+    pub(crate) fn assert_nodes_made_once(&self, id: InstanceId) {
+        let expected: BTreeSet<NodeRef> = (0..3).map(|node_id| NodeRef { instance: id, node_id }).collect();
+        let mine: BTreeSet<NodeRef> = self.world.nodes().into_iter().filter(|node| node.instance == id).collect();
+        assert_eq!(mine, expected);
+        for node in expected {
+            let entries: Vec<Entry> = self.ledger_of(node);
+            assert_eq!(entries, [Entry::Created(node)], "one effect, and no other");
+        }
+    }
+
+    pub(crate) fn ledger_of(&self, node: NodeRef) -> Vec<Entry> {
+        let about = |entry: &Entry| match entry {
+            Entry::Created(of) | Entry::Restarted(of) | Entry::Removed(of) => *of == node,
+        };
+        self.world.ledger().into_iter().filter(about).collect()
+    }
+
+    pub(crate) async fn assert_running(&self, id: InstanceId) {
+        assert_eq!(self.instance_state(id).await.as_deref(), Some("running"));
+        self.assert_nodes_made_once(id);
+        assert_eq!(self.world.users(id), ["orders"]);
+        let expected = [
+            ("brokers", 3),
+            ("reservations", 3),
+            ("broker_addresses", 3),
+            // Two leaves a node, those of clients and control plane, the key of delegation tokens.
+            ("instance_secrets", 9),
+            ("certificate_authorities", 1),
+        ];
+        assert_eq!(self.held(id).await, expected);
+    }
+
+    /// Nothing but perhaps the instance's own row.
+    pub(crate) async fn assert_holds_nothing(&self, id: InstanceId) {
+        assert_eq!(self.held(id).await.iter().map(|(_, rows)| rows).sum::<i64>(), 0, "{:?}", self.held(id).await);
+        let left: Vec<NodeRef> = self.world.nodes().into_iter().filter(|node| node.instance == id).collect();
+        assert_eq!(left, []);
+        assert_eq!(self.world.users(id), Vec::<String>::new());
+    }
+}
+
+pub(crate) async fn tenant(sql: &mut PgConnection, org: OrganisationId, project: ProjectId, name: &str) {
+    let query = sqlx::query("insert into organisations (org_id, name) values ($1, $2)");
+    query.bind(org.uuid()).bind(name).execute(&mut *sql).await.unwrap();
+    let query = sqlx::query("insert into projects (id, org_id, name) values ($1, $2, 'default')");
+    query.bind(project.uuid()).bind(org.uuid()).execute(sql).await.unwrap();
+}
+
+fn resource(id: InstanceId, name: &str) -> Resource {
+    Resource { kind: "instance", id: id.uuid(), name: name.to_owned() }
+}
+
+fn spec() -> serde_json::Value {
+    json!({
+        "name": "kafka.100", "bandwidth_mb_per_s": 100, "brokers": 3, "broker_vcpus": 2, "broker_memory_gib": 4,
+        "disk_types": ["high"], "tps_high_throughput": 100_000, "tps_synchronous_replication": [],
+        "partitions": 300, "client_connections": 3000, "consumer_groups": 60, "advised_traffic_mb_per_s": 70,
+        "storage_gb_min": 600, "storage_gb_max": 90_000, "price_per_month": "1300", "price_per_hour": "2.71",
+        "available": true
+    })
+}

@@ -1,0 +1,4 @@
+//! The job engine and the workflows, on the simulated platform.
+
+mod house;
+mod instances;
