@@ -39,8 +39,9 @@ const MIN_FREE_BYTES: u64 = 1 << 30;
 const LOCK_DEADLINE: Duration = Duration::from_secs(30);
 /// From the start of a supervisor to its first answer: it reads a spec and listens.
 const START_DEADLINE: Duration = Duration::from_secs(15);
-/// Data goes with the node, so a removal waits only for connections to be closed well.
-const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// Data goes with the node, so a removal waits only for connections to be closed well: Kafka cannot hand its leaders
+/// over when all brokers of an instance go at once.
+const STOP_DEADLINE: Duration = Duration::from_secs(2);
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Room for a path in `sockaddr_un`, without the final zero (unix(7)).

@@ -127,7 +127,7 @@ async fn an_instance_serves_survives_the_death_of_everything_and_goes_without_a_
     assert!(matches!(refusal, KafkaError::Permanent { .. }), "{refusal}");
     steps.done("canary with a wrong password refused");
 
-    let older = NodeSpec { generation: 0, ..instance.specs[0].clone() };
+    let older = NodeSpec { generation: 6, ..instance.specs[0].clone() };
     let newer = NodeSpec { generation: 7, ..instance.specs[0].clone() };
     let nodes = HttpsNodes::default();
     assert_eq!(nodes.push_spec(&instance.addresses[0], &newer).await.unwrap().generation, 7);
