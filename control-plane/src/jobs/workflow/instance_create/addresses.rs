@@ -5,7 +5,7 @@ use crate::{
     drivers::NodeRef,
     jobs::{
         engine::{Step, StepError},
-        workflow::provisioning::load,
+        workflow::provisioning::{load, remove_nodes},
     },
     store::provisioning as rows,
 };
@@ -58,8 +58,12 @@ impl Step<InstanceCreate> for ReserveAddresses {
     }
 
     async fn undo(&self, context: &Context<'_>) -> Result<(), StepError> {
+        let id = context.params.instance_id;
+        // A driver may keep claims of its own; they go with the node, even with one that was never started.
+        let (_, brokers) = load(context, id).await?;
+        remove_nodes(context.environment, id, &brokers).await?;
         let mut tx = context.transaction().await?;
-        rows::release_addresses(&mut tx, context.params.instance_id).await?;
+        rows::release_addresses(&mut tx, id).await?;
         Ok(tx.commit().await?)
     }
 }
