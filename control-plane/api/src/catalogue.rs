@@ -122,3 +122,12 @@ pub struct ZoneRoom {
     pub storage_gb_used: u64,
     pub updated_at: DateTime<Utc>,
 }
+
+/// Operator: room of a zone for brokers. What is taken of it stays taken.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutZoneRoom {
+    pub vcpus: u32,
+    pub memory_gib: u32,
+    pub storage_gb: u64,
+}

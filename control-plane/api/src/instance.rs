@@ -247,11 +247,18 @@ pub struct FailedCreation {
     pub name: String,
     pub spec: String,
     pub zones: Vec<String>,
-    pub job_id: JobId,
+    /// Null when the record of its job was removed.
+    pub job_id: Option<JobId>,
     /// What went wrong, in a sentence.
     pub cause: String,
     pub created_at: DateTime<Utc>,
     pub failed_at: DateTime<Utc>,
+}
+
+/// How many records were removed.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Removed {
+    pub removed: u64,
 }
 
 /// What a change would do, without doing it (`dry_run=true`).

@@ -48,8 +48,11 @@ pub struct Job {
     pub steps: Vec<JobStep>,
     /// What it was asked for, without secrets.
     pub params: serde_json::Value,
-    /// What came of it; secrets in it are shown once, to who started the job.
+    /// What came of it, without secrets.
     pub result: Option<serde_json::Value>,
+    /// Its result has secrets that were not shown yet: `POST …/jobs/{id}/reveal` shows them once, to who started it.
+    #[serde(default)]
+    pub secrets_waiting: bool,
     /// Why it failed or is stuck.
     pub problem: Option<JobProblem>,
     /// Who started it.
@@ -133,4 +136,17 @@ pub struct JobFilter {
     pub from: Option<DateTime<Utc>>,
     /// Created before.
     pub to: Option<DateTime<Utc>>,
+}
+
+/// Secrets of a job's result, shown this once: members by name, such as `password`.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct RevealedResult {
+    #[schema(value_type = Object)]
+    pub secrets: serde_json::Map<String, serde_json::Value>,
+}
+
+impl std::fmt::Debug for RevealedResult {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RevealedResult").field("members", &self.secrets.keys().collect::<Vec<_>>()).finish()
+    }
 }

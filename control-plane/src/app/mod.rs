@@ -6,11 +6,17 @@
 
 pub mod audit;
 pub mod auth;
+pub mod catalogue;
+pub mod connection;
 pub mod error;
+pub mod failed_creations;
+pub mod instances;
+pub mod jobs;
 pub mod keys;
 pub mod me;
 pub mod page;
 pub mod projects;
+pub mod quotes;
 pub mod write;
 
 pub use error::{AppError, Refusal};
@@ -32,6 +38,8 @@ pub struct App {
     pub passwords: Passwords,
     pub tokens: Tokens,
     pub sign_in: auth::SignInPolicy,
+    /// Wakes who watches jobs.
+    pub feed: jobs::JobFeed,
 }
 
 /// The entity tag of a row at this revision.

@@ -9,7 +9,10 @@
 //!           └─► create-failed                 running, faulty, frozen ── delete ─► deleting ─► (gone)
 //! ```
 
-use control_plane_api::instance::{InstanceAction, InstanceState};
+use control_plane_api::{
+    instance::{InstanceAction, InstanceState},
+    problem::Text,
+};
 
 /// Every action, in the order that answers list them.
 pub const ACTIONS: [InstanceAction; 8] = [
@@ -41,11 +44,11 @@ pub fn allowed(state: InstanceState) -> &'static [InstanceAction] {
 
 /// Why a state does not allow an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("cannot {} while it is {}: {reason}", action_name(*action), state_name(*state))]
+#[error("cannot {} while it is {}: {}", action_name(*action), state_name(*state), reason.en)]
 pub struct Refusal {
     pub state: InstanceState,
     pub action: InstanceAction,
-    pub reason: &'static str,
+    pub reason: Text,
     /// What the state allows instead.
     pub allowed: &'static [InstanceAction],
 }
@@ -60,24 +63,37 @@ pub fn check(state: InstanceState, action: InstanceAction) -> Result<(), Refusal
     }
 }
 
-fn reason(state: InstanceState, action: InstanceAction) -> &'static str {
-    use InstanceState as S;
-    match (state, action) {
-        (S::CreateFailed, _) => {
-            "nothing of it was kept; its record is removed under failed-creations, and it can be ordered again"
-        }
-        (S::Deleting, _) => "it is being deleted",
-        (S::Creating, _) => "it is being created; wait for its job, or cancel the job",
-        (S::Frozen, InstanceAction::Use) => "clients are refused until it is unfrozen",
-        (S::Frozen, _) => "unfreeze it first",
-        (S::Starting | S::Restarting | S::Freezing | S::Changing, _) => {
-            "a job is at work on it; wait for the job's end"
-        }
-        (S::ChangeFailed, _) => "its last change failed; finish that job first, by retry or cancel",
-        (S::Faulty, _) => "it is faulty; restart it first",
-        (S::Running, InstanceAction::Unfreeze) => "it is not frozen",
-        (S::Running, _) => "its state does not allow it",
+impl Refusal {
+    /// The refusal in the product's other language.
+    pub fn chinese(&self) -> String {
+        format!("实例处于 {} 状态，不能执行 {}：{}", state_name(self.state), action_name(self.action), self.reason.zh)
     }
+}
+
+fn reason(state: InstanceState, action: InstanceAction) -> Text {
+    use InstanceState as S;
+    let (en, zh) = match (state, action) {
+        (S::CreateFailed, _) => (
+            "nothing of it was kept; its record is removed under failed-creations, and it can be ordered again",
+            "创建失败，未保留任何资源；可在 failed-creations 中移除该记录并重新下单",
+        ),
+        (S::Deleting, _) => ("it is being deleted", "实例正在删除"),
+        (S::Creating, _) => {
+            ("it is being created; wait for its job, or cancel the job", "实例正在创建；请等待任务结束或取消任务")
+        }
+        (S::Frozen, InstanceAction::Use) => ("clients are refused until it is unfrozen", "解冻之前拒绝客户端访问"),
+        (S::Frozen, _) => ("unfreeze it first", "请先解冻"),
+        (S::Starting | S::Restarting | S::Freezing | S::Changing, _) => {
+            ("a job is at work on it; wait for the job's end", "有任务正在执行；请等待任务结束")
+        }
+        (S::ChangeFailed, _) => {
+            ("its last change failed; finish that job first, by retry or cancel", "上次变更失败；请先重试或取消该任务")
+        }
+        (S::Faulty, _) => ("it is faulty; restart it first", "实例故障；请先重启"),
+        (S::Running, InstanceAction::Unfreeze) => ("it is not frozen", "实例未被冻结"),
+        (S::Running, _) => ("its state does not allow it", "当前状态不允许"),
+    };
+    Text { en, zh }
 }
 
 /// The state as users read it, `create-failed`.

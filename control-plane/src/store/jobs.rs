@@ -20,6 +20,8 @@ use uuid::Uuid;
 
 /// LISTEN channel of the queue; the payload is the id of the job that needs a look.
 pub const CHANNEL: &str = "sluice_jobs";
+/// LISTEN channel of who watches jobs; the payload is the id of the job that has a new event.
+pub const EVENTS_CHANNEL: &str = "sluice_job_events";
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -261,7 +263,7 @@ pub struct Event<'a> {
     pub detail: Option<&'a str>,
 }
 
-/// Appends to the history. The caller has the job locked.
+/// Appends to the history, and tells at commit. The caller has the job locked.
 pub async fn event(
     tx: &mut PgConnection,
     job: JobId,
@@ -270,8 +272,12 @@ pub async fn event(
     now: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query(
-        "insert into job_events (job_id, org_id, seq, event, step, attempt, detail, created_at)
-         select $1, $2, coalesce(max(seq), 0) + 1, $3, $4, $5, $6, $7 from job_events where job_id = $1",
+        "with added as (
+             insert into job_events (job_id, org_id, seq, event, step, attempt, detail, created_at)
+             select $1, $2, coalesce(max(seq), 0) + 1, $3, $4, $5, $6, $7 from job_events where job_id = $1
+             returning job_id
+         )
+         select pg_notify($8, $9) from added",
     )
     .bind(job.uuid())
     .bind(org.uuid())
@@ -280,6 +286,8 @@ pub async fn event(
     .bind(event.attempt)
     .bind(event.detail)
     .bind(now)
+    .bind(EVENTS_CHANNEL)
+    .bind(job.to_string())
     .execute(tx)
     .await?;
     Ok(())

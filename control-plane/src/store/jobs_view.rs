@@ -24,6 +24,7 @@ pub struct JobRecord {
     pub progress_percent: u32,
     pub expected_end_at: Option<DateTime<Utc>>,
     pub result: Option<Value>,
+    pub secrets_waiting: bool,
     /// Code, detail and step.
     pub problem: Option<(String, String, Option<String>)>,
     pub actor: String,
@@ -46,6 +47,7 @@ struct JobRow {
     progress_percent: i32,
     expected_end_at: Option<DateTime<Utc>>,
     result: Option<Value>,
+    secrets_waiting: bool,
     problem_code: Option<String>,
     problem_detail: Option<String>,
     problem_step: Option<String>,
@@ -79,6 +81,7 @@ impl TryFrom<JobRow> for JobRecord {
             progress_percent: row.progress_percent.unsigned_abs(),
             expected_end_at: row.expected_end_at,
             result: row.result,
+            secrets_waiting: row.secrets_waiting,
             problem: row.problem_code.map(|code| (code, row.problem_detail.unwrap_or_default(), row.problem_step)),
             actor: row.actor,
             created_at: row.created_at,
@@ -112,7 +115,7 @@ pub async fn find(tx: &mut TenantTx, id: JobId) -> Result<Option<JobRecord>, Sto
     let (org, project) = (tx.org(), tx.project());
     let row: Option<JobRow> = sqlx::query_as(
         "select id, project_id, kind, params, resource_type, resource_id, resource_name, state, progress_percent,
-                expected_end_at, result, problem_code, problem_detail, problem_step, actor, created_at, started_at,
+                expected_end_at, result, result_sealed is not null as secrets_waiting, problem_code, problem_detail, problem_step, actor, created_at, started_at,
                 ended_at, revision
          from jobs where org_id = $1 and project_id = $2 and id = $3",
     )
@@ -145,7 +148,7 @@ pub async fn list(
     let (org, project) = (tx.org(), tx.project());
     let rows: Vec<JobRow> = sqlx::query_as(
         "select id, project_id, kind, params, resource_type, resource_id, resource_name, state, progress_percent,
-                expected_end_at, result, problem_code, problem_detail, problem_step, actor, created_at, started_at,
+                expected_end_at, result, result_sealed is not null as secrets_waiting, problem_code, problem_detail, problem_step, actor, created_at, started_at,
                 ended_at, revision
          from jobs
          where org_id = $1 and project_id = $2

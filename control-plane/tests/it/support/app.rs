@@ -76,6 +76,7 @@ pub async fn build(database: &TestDatabase, clock: Clock, master_key: &str) -> A
         passwords: Passwords::new(Cost::LEAST, 4).expect("argon2"),
         tokens: Tokens::new("https://sluice.example", "sluice-api", Duration::minutes(15)),
         sign_in: SignInPolicy::default(),
+        feed: Default::default(),
         clock,
         db,
     };

@@ -1,0 +1,95 @@
+//! Instances: bought, shown, changed, deleted.
+
+mod change;
+mod create;
+mod list;
+
+pub use change::{delete_instance, plan_deletion, plan_update, update_instance};
+pub use create::{create_instance, plan_instance};
+pub use list::list_instances;
+pub(crate) use list::split;
+
+use crate::{
+    app::{App, AppError, etag},
+    domain::{actor::ProjectScope, node_spec, rights::Right, states, storage},
+    store::{
+        TenantTx, brokers,
+        instances::{self, InstanceRecord},
+        orders,
+    },
+};
+use broker_api::spec::AccessPath;
+use control_plane_api::instance::{Billing, Bootstrap, Broker, Instance, InstanceState};
+
+/// The instance of this id or name; what the caller may not see does not exist.
+pub(crate) async fn find(tx: &mut TenantTx, id_or_name: &str) -> Result<InstanceRecord, AppError> {
+    instances::find(tx, id_or_name.parse().ok(), id_or_name).await?.ok_or_else(AppError::not_found)
+}
+
+pub async fn get_instance(app: &App, scope: &ProjectScope, id_or_name: &str) -> Result<Instance, AppError> {
+    scope.require(Right::InstanceRead)?;
+    let mut tx = app.db.tenant(scope).await?;
+    let record = find(&mut tx, id_or_name).await?;
+    show(&mut tx, record).await
+}
+
+async fn show(tx: &mut TenantTx, record: InstanceRecord) -> Result<Instance, AppError> {
+    let id = record.id;
+    show_all(tx, vec![record]).await?.pop().ok_or_else(|| AppError::Internal(format!("instance {id} has no order")))
+}
+
+/// Instances with what belongs to them, in the same order.
+async fn show_all(tx: &mut TenantTx, records: Vec<InstanceRecord>) -> Result<Vec<Instance>, AppError> {
+    let ids: Vec<_> = records.iter().map(|record| record.id).collect();
+    let mut brokers = brokers::list(tx, &ids).await?;
+    let mut billing = orders::billing(tx, &ids).await?;
+    records
+        .into_iter()
+        .map(|record| {
+            let id = record.id;
+            let order = billing.remove(&id).ok_or_else(|| AppError::Internal(format!("instance {id} has no order")))?;
+            Ok(view(record, brokers.remove(&id).unwrap_or_default(), order))
+        })
+        .collect()
+}
+
+fn view(record: InstanceRecord, brokers: Vec<Broker>, billing: Billing) -> Instance {
+    Instance {
+        id: record.id,
+        project_id: record.project,
+        name: record.name,
+        description: record.description,
+        labels: record.labels,
+        state: record.state,
+        state_reason: record.state_reason,
+        allowed_actions: states::allowed(record.state).to_vec(),
+        kafka_version: record.kafka_version,
+        region: record.region,
+        zones: record.zones,
+        usable_storage_gb: storage::usable_gb(record.storage_gb, record.spec.brokers),
+        spec: record.spec,
+        storage_gb: record.storage_gb,
+        disk_type: record.disk_type,
+        capacity_policy: record.capacity_policy,
+        auto_create_topics: record.auto_create_topics,
+        deletion_protection: record.deletion_protection,
+        billing,
+        bootstrap: bootstrap(record.state, &brokers),
+        brokers,
+        active_job_id: record.active_job,
+        created_at: record.created_at,
+        updated_at: record.updated_at,
+        etag: etag(record.revision),
+    }
+}
+
+/// Where clients begin. Empty while nothing answers there: before it runs, and when it is gone.
+pub(crate) fn bootstrap(state: InstanceState, brokers: &[Broker]) -> Bootstrap {
+    let answers = !matches!(state, InstanceState::Creating | InstanceState::CreateFailed | InstanceState::Deleting);
+    let addresses: Option<Vec<_>> = brokers.iter().map(|broker| broker.host.parse().ok()).collect();
+    let Some(addresses) = addresses.filter(|_| answers) else { return Bootstrap::default() };
+    Bootstrap {
+        private_plaintext: node_spec::bootstrap(AccessPath::PrivatePlaintext, addresses.iter().copied()),
+        private_sasl_ssl: node_spec::bootstrap(AccessPath::PrivateSaslSsl, addresses.iter().copied()),
+    }
+}
