@@ -5,4 +5,5 @@ mod body;
 mod path;
 
 pub use body::{Idempotent, NoBody, ValidJson};
+pub(crate) use path::tags;
 pub use path::{IfMatch, ResourcePath, ValidQuery};

@@ -1,11 +1,26 @@
 //! `/v1`: what tenants use.
 
 pub mod auth;
+pub mod catalogue;
+pub mod connection;
+pub mod failed_creations;
+pub mod instances;
+pub mod jobs;
 pub mod me;
 pub mod projects;
+pub mod quotes;
 
 use crate::http::ApiRouter;
 
 pub fn router() -> ApiRouter {
-    ApiRouter::new().merge(auth::router()).merge(me::router()).merge(projects::router())
+    ApiRouter::new()
+        .merge(auth::router())
+        .merge(me::router())
+        .merge(projects::router())
+        .merge(catalogue::router())
+        .merge(quotes::router())
+        .merge(instances::router())
+        .merge(failed_creations::router())
+        .merge(connection::router())
+        .merge(jobs::router())
 }

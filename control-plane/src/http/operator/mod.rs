@@ -1,0 +1,10 @@
+//! `/operator/v1`: what operators of the platform use. To everybody else it does not exist.
+
+pub mod capacity;
+pub mod catalogue;
+
+use crate::http::ApiRouter;
+
+pub fn router() -> ApiRouter {
+    ApiRouter::new().merge(catalogue::router()).merge(capacity::router())
+}
