@@ -5,6 +5,7 @@
 //! ([`directory`]) and nothing else, and each goes on without the other and without the control
 //! plane.
 
+mod answer;
 mod clock;
 pub mod control;
 pub mod directory;
@@ -12,7 +13,6 @@ pub mod gateway;
 pub mod identity;
 pub mod node;
 pub mod probe;
-mod refusal;
 pub mod spec;
 pub mod supervisor;
 pub mod telemetry;

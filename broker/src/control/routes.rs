@@ -1,8 +1,8 @@
 //! Routes of the control API: parse, ask [`NodeControl`], answer. Paths are [`broker_api::paths`].
 
 use super::state::NodeControl;
+use crate::answer::{refuse, to_its_end};
 use crate::error_text;
-use crate::refusal::refuse;
 use crate::supervisor::MAX_SPEC_BYTES;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -34,7 +34,8 @@ async fn status(State(node): State<Arc<NodeControl>>) -> Response {
 }
 
 async fn put_spec(State(node): State<Arc<NodeControl>>, body: Bytes) -> Response {
-    match node.accept(&body).await {
+    let accepting = node.clone();
+    match to_its_end(async move { accepting.accept(&body).await }).await {
         Ok(()) => Json(node.status().await).into_response(),
         Err(error) => refuse(error.code(), error_text(&error), error.generation()),
     }

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 /// The control plane's replicas and a scraper; strangers do not get past the handshake.
@@ -26,6 +27,10 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 const HEADER_LIMIT: Duration = Duration::from_secs(10);
 const CONNECTION_LIMIT: Duration = Duration::from_secs(300);
 const BACKLOG: i32 = 128;
+/// After the end was asked for: to take what the kernel has accepted for us, and to hear what callers
+/// have begun to ask.
+const LAST_ACCEPTS: Duration = Duration::from_millis(50);
+const LAST_REQUESTS: Duration = Duration::from_millis(500);
 /// After a failed accept: out of descriptors, most likely.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
@@ -40,18 +45,25 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves until `stop`: then nothing more is accepted, and answers under way are finished.
+/// Serves until `stop`. Then what has reached our socket already, beside which a successor may listen,
+/// is still answered; when this returns, nothing is under way.
 pub async fn serve(mut control: watch::Receiver<ControlPoint>, router: Router, stop: CancellationToken) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = TaskTracker::new();
+    let last_accepts = async {
+        stop.cancelled().await;
+        sleep(LAST_ACCEPTS).await;
+    };
+    tokio::pin!(last_accepts);
     loop {
         let point = control.borrow_and_update().clone();
         let accepted = tokio::select! {
-            () = stop.cancelled() => return,
+            accepted = point.listener.accept() => accepted,
             changed = control.changed() => match changed {
                 Ok(()) => continue,
-                Err(_) => return,
+                Err(_) => break,
             },
-            accepted = point.listener.accept() => accepted,
+            () = &mut last_accepts => break,
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
@@ -64,11 +76,13 @@ pub async fn serve(mut control: watch::Receiver<ControlPoint>, router: Router, s
         // At the bound, the newcomer goes: whoever is served stays served.
         let Ok(permit) = permits.clone().try_acquire_owned() else { continue };
         let (router, stop) = (router.clone(), stop.clone());
-        tokio::spawn(async move {
+        connections.spawn(async move {
             connection(stream, TlsAcceptor::from(point.tls), router, stop).await;
             drop(permit);
         });
     }
+    connections.close();
+    connections.wait().await;
 }
 
 async fn connection(stream: TcpStream, tls: TlsAcceptor, router: Router, stop: CancellationToken) {
@@ -85,9 +99,13 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, router: Router, stop: C
         .header_read_timeout(HEADER_LIMIT)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     tokio::pin!(connection);
+    let last_requests = async {
+        stop.cancelled().await;
+        sleep(LAST_REQUESTS).await;
+    };
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = stop.cancelled() => finish(connection).await,
+        () = last_requests => finish(connection).await,
         () = sleep(CONNECTION_LIMIT) => finish(connection).await,
     };
     if let Err(error) = ended {

@@ -4,16 +4,16 @@
 //! 0700) is what keeps others out. Holds no state of its own.
 
 use super::Supervisor;
+use crate::answer::{refuse, to_its_end};
 use crate::directory::short_path;
 use crate::error_text;
-use crate::refusal::refuse;
 use crate::spec;
+use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use axum::{Json, http::StatusCode};
 use broker_api::paths::supervisor as paths;
 use broker_api::refusal::RefusalCode;
 use serde::Deserialize;
@@ -56,7 +56,10 @@ async fn status(State(supervisor): State<Arc<Supervisor>>) -> Response {
 
 async fn put_spec(State(supervisor): State<Arc<Supervisor>>, body: Bytes) -> Response {
     let applied = match spec::parse(&body) {
-        Ok(spec) => supervisor.apply(spec).await,
+        Ok(spec) => {
+            let supervisor = supervisor.clone();
+            to_its_end(async move { supervisor.apply(spec).await }).await
+        }
         Err(error) => Err(error),
     };
     match applied {
@@ -73,8 +76,9 @@ struct StopQuery {
 
 async fn stop(State(supervisor): State<Arc<Supervisor>>, query: Query<StopQuery>) -> Response {
     let deadline = Duration::from_millis(query.deadline_ms.unwrap_or(STOP_DEADLINE_MS));
-    supervisor.stop(deadline).await;
-    (StatusCode::OK, Json(supervisor.status())).into_response()
+    let stopping = supervisor.clone();
+    to_its_end(async move { stopping.stop(deadline).await }).await;
+    Json(supervisor.status()).into_response()
 }
 
 async fn replace_gateway(State(supervisor): State<Arc<Supervisor>>) -> Response {

@@ -1,7 +1,14 @@
-//! The node as a driver meets it: its two processes, their APIs, and a real Kafka.
+//! The node as a driver and a control plane meet it: two processes, their APIs, and a real Kafka.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod control;
+mod harness;
+mod kafka;
+mod stand_in;
+mod supervisor;
 
 use support::{KAFKA_NEW, TestInstance};
 

@@ -1,4 +1,4 @@
-//! Turns a refusal into an HTTP answer; for both of the node's APIs.
+//! What both of the node's HTTP APIs need: refusals as answers, and changes that are seen through.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -14,4 +14,17 @@ pub fn refuse(code: RefusalCode, detail: String, generation: Option<u64>) -> Res
         RefusalCode::NotFound => StatusCode::NOT_FOUND,
     };
     (status, Json(Refusal { code, detail, generation })).into_response()
+}
+
+/// Runs a change to its end, though its caller may go away: a handler alone is dropped with its
+/// connection, and would leave half of it.
+pub async fn to_its_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(change).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only the end of the runtime cancels it, and then nothing waits any more.
+            Err(_) => std::future::pending().await,
+        },
+    }
 }
