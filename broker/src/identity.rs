@@ -4,6 +4,7 @@ use broker_api::spec::TlsIdentity;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// Why an identity cannot be used; `field` is where it stands in the spec. Never quotes a key.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,24 @@ pub fn roots(field: &'static str, identity: &TlsIdentity) -> Result<RootCertStor
         roots.add(certificate).map_err(|fault| error(format!("ca_pem: {fault}")))?;
     }
     Ok(roots)
+}
+
+/// Whether a running Kafka would take `new` in place of `old`: it wants the same subject, and every name
+/// and address that the old one had. What cannot be read would not be taken.
+pub fn can_replace(old: &TlsIdentity, new: &TlsIdentity) -> bool {
+    let same = || {
+        let (old, new) = (certificates(&old.certificate_pem)?, certificates(&new.certificate_pem)?);
+        let (_, old) = X509Certificate::from_der(old.first()?).ok()?;
+        let (_, new) = X509Certificate::from_der(new.first()?).ok()?;
+        let (old_names, new_names) = (names(&old), names(&new));
+        Some(old.subject() == new.subject() && old_names.iter().all(|name| new_names.contains(name)))
+    };
+    same().unwrap_or(false)
+}
+
+fn names<'a>(certificate: &X509Certificate<'a>) -> Vec<GeneralName<'a>> {
+    let names = certificate.subject_alternative_name().ok().flatten();
+    names.map(|names| names.value.general_names.clone()).unwrap_or_default()
 }
 
 /// At least one certificate, and nothing broken among them.

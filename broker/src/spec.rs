@@ -4,6 +4,7 @@
 //! the node directory. Knows nothing of how a change is carried out.
 
 use crate::directory::NodeDirectory;
+use crate::identity::can_replace;
 use crate::supervisor::properties::{KafkaPaths, Properties, server_properties};
 use crate::supervisor::release::Line;
 use broker_api::refusal::RefusalCode;
@@ -179,6 +180,9 @@ pub fn change(old: &NodeSpec, new: &NodeSpec) -> Result<Change, SpecError> {
         }
     }
     change.restart.extend(before.iter().filter(|(key, _)| after.get(key).is_none()).map(|(key, _)| key.to_owned()));
+    if change.internal_tls && !can_replace(&old.kafka.internal_tls, &new.kafka.internal_tls) {
+        change.restart.push("internal_tls".to_owned());
+    }
     if old.kafka.version != new.kafka.version {
         change.restart.push("version".to_owned());
     }

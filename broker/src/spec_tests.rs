@@ -1,7 +1,6 @@
 use super::*;
 use crate::directory::write_atomic;
 use crate::support::{KAFKA_NEW, KAFKA_OLD, TestInstance};
-use broker_api::secret::Secret;
 
 fn spec() -> NodeSpec {
     TestInstance::fixed(KAFKA_NEW, 3).spec(1)
@@ -136,8 +135,23 @@ fn what_a_running_broker_takes_is_dynamic() {
     assert_eq!(change.dynamic, [("message.max.bytes".to_owned(), (5 * 1024 * 1024 + 4096).to_string())]);
     assert!(change.restart.is_empty() && change.concerns_kafka());
     assert_eq!(changed(|spec| spec.kafka.disk_bytes = 1 << 40).dynamic.len(), 1);
-    let tls = changed(|spec| spec.kafka.internal_tls.key_pem = Secret::new("another"));
-    assert!(tls.internal_tls && tls.restart.is_empty());
+}
+
+#[test]
+fn a_certificate_between_brokers_is_swapped_while_it_keeps_its_names_else_at_a_restart() {
+    let instance = TestInstance::fixed(KAFKA_NEW, 3);
+    let old = instance.spec(1);
+    let with = |common_name: &str, names: &[&str]| {
+        let mut new = old.clone();
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        new.kafka.internal_tls = instance.internal_ca.issue(common_name, &names);
+        change(&old, &new).unwrap()
+    };
+    let address = old.kafka.internal_host.as_str();
+    let swapped = with("sluice-node", &[address, "localhost", "broker-1.internal"]);
+    assert!(swapped.internal_tls && swapped.restart.is_empty(), "{swapped:?}");
+    assert_eq!(with("sluice-node", &[address]).restart, ["internal_tls"]);
+    assert_eq!(with("another", &[address, "localhost"]).restart, ["internal_tls"]);
 }
 
 #[test]

@@ -23,10 +23,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 const LIMIT: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+const FIELD: &str = "kafka.internal_tls";
 const VERSION: i16 = 1;
 /// Resource type and operation of the protocol.
 const BROKER: i8 = 4;
@@ -44,9 +47,30 @@ pub async fn apply(paths: &KafkaPaths, spec: &NodeSpec, change: &Change) -> Resu
     if settings.is_empty() {
         return Ok(());
     }
-    timeout(LIMIT, alter(spec, settings))
-        .await
-        .unwrap_or_else(|_| Err(format!("the broker did not answer within {LIMIT:?}")))
+    timeout(LIMIT, async {
+        alter(spec, settings).await?;
+        // Kafka says yes before it has read the files, and says nothing when it cannot use them.
+        if change.internal_tls {
+            shows_certificate(spec, ports::INTER_BROKER).await?;
+            shows_certificate(spec, ports::CONTROLLER).await?;
+        }
+        Ok(())
+    })
+    .await
+    .unwrap_or_else(|_| Err(format!("the broker did not take it within {LIMIT:?}")))
+}
+
+/// Waits until a listener shows the certificate of the spec.
+async fn shows_certificate(spec: &NodeSpec, port: u16) -> Result<(), String> {
+    let (chain, _) = certified(FIELD, &spec.kafka.internal_tls).map_err(|error| error.to_string())?;
+    loop {
+        let stream = connect(spec, port).await?;
+        let shown = stream.get_ref().1.peer_certificates().and_then(|shown| shown.first());
+        if shown == chain.first() {
+            return Ok(());
+        }
+        sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Setting a store to the path that it has makes Kafka read the file again; another path does not
@@ -91,24 +115,28 @@ async fn exchange(
     request: &IncrementalAlterConfigsRequest,
 ) -> Result<IncrementalAlterConfigsResponse, String> {
     let frame = encode(request)?;
-    let address = SocketAddr::new(spec.kafka.bind, ports::INTER_BROKER);
-    let inside = |error: std::io::Error| format!("INT at {address}: {error}");
-    let stream = TcpStream::connect(address).await.map_err(inside)?;
-    let name = ServerName::try_from(spec.kafka.internal_host.clone()).map_err(|error| error.to_string())?;
-    let mut stream = TlsConnector::from(client_config(spec)?).connect(name, stream).await.map_err(inside)?;
+    let inside = |error: std::io::Error| format!("INT: {error}");
+    let mut stream = connect(spec, ports::INTER_BROKER).await?;
     stream.write_all(&frame).await.map_err(inside)?;
     stream.flush().await.map_err(inside)?;
     let length = stream.read_u32().await.map_err(inside)?;
     if length > MAX_ANSWER_BYTES {
-        return Err(format!("INT at {address}: an answer of {length} bytes"));
+        return Err(format!("INT: an answer of {length} bytes"));
     }
     let mut answer = vec![0; length as usize];
     stream.read_exact(&mut answer).await.map_err(inside)?;
-    decode(answer.into()).map_err(|error| format!("INT at {address}: {error}"))
+    decode(answer.into()).map_err(|error| format!("INT: {error}"))
+}
+
+async fn connect(spec: &NodeSpec, port: u16) -> Result<TlsStream<TcpStream>, String> {
+    let address = SocketAddr::new(spec.kafka.bind, port);
+    let inside = |error: std::io::Error| format!("{address}: {error}");
+    let stream = TcpStream::connect(address).await.map_err(inside)?;
+    let name = ServerName::try_from(spec.kafka.internal_host.clone()).map_err(|error| error.to_string())?;
+    TlsConnector::from(client_config(spec)?).connect(name, stream).await.map_err(inside)
 }
 
 fn client_config(spec: &NodeSpec) -> Result<Arc<ClientConfig>, String> {
-    const FIELD: &str = "kafka.internal_tls";
     let identity = &spec.kafka.internal_tls;
     let roots = roots(FIELD, identity).map_err(|error| error.to_string())?;
     let (certificates, key) = certified(FIELD, identity).map_err(|error| error.to_string())?;
