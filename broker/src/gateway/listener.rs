@@ -40,6 +40,8 @@ pub(super) struct Shared {
     pub(super) tls: tokio_rustls::TlsAcceptor,
     pub(super) keys: KeyCache,
     open: AtomicU32,
+    /// Tasks that accept, which end when their listener closed.
+    acceptors: TaskTracker,
     connections: TaskTracker,
     /// Finish what is in flight, then close.
     pub(super) draining: CancellationToken,
@@ -66,6 +68,7 @@ impl Shared {
             tls: tls.into(),
             keys,
             open: AtomicU32::new(0),
+            acceptors: TaskTracker::new(),
             connections: TaskTracker::new(),
             draining: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -90,7 +93,11 @@ impl Shared {
         self.changes.send_modify(|count| *count += 1);
     }
 
+    /// To be called when the listeners were told to close.
     pub(super) async fn drain(&self, deadline: Duration) {
+        // First the listeners, or a client that is accepted last would find nobody to serve it.
+        self.acceptors.close();
+        self.acceptors.wait().await;
         self.draining.cancel();
         self.connections.close();
         if tokio::time::timeout(deadline, self.connections.wait()).await.is_err() {
@@ -161,7 +168,7 @@ impl Listeners {
         }
         for (path, bind, listener) in bound {
             let stop = CancellationToken::new();
-            tokio::spawn(accept(listener, path, shared.clone(), stop.clone()));
+            shared.acceptors.spawn(accept(listener, path, shared.clone(), stop.clone()));
             info!(gateway.path = path.as_str(), gateway.bind = %bind, "gateway listens");
             if let Some(moved) = open.insert(path, Open { bind, stop }) {
                 moved.stop.cancel();

@@ -30,6 +30,9 @@ mod tls;
 mod upstream;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::GatewayError;
 pub use snapshot::Snapshot;
 

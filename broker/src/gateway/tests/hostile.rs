@@ -1,0 +1,190 @@
+//! Frames that nobody should send: they end their own connection, or are answered, and never panic,
+//! hang or make the gateway allocate what they claim.
+
+use super::super::connection::End;
+use super::super::duplex::Fault;
+use super::super::filters::endpoints::{self, Walker};
+use super::super::filters::{Format, Scope, addresses, produce};
+use super::super::frame;
+use super::super::table::{self, RequestRule, ResponseRule, TABLE};
+use super::*;
+use proptest::prelude::*;
+
+/// Frames that once broke something somewhere, or are likely to.
+const CORPUS: &str = include_str!("corpus.txt");
+
+/// `name: hex` lines; `#` starts a comment.
+fn corpus() -> Vec<(&'static str, Vec<u8>)> {
+    let lines = CORPUS.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let parse = |line: &'static str| {
+        let (name, hex) = line.split_once(": ").expect("name: hex");
+        let digits: Vec<u8> = hex.bytes().filter(|b| *b != b' ').collect();
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).expect("hex");
+        (name, digits.chunks(2).map(byte).collect())
+    };
+    lines.map(parse).collect()
+}
+
+/// Shows `bytes` to every parser that reads what a network sent.
+fn parse_everything(bytes: &[u8]) {
+    let snapshot = shared_snapshot();
+    for api in TABLE {
+        for version in (0..=18).filter(|&version| table::find(api.key, version).is_some()) {
+            let format = Format { version, flexible: api.is_flexible(version) };
+            if let RequestRule::Filter(filter) = api.request {
+                for user in [None, Some("alice")] {
+                    let _ = filter(Scope { path: AccessPath::PrivatePlaintext, user, snapshot }, format, bytes);
+                }
+            }
+            let scope = Scope { path: AccessPath::PrivatePlaintext, user: None, snapshot };
+            match api.response_rule(version) {
+                ResponseRule::Filter(filter) => {
+                    let _ = filter(scope, format, bytes);
+                }
+                ResponseRule::Walk(layout) => walk(layout, bytes),
+                ResponseRule::Metadata => {
+                    let _ = addresses::metadata_head(scope, format, bytes);
+                }
+                ResponseRule::Relay => {}
+            }
+        }
+    }
+    for flexible in [false, true] {
+        let _ = frame::request_body(bytes, flexible);
+        let _ = frame::response_body(bytes, flexible);
+    }
+    for version in 0..=13 {
+        let _ = produce::wants_answer(bytes, Format { version, flexible: version >= 9 });
+    }
+    let _ = frame::RequestHeader::peek(bytes, u32::MAX);
+}
+
+/// Walks `bytes` as one frame in pieces of two sizes: the outcome must not depend on the cuts.
+fn walk(layout: endpoints::Layout, bytes: &[u8]) {
+    let run = |piece: usize| {
+        let mut frame = bytes.to_vec();
+        let mut walker = Walker::new(layout);
+        let (mut at, mut shown) = (0, 0);
+        while at < frame.len() {
+            shown = (shown + piece).min(frame.len());
+            match walker.walk(&mut frame[at..shown], (bytes.len() - at) as u64) {
+                Ok(n) => at += n,
+                Err(_) => return None,
+            }
+            assert!(at > 0 || shown < frame.len() || frame.is_empty(), "a whole frame is always decided");
+            if shown == frame.len() && at < frame.len() {
+                return None;
+            }
+        }
+        Some(frame)
+    };
+    let whole = run(bytes.len().max(1));
+    assert_eq!(whole, run(3));
+}
+
+#[test]
+fn the_corpus_is_refused_or_read_by_every_parser() {
+    let corpus = corpus();
+    assert!(corpus.len() > 20);
+    for (_, bytes) in corpus {
+        parse_everything(&bytes);
+        for cut in 0..bytes.len().min(64) {
+            parse_everything(&bytes[..cut]);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bytes_break_a_parser(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        parse_everything(&bytes);
+    }
+
+    #[test]
+    fn no_small_change_of_a_bad_frame_breaks_a_parser(
+        pick in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let corpus = corpus();
+        let mut bytes = corpus[pick.index(corpus.len())].1.clone();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        parse_everything(&bytes);
+    }
+}
+
+#[tokio::test]
+async fn every_frame_of_the_corpus_harms_only_its_own_connection() {
+    let mut rig = Rig::new();
+    let (mut good, _served) = rig.plaintext();
+    let mut kafka = rig.kafka().await;
+    for (name, bytes) in corpus() {
+        let (mut bad, served) = rig.plaintext();
+        let mut behind = rig.kafka().await;
+        bad.send(&bytes).await;
+        bad.0.shutdown().await.unwrap();
+        // What passes is thrown away; then Kafka closes, as it would.
+        behind.rest().await;
+        drop(behind);
+        bad.rest().await;
+        drop(bad);
+        let _ = within(served).await.unwrap_or_else(|e| panic!("{name} panicked: {e}"));
+        good.send(&opaque_request(12, 0, 1, b"beat")).await;
+        kafka.frame().await;
+        kafka.send(&opaque_response(1, b"ok")).await;
+        assert_eq!(good.frame().await, opaque_response(1, b"ok"), "after {name}");
+    }
+}
+
+#[tokio::test]
+async fn every_frame_of_the_corpus_before_a_login_ends_the_connection_or_is_answered() {
+    for (name, bytes) in corpus() {
+        let rig = Rig::new();
+        let (mut bad, served) = rig.sasl();
+        bad.send(&bytes).await;
+        drop(bad);
+        drop(rig.kafka);
+        let _ = within(served).await.unwrap_or_else(|e| panic!("{name} panicked: {e}"));
+    }
+}
+
+#[tokio::test]
+async fn tls_on_the_plaintext_port_is_closed_and_answered_nothing() {
+    let mut rig = Rig::new();
+    let (mut client, served) = rig.plaintext();
+    let mut kafka = rig.kafka().await;
+    client.send(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).await;
+    assert_eq!(client.rest().await, b"");
+    assert_eq!(kafka.rest().await, b"", "and Kafka hears nothing of it");
+    drop(kafka);
+    assert!(matches!(within(served).await.unwrap(), Err(End::Protocol(Fault::TlsOnPlainPort))));
+}
+
+#[tokio::test]
+async fn absurd_lengths_are_refused_as_soon_as_they_are_read() {
+    for length in [-1, i32::MIN, 0, 7, 104_857_601, i32::MAX] {
+        let mut rig = Rig::new();
+        let (mut client, served) = rig.plaintext();
+        client.send(&length.to_be_bytes()).await;
+        assert_eq!(client.rest().await, b"", "length {length}");
+        drop(rig.kafka().await);
+        assert!(matches!(within(served).await.unwrap(), Err(End::Protocol(Fault::FrameLength))), "length {length}");
+    }
+}
+
+#[tokio::test]
+async fn what_came_before_a_bad_frame_still_reaches_kafka() {
+    let mut rig = Rig::new();
+    let (mut client, served) = rig.plaintext();
+    let mut kafka = rig.kafka().await;
+    let good = opaque_request(12, 0, 1, b"beat");
+    client.send(&[good.clone(), opaque_request(52, 0, 2, b"Vote")].concat()).await;
+    assert_eq!(kafka.frame().await, good);
+    assert_eq!(kafka.rest().await, b"");
+    drop(kafka);
+    assert!(matches!(within(served).await.unwrap(), Err(End::Protocol(Fault::UnknownApi { key: 52, .. }))));
+}

@@ -1,0 +1,253 @@
+//! The gateway on real sockets: listeners, certificates and limits that change under live
+//! connections, a successor that takes over.
+
+use super::super::{Gateway, GatewayError};
+use super::*;
+use prometheus_client::encoding::text::encode;
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls::{ClientConfig, RootCertStore};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU8, Ordering};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// A Kafka that echoes: answers every request with its own body, after the correlation id.
+struct Echo {
+    bind: IpAddr,
+}
+
+impl Echo {
+    async fn start() -> Self {
+        // Loopback addresses of this process and test, so that the real ports are free.
+        static USED: AtomicU8 = AtomicU8::new(1);
+        let pid = std::process::id().to_be_bytes();
+        let bind = IpAddr::V4(Ipv4Addr::new(127, 192 + pid[2] % 60, pid[3], USED.fetch_add(1, Ordering::Relaxed)));
+        for port in [broker_api::ports::UPSTREAM_PLAINTEXT, broker_api::ports::UPSTREAM_SASL] {
+            let listener = TcpListener::bind((bind, port)).await.expect("a free loopback address");
+            tokio::spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(echo(stream));
+                }
+            });
+        }
+        Self { bind }
+    }
+
+    fn spec(&self) -> NodeSpec {
+        let mut spec = spec();
+        spec.kafka.bind = self.bind;
+        for listener in &mut spec.gateway.listeners {
+            let port = if listener.path.is_tls() { 9093 } else { 9092 };
+            listener.bind = SocketAddr::new(self.bind, port);
+        }
+        spec
+    }
+
+    async fn client(&self) -> TcpStream {
+        TcpStream::connect((self.bind, 9092)).await.expect("the gateway listens")
+    }
+
+    /// A TLS handshake that trusts only `ca`; also gives the certificate shown.
+    async fn handshake(&self, ca: &TlsIdentity) -> io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(ca.ca_pem.as_bytes()).unwrap()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = TcpStream::connect((self.bind, 9093)).await?;
+        TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(HOST).unwrap(), stream).await
+    }
+}
+
+async fn echo(mut stream: TcpStream) {
+    while let Ok(length) = stream.read_i32().await {
+        let mut frame = vec![0; usize::try_from(length).unwrap()];
+        if stream.read_exact(&mut frame).await.is_err() {
+            return;
+        }
+        let mut answer = (length - 4).to_be_bytes().to_vec();
+        answer.extend_from_slice(&frame[4..]);
+        if stream.write_all(&answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn beats(stream: &mut TcpStream) -> io::Result<()> {
+    stream.write_all(&opaque_request(12, 0, 9, b"beat")).await?;
+    let mut answer = vec![0; opaque_response(9, b"beat").len()];
+    within(stream.read_exact(&mut answer)).await?;
+    assert_eq!(answer, opaque_response(9, b"beat"));
+    Ok(())
+}
+
+fn start(spec: &NodeSpec) -> (Gateway, Registry) {
+    let mut registry = Registry::default();
+    (Gateway::start(spec, &mut registry).expect("a good spec"), registry)
+}
+
+#[tokio::test]
+async fn certificates_change_under_live_connections_and_a_bad_pair_changes_nothing() {
+    let kafka = Echo::start().await;
+    let mut spec = kafka.spec();
+    let (gateway, _) = start(&spec);
+    let mut live = kafka.client().await;
+    for _ in 0..20 {
+        let old = spec.gateway.server_tls.clone();
+        let serial = gateway.status().certificate_serial;
+        spec.gateway.server_tls = identity();
+        gateway.apply(&spec).unwrap();
+        assert_ne!(gateway.status().certificate_serial, serial);
+        kafka.handshake(&spec.gateway.server_tls).await.expect("the new certificate is shown");
+        kafka.handshake(&old).await.expect_err("the old one is not");
+
+        let mut bad = spec.clone();
+        bad.gateway.server_tls.key_pem = identity().key_pem;
+        let refused = gateway.apply(&bad).unwrap_err();
+        assert!(matches!(refused, GatewayError::Certificate { field: "server_tls", .. }), "{refused}");
+        bad.gateway.server_tls.key_pem = Secret::new("no key");
+        assert!(!gateway.apply(&bad).unwrap_err().to_string().contains("no key"), "a key is never quoted");
+        kafka.handshake(&spec.gateway.server_tls).await.expect("the good one stays");
+        beats(&mut live).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn tls_1_2_and_1_3_are_served() {
+    let kafka = Echo::start().await;
+    let (_gateway, _) = start(&kafka.spec());
+    let ca = kafka.spec().gateway.server_tls;
+    drop(ca);
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let stream = TcpStream::connect((kafka.bind, 9093)).await.unwrap();
+        let failed = TlsConnector::from(Arc::new(config))
+            .connect(ServerName::try_from(HOST).unwrap(), stream)
+            .await
+            .unwrap_err();
+        // The version was agreed on and a certificate shown: only trust is missing.
+        assert!(failed.to_string().contains("UnknownIssuer"), "{version:?}: {failed}");
+    }
+}
+
+#[tokio::test]
+async fn a_spec_that_cannot_be_served_is_refused_with_its_field() {
+    let kafka = Echo::start().await;
+    let spec = kafka.spec();
+    let (gateway, _) = start(&spec);
+    type Spoil = fn(&mut NodeSpec);
+    let cases: [(Spoil, &str); 6] = [
+        (|s| s.gateway.limits.login_timeout_ms = 0, "limits.login_timeout_ms is 0; at least 1 is accepted"),
+        (|s| s.gateway.limits.max_request_bytes = u32::MAX, "at most 2147483647 bytes"),
+        (|s| s.gateway.listeners[0].advertised.clear(), "private-plaintext advertises no address for this node, 1"),
+        (|s| s.gateway.listeners[1].advertised[0].host.clear(), "node 1 on private-sasl-ssl needs a host"),
+        (|s| s.gateway.listeners[1].path = AccessPath::PrivatePlaintext, "names the path private-plaintext twice"),
+        (|s| s.gateway.listeners[0].bind = "203.0.113.1:9092".parse().unwrap(), "cannot listen on 203.0.113.1:9092"),
+    ];
+    for (spoil, words) in cases {
+        let mut bad = spec.clone();
+        spoil(&mut bad);
+        let refused = gateway.apply(&bad).unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+    }
+    beats(&mut kafka.client().await).await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_above_the_limit_are_closed_and_counted() {
+    let kafka = Echo::start().await;
+    let mut spec = kafka.spec();
+    spec.gateway.limits.max_connections = 2;
+    let (gateway, registry) = start(&spec);
+    let (mut first, mut second) = (kafka.client().await, kafka.client().await);
+    beats(&mut first).await.unwrap();
+    beats(&mut second).await.unwrap();
+    let mut third = kafka.client().await;
+    assert_eq!(within(third.read(&mut [0])).await.unwrap_or(0), 0, "the third is closed");
+    assert_eq!(gateway.status().connections, 2);
+    spec.gateway.limits.max_connections = 3;
+    gateway.apply(&spec).unwrap();
+    beats(&mut kafka.client().await).await.unwrap();
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    let line = "sluice_node_connections_refused_total{path=\"private-plaintext\",reason=\"too-many-connections\"} 1";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("sluice_node_requests_total{api=\"Heartbeat\"} 3"), "{text}");
+}
+
+#[tokio::test]
+async fn a_path_that_is_taken_away_closes_and_can_come_back() {
+    let kafka = Echo::start().await;
+    let spec = kafka.spec();
+    let (gateway, _) = start(&spec);
+    let mut live = kafka.client().await;
+    beats(&mut live).await.unwrap();
+    let mut without = spec.clone();
+    without.gateway.listeners.remove(0);
+    gateway.apply(&without).unwrap();
+    assert_eq!(within(live.read(&mut [0])).await.unwrap_or(0), 0, "its connections are closed");
+    assert_eq!(gateway.status().listening, ["private-sasl-ssl"]);
+    within(async {
+        // The listener's task closes the socket a moment later.
+        while TcpStream::connect((kafka.bind, 9092)).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    gateway.apply(&spec).unwrap();
+    beats(&mut kafka.client().await).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_successor_takes_over_without_one_refused_connection() {
+    let kafka = Echo::start().await;
+    let spec = kafka.spec();
+    let (mut gateway, _) = start(&spec);
+    let bind = kafka.bind;
+    let (stop, mut stopped) = tokio::sync::watch::channel(false);
+    let clients = tokio::spawn(async move {
+        let mut served = 0;
+        while !*stopped.borrow_and_update() {
+            let mut stream = TcpStream::connect((bind, 9092)).await.expect("never refused");
+            // A connection that the old gateway took may be closed before it is asked anything.
+            if beats(&mut stream).await.is_ok() {
+                served += 1;
+            }
+        }
+        served
+    });
+    for _ in 0..10 {
+        let (next, _) = start(&spec);
+        within(gateway.drain(Duration::from_secs(5))).await;
+        assert_eq!(gateway.status().connections, 0);
+        gateway = next;
+        beats(&mut kafka.client().await).await.unwrap();
+    }
+    stop.send(true).unwrap();
+    assert!(within(clients).await.unwrap() > 10);
+}
+
+#[tokio::test]
+async fn draining_cuts_what_does_not_end_by_the_deadline() {
+    let kafka = Echo::start().await;
+    let (gateway, _) = start(&kafka.spec());
+    let mut stuck = kafka.client().await;
+    // Half a request that never goes on.
+    stuck.write_all(&opaque_request(12, 0, 1, &[0; 100])[..40]).await.unwrap();
+    beats(&mut kafka.client().await).await.unwrap();
+    within(async {
+        while gateway.status().connections == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    within(gateway.drain(Duration::from_millis(100))).await;
+    assert_eq!(gateway.status().connections, 0);
+}
