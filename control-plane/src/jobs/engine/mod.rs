@@ -39,7 +39,7 @@ pub use enqueue::{EnqueueError, NewJob, Resource, enqueue};
 pub use error::{Cause, StepError, chain};
 pub use lease::result_context;
 pub use metrics::Metrics;
-pub use registry::{AnyWorkflow, Call, KindInfo, Registry, RegistryError, StepInfo, describe};
+pub use registry::{AnyWorkflow, Call, KindInfo, Opened, Registry, RegistryError, StepInfo, describe};
 pub use runner::{Runner, Turn};
 pub use runners::{Config, Runners};
 pub use workflow::{Limits, OnFailure, Step, Workflow};

@@ -449,7 +449,7 @@ impl<'a, E: Send + Sync + 'static> Work<'a, E> {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(panic)) => Err(panicked(panic.as_ref())),
                 Err(_) => Err(StepError::transient(
-                    ProblemCode::Timeout, format!("it took longer than {} s", limit.as_secs()), "cut off by the engine",
+                    ProblemCode::Timeout, format!("it took longer than {limit:?}"), "cut off by the engine",
                 )),
             }),
             kept = hold => Err(Halt::Step(match kept {

@@ -1,4 +1,8 @@
 //! The job engine and the workflows, on the simulated platform.
 
+mod cancel;
+mod crash;
+mod engine;
 mod house;
 mod instances;
+mod sabotage;
