@@ -2,7 +2,7 @@
 //!
 //! Owns a tolerant reading: a code that this build does not know is shown, not refused (api.md §1).
 
-use crate::error::exit;
+use crate::{error::exit, settings::Lang};
 use control_plane_api::problem::{FieldError, ProblemCode};
 use reqwest::StatusCode;
 use serde::{Deserialize, de::IntoDeserializer};
@@ -20,6 +20,9 @@ pub struct ProblemReport {
     pub retry_after_seconds: Option<u64>,
     pub errors: Vec<FieldError>,
     pub params: Map<String, Value>,
+    /// Of the hint; the server's texts are in it already.
+    #[serde(skip)]
+    lang: Lang,
 }
 
 impl ProblemReport {
@@ -38,6 +41,11 @@ impl ProblemReport {
             request_id.clone_into(&mut report.request_id);
         }
         report
+    }
+
+    pub fn in_language(mut self, lang: Lang) -> Self {
+        self.lang = lang;
+        self
     }
 
     /// The code, when this build knows it.
@@ -87,8 +95,12 @@ impl ProblemReport {
         if let Some(seconds) = self.retry_after_seconds {
             lines.push(format!("  retry after: {seconds} s"));
         }
-        if let Some(remedy) = self.known_code().map(|code| code.remedy().en.replace('`', "")) {
-            lines.push(format!("  hint: {remedy}"));
+        if let Some(remedy) = self.known_code().map(ProblemCode::remedy) {
+            let text = match self.lang {
+                Lang::En => remedy.en,
+                Lang::Zh => remedy.zh,
+            };
+            lines.push(format!("  hint: {}", text.replace('`', "")));
         }
         let mut trail = Vec::new();
         if !self.code.is_empty() {

@@ -16,8 +16,9 @@ use std::{env, path::PathBuf, time::Duration};
 /// Where `make up` listens.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Lang {
+    #[default]
     En,
     Zh,
 }

@@ -6,10 +6,10 @@ use super::call::{Call, Repeat};
 use crate::{
     error::{Error, Result},
     problem::ProblemReport,
-    settings::Settings,
+    settings::{Lang, Settings},
 };
 use control_plane_api::problem::ProblemCode;
-use reqwest::{Response, StatusCode, Url, header};
+use reqwest::{Method, Response, StatusCode, Url, header};
 use std::{
     fs,
     time::{Duration, Instant},
@@ -27,7 +27,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Transport {
     http: reqwest::Client,
     pub base: Url,
-    lang: &'static str,
+    lang: Lang,
     verbose: bool,
 }
 
@@ -65,7 +65,7 @@ impl Transport {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|source| Error::Network { url: settings.url.to_string(), source })?;
-        Ok(Self { http, base: settings.url.clone(), lang: settings.lang.tag(), verbose: settings.verbose })
+        Ok(Self { http, base: settings.url.clone(), lang: settings.lang, verbose: settings.verbose })
     }
 
     /// The whole answer.
@@ -101,7 +101,7 @@ impl Transport {
 
     async fn attempt(&self, call: &Call, bearer: Option<&str>, timeout: Option<Duration>) -> Result<Response, Failure> {
         let url = call.url(&self.base);
-        let mut request = self.http.request(call.method.clone(), url).header(header::ACCEPT_LANGUAGE, self.lang);
+        let mut request = self.http.request(call.method.clone(), url).header(header::ACCEPT_LANGUAGE, self.lang.tag());
         if let Some(timeout) = timeout {
             request = request.timeout(timeout);
         }
@@ -115,6 +115,9 @@ impl Transport {
             request = request.header(*name, value);
         }
         if let Some(body) = &call.body {
+            if call.method == Method::PATCH {
+                request = request.header(header::CONTENT_TYPE, "application/merge-patch+json");
+            }
             request = request.json(body);
         }
         let begun = Instant::now();
@@ -129,7 +132,8 @@ impl Transport {
         let request_id = text("x-request-id").unwrap_or_default();
         let retry_after = text("retry-after").and_then(|value| value.parse().ok()).map(Duration::from_secs);
         let body = response.bytes().await.map_err(Failure::Transport)?;
-        Err(Failure::Problem { report: ProblemReport::read(status, &request_id, &body), retry_after })
+        let report = ProblemReport::read(status, &request_id, &body).in_language(self.lang);
+        Err(Failure::Problem { report, retry_after })
     }
 
     /// Waits when the call may be sent again; else gives the failure back as an error.

@@ -35,6 +35,9 @@ pub struct Truststore {
     /// Where to; - is standard output; NAME-truststore.FORMAT without it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Overwrite the file if it is there
+    #[arg(long)]
+    force: bool,
 }
 
 /// Of JKS and PKCS#12 stores (product.md §5); it guards nothing, as an authority's certificate is public.
@@ -55,6 +58,9 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
         return ctx.out.bytes(&bytes);
     }
     let file = args.out.unwrap_or_else(|| format!("{}-truststore.{format}", instance.name).into());
+    if !args.force && file.exists() {
+        return Err(Error::Usage(format!("{} is there already; --force overwrites it", file.display())));
+    }
     fs::write(&file, &bytes).map_err(Error::file(&file, "cannot be written"))?;
     ctx.out.line(&file.display().to_string())?;
     if args.format != Format::Pem {

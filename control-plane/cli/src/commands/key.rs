@@ -54,8 +54,8 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
         Command::Create(args) => {
             let account = service_account::find(ctx, &scope, &args.account).await?;
             let body = CreateApiKey { description: args.description, scopes: args.scopes, expires_at: args.expires };
-            // Not keyed: an answer that holds a secret is not kept for a second time.
-            let call = Call::post(scope.path(&["service-accounts", &account.id.to_string(), "keys"])).json(&body)?;
+            let call = Call::post(scope.path(&["service-accounts", &account.id.to_string(), "keys"]));
+            let call = call.json(&body)?.keyed();
             let doc: Doc<CreatedApiKey> = ctx.client.fetch(&call).await?;
             let created = doc.typed()?;
             ctx.out.value(&doc.value, &created.secret, &format!("{}\n", created.secret))?;

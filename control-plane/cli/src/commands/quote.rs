@@ -40,6 +40,12 @@ pub struct Size {
     pub months: Option<u32>,
 }
 
+impl Size {
+    pub fn zones_wanted(&self) -> Option<Vec<String>> {
+        (!self.zones.is_empty()).then(|| self.zones.clone())
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     Hourly,
@@ -85,7 +91,7 @@ pub async fn quote(ctx: &Context, scope: &Scope, size: &Size) -> Result<Doc<Quot
         spec: size.spec.clone(),
         storage_gb,
         disk_type,
-        zones: (!size.zones.is_empty()).then(|| size.zones.clone()),
+        zones: size.zones_wanted(),
         billing: size.billing.into(),
         months: size.months,
     };

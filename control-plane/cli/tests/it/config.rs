@@ -67,6 +67,8 @@ fn the_language_is_asked_for_in_every_request() {
     let home = Home::signed_in(&server, 600);
     home.run("whoami --lang zh").expect(0);
     assert_eq!(server.seen()[0].header("accept-language"), Some("zh-CN"));
+    let ran = home.run("errors get no-such-code --lang zh").expect(3);
+    assert!(ran.err.contains("hint: 请检查标识和项目"), "{}", ran.err);
 }
 
 #[test]

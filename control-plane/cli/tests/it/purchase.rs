@@ -73,6 +73,24 @@ fn an_order_that_is_sent_again_keeps_its_idempotency_key() {
 }
 
 #[test]
+fn faults_of_price_and_of_name_are_told_together() {
+    let refusal = |pointers: &[&str]| {
+        let errors: Vec<_> =
+            pointers.iter().map(|pointer| json!({"pointer": pointer, "code": "x", "detail": "not so"})).collect();
+        Reply::json(422, &json!({"title": "No", "status": 422, "code": "validation-failed", "errors": errors}))
+    };
+    let server = shop(move |request| match request.line() {
+        line if line == format!("POST {}", of_project("quotes")) => Some(refusal(&["/zones"])),
+        line if line == format!("POST {}", of_project("instances")) => Some(refusal(&["/name", "/zones"])),
+        _ => None,
+    });
+    let ran = Home::signed_in(&server, 600).run(&format!("{CREATE} --yes")).expect(4);
+    assert!(ran.err.contains("- /name: not so") && ran.err.contains("- /zones: not so"), "{}", ran.err);
+    let orders = server.seen_of(&format!("POST {}", of_project("instances")));
+    assert!(orders.iter().all(|order| order.target.ends_with("?dry_run=true")));
+}
+
+#[test]
 fn nothing_is_bought_when_nobody_can_be_asked() {
     let server = shop(|_| None);
     let ran = Home::signed_in(&server, 600).run(CREATE).expect(2);

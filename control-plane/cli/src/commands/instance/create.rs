@@ -4,7 +4,7 @@ use crate::{
     client::{Doc, call::Call},
     commands::quote::{self, Size},
     context::{Context, Scope},
-    error::Result,
+    error::{Error, Result},
     prompt,
     render::{duration, money, say, table},
     resolve, watch,
@@ -50,7 +50,10 @@ pub async fn run(ctx: &Context, scope: &Scope, args: Create) -> Result<()> {
         }
         None => None,
     };
-    let quote = quote::quote(ctx, scope, &args.size).await?.typed()?;
+    let quote = match quote::quote(ctx, scope, &args.size).await {
+        Ok(quote) => quote.typed()?,
+        Err(error) => return Err(all_faults(ctx, scope, &args, sasl_ssl, error).await),
+    };
     let order = CreateInstance {
         name: args.name,
         spec: quote.spec.clone(),
@@ -83,6 +86,41 @@ pub async fn run(ctx: &Context, scope: &Scope, args: Create) -> Result<()> {
     let id = job.resource.as_ref().map_or_else(|| order.name.clone(), |resource| resource.id.clone());
     let instance = resolve::instance(ctx, scope, &id).await?;
     hand_over(ctx, &done, &instance)
+}
+
+/// A price is refused for what has a price; the order itself knows the faults of everything else too.
+async fn all_faults(
+    ctx: &Context,
+    scope: &Scope,
+    args: &Create,
+    sasl_ssl: Option<KafkaUserOrder>,
+    refusal: Error,
+) -> Error {
+    let (Error::Problem(problem), size) = (&refusal, &args.size) else { return refusal };
+    let (422, Some(storage_gb), Some(disk_type)) = (problem.status, size.storage, size.disk.clone()) else {
+        return refusal;
+    };
+    let order = CreateInstance {
+        name: args.name.clone(),
+        spec: size.spec.clone(),
+        storage_gb,
+        disk_type,
+        zones: size.zones_wanted(),
+        kafka_version: args.kafka_version.clone(),
+        billing: BillingOrder { mode: size.billing.into(), months: size.months },
+        access: AccessOrder { sasl_ssl },
+        labels: args.labels.iter().cloned().collect(),
+        description: args.description.clone(),
+        quote_id: None,
+    };
+    let call = Call::post(scope.path(&["instances"])).query("dry_run", true).json(&order);
+    match call {
+        Ok(call) => match ctx.client.send(&call).await {
+            Err(Error::Problem(whole)) if whole.status == 422 => Error::Problem(whole),
+            _ => refusal,
+        },
+        Err(_) => refusal,
+    }
 }
 
 fn question(order: &CreateInstance, quote: &Quote) -> String {
