@@ -117,7 +117,7 @@ impl ProblemReport {
 }
 
 /// A JSON value as a person would write it: lists joined by commas, texts without quotes.
-fn plain(value: &Value) -> String {
+pub fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),

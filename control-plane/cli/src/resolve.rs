@@ -7,11 +7,7 @@ use crate::{
     context::{Context, Scope},
     error::{Error, Result},
 };
-use control_plane_api::{
-    id::{InstanceId, JobId},
-    instance::Instance,
-    job::Job,
-};
+use control_plane_api::{id::JobId, instance::Instance, job::Job};
 
 /// The one item with this id or name.
 pub fn by_name<'a, T>(
@@ -34,32 +30,17 @@ pub fn by_name<'a, T>(
     }
 }
 
+/// The server takes names and ids alike; what is not there is answered with what looks like it.
 pub async fn instance(ctx: &Context, scope: &Scope, wanted: &str) -> Result<Doc<Instance>> {
-    if wanted.parse::<InstanceId>().is_ok() {
-        return ctx.client.fetch(&Call::get(scope.path(&["instances", wanted]))).await;
-    }
-    let list = |call: Call| ctx.client.list::<Instance>(call, Extent::All);
-    let named = list(Call::get(scope.path(&["instances"])).query("name", wanted)).await?;
-    let mut exact = Vec::new();
-    for doc in named {
-        if doc.typed()?.name == wanted {
-            exact.push(doc);
-        }
-    }
-    match exact.len() {
-        1 => Ok(exact.remove(0)),
-        0 => {
-            let all = list(Call::get(scope.path(&["instances"]))).await?;
-            let all = all.iter().map(Doc::typed).collect::<Result<Vec<_>>>()?;
-            let names = all.iter().map(|instance| &instance.name);
+    match ctx.client.fetch(&Call::get(scope.path(&["instances", wanted]))).await {
+        Err(Error::Problem(problem)) if problem.status == 404 => {
+            let call = Call::get(scope.path(&["instances"]));
+            let all: Vec<Doc<Instance>> = ctx.client.list(call, Extent::All).await?;
+            let names = all.iter().filter_map(|doc| doc.value["name"].as_str());
             let message = format!("there is no instance {wanted:?} in the project");
             Err(Error::NotFound { message, near: near(wanted, names) })
         }
-        _ => {
-            let ids = exact.iter().map(|doc| doc.typed().map(|instance| instance.id.to_string()));
-            let ids = ids.collect::<Result<Vec<_>>>()?;
-            Err(Error::Usage(format!("{wanted:?} names several instances; use the id: {}", ids.join(", "))))
-        }
+        other => other,
     }
 }
 

@@ -16,6 +16,8 @@ use std::{
 };
 
 const ATTEMPTS: u32 = 6;
+/// Where nothing listens: long enough for a restart in a hurry, short enough for a wrong address.
+const CONNECT_ATTEMPTS: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// A server that asks for a longer pause than this is told of, not waited for.
@@ -180,8 +182,10 @@ fn pause(call: &Call, failure: &Failure, attempt: u32) -> Option<Duration> {
     }
     let repeatable = call.repeat != Repeat::Once;
     let (again, asked) = match failure {
+        Failure::Transport(error) if distrusted(error) => return None,
         // Without a connection nothing was sent.
-        Failure::Transport(error) => (error.is_connect() || repeatable, None),
+        Failure::Transport(error) if error.is_connect() => (attempt < CONNECT_ATTEMPTS, None),
+        Failure::Transport(_) => (repeatable, None),
         Failure::Problem { report, retry_after } => {
             let again = match (report.status, report.known_code()) {
                 (_, Some(ProblemCode::AccountLocked)) => false,
@@ -201,6 +205,19 @@ fn pause(call: &Call, failure: &Failure, attempt: u32) -> Option<Duration> {
     // Up to a half more, so that callers refused together do not come back together.
     let jitter = back_off.mul_f64(f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 510.0);
     Some(asked.unwrap_or(back_off + jitter))
+}
+
+/// Whether the certificates do not match: that stays so.
+fn distrusted(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if error.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 #[cfg(test)]

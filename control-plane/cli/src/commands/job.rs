@@ -4,14 +4,16 @@ use crate::{
     args::{ListArgs, moment},
     client::{Doc, call::Call},
     context::{Context, Scope},
-    error::Result,
+    error::{Error, Result},
+    problem::plain,
     prompt,
-    render::say,
+    render::{say, table},
     resolve, watch,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
 use control_plane_api::job::Job;
+use serde_json::{Map, Value};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -34,6 +36,11 @@ pub enum Command {
     },
     /// Run a job again from the step that failed
     Retry {
+        /// Id, or the name of an instance for its newest job
+        job: String,
+    },
+    /// Show the secrets of a job's result, such as a new user's password: once, to who started it
+    Reveal {
         /// Id, or the name of an instance for its newest job
         job: String,
     },
@@ -84,7 +91,9 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
         Command::Get { job } => ctx.out.one(&resolve::job(ctx, &scope, &job).await?),
         Command::Watch { job } => {
             let job = resolve::job(ctx, &scope, &job).await?.typed()?;
-            ctx.out.one(&watch::job(ctx, &scope, &job.id.to_string()).await?)
+            let done = watch::job(ctx, &scope, &job.id.to_string()).await?;
+            tell_of_secrets(&done);
+            ctx.out.one(&done)
         }
         Command::Cancel { job } => {
             let job = resolve::job(ctx, &scope, &job).await?.typed()?;
@@ -99,11 +108,31 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
             let doc = ctx.client.fetch(&call).await?;
             finish(ctx, &scope, doc, true).await
         }
+        Command::Reveal { job } => {
+            let job = resolve::job(ctx, &scope, &job).await?;
+            let id = job.typed()?.id.to_string();
+            let secrets = reveal(ctx, &scope, &job).await?.ok_or_else(|| Error::NotFound {
+                message: format!("job {id} has no secrets, or they were shown already"),
+                near: Vec::new(),
+            })?;
+            let lines: Vec<_> = secrets.iter().map(|(name, value)| (name.clone(), plain(value))).collect();
+            ctx.out.value(&secrets.into(), &id, &table::details(&lines, ctx.out.color))
+        }
         Command::Delete { job } => {
             ctx.client.send(&Call::delete(scope.path(&["jobs", &job]))).await?;
             say(format!("Record of {job} removed."));
             Ok(())
         }
+    }
+}
+
+/// Those who resumed watching must still find the password.
+pub fn tell_of_secrets(done: &Doc<Job>) {
+    if done.value["secrets_waiting"] == Value::Bool(true) {
+        say(format!(
+            "Its result has a secret that was not shown yet: sluice job reveal {}",
+            done.value["id"].as_str().unwrap_or_default()
+        ));
     }
 }
 
@@ -116,6 +145,20 @@ pub async fn finish(ctx: &Context, scope: &Scope, started: Doc<Job>, by_default:
     ctx.out.one(&started)?;
     say(format!("Follow it: sluice job watch {id}"));
     Ok(())
+}
+
+/// Secrets of the job's result, if there are any that were not shown yet.
+pub async fn reveal(ctx: &Context, scope: &Scope, job: &Doc<Job>) -> Result<Option<Map<String, Value>>> {
+    if job.value["secrets_waiting"] != Value::Bool(true) {
+        return Ok(None);
+    }
+    let id = job.typed()?.id.to_string();
+    let call = Call::post(scope.path(&["jobs", &id, "reveal"])).keyed();
+    let mut answer: Doc<Value> = ctx.client.fetch(&call).await?;
+    match answer.value["secrets"].take() {
+        Value::Object(secrets) => Ok(Some(secrets)),
+        _ => Err(Error::Answer { what: call.title(), reason: "it holds no secrets".to_owned() }),
+    }
 }
 
 pub fn stamp(at: DateTime<Utc>) -> String {

@@ -180,10 +180,11 @@ pub fn say(line: impl fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// The name of an enum's value in JSON: `create-failed`.
+/// The text of a value in JSON, such as an enum's `create-failed`; a dash for null.
 pub fn enum_text<T: Serialize>(value: &T) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(text)) => text,
+        Ok(Value::Null) => dash(),
         Ok(other) => other.to_string(),
         Err(_) => String::new(),
     }

@@ -62,6 +62,24 @@ fn an_address_that_is_none_is_refused() {
 }
 
 #[test]
+fn https_trusts_a_private_authority_when_told_to_and_no_other_name() {
+    let key = ("SLUICE_API_KEY", "slk_x");
+    let (server, pem) = Server::start_tls("127.0.0.1", standard);
+    let home = Home::new();
+    home.write("ca.pem", &pem);
+    home.run_with(&format!("whoami --ca-file ca.pem --url {}", server.url), &[key], "").expect(0);
+    let (elsewhere, pem) = Server::start_tls("sluice.example", standard);
+    home.write("other.pem", &pem);
+    for (url, authority) in [(&server.url, "other.pem"), (&elsewhere.url, "other.pem")] {
+        let ran = home.run_with(&format!("whoami --ca-file {authority} --url {url}"), &[key], "").expect(10);
+        assert!(ran.err.contains("certificate"), "{}", ran.err);
+    }
+    assert!(elsewhere.seen().is_empty());
+    home.write("empty.pem", "");
+    home.run_with(&format!("whoami --ca-file empty.pem --url {}", server.url), &[key], "").expect(1);
+}
+
+#[test]
 fn the_language_is_asked_for_in_every_request() {
     let server = Server::start(standard);
     let home = Home::signed_in(&server, 600);

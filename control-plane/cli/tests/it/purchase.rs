@@ -22,6 +22,9 @@ fn shop(first: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Se
             let state = [("running", 0), ("running", 1), ("succeeded", 2)][request.before.min(2)];
             return Reply::json(200, &job(state.0, state.1));
         }
+        if line == format!("POST {}", of_project(&format!("jobs/{JOB}/reveal"))) {
+            return Reply::json(200, &json!({"secrets": {"password": "Once-Only-1"}}));
+        }
         if line == format!("GET {}", of_project(&format!("jobs/{JOB}/events"))) {
             return Reply::events(&[(request.before as u64 + 1, "{}")]);
         }
@@ -50,6 +53,17 @@ fn a_purchase_shows_the_price_follows_the_job_and_hands_over_the_addresses() {
     assert_eq!(order.body["quote_id"], QUOTE);
     assert_eq!(order.body["zones"], json!(["local-1a", "local-1b", "local-1c"]));
     assert_eq!(order.header("accept-language"), Some("en"));
+}
+
+#[test]
+fn a_password_that_could_not_be_shown_can_be_had_later() {
+    let reveal = format!("POST {}", of_project(&format!("jobs/{JOB}/reveal")));
+    let server =
+        shop(move |request| (request.line() == reveal && request.before == 0).then(|| Reply::problem(500, "internal")));
+    let home = Home::signed_in(&server, 600);
+    let ran = home.run(&format!("{CREATE} --yes")).expect(0);
+    assert!(ran.err.contains(&format!("sluice job reveal {JOB}")), "{}", ran.err);
+    assert_eq!(home.run(&format!("job reveal {JOB}")).expect(0).out, "password:  Once-Only-1\n");
 }
 
 #[test]

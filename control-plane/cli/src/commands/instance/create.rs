@@ -2,9 +2,13 @@
 
 use crate::{
     client::{Doc, call::Call},
-    commands::quote::{self, Size},
+    commands::{
+        job,
+        quote::{self, Size},
+    },
     context::{Context, Scope},
     error::{Error, Result},
+    problem::plain,
     prompt,
     render::{duration, money, say, table},
     resolve, watch,
@@ -15,7 +19,7 @@ use control_plane_api::{
     job::Job,
     quote::Quote,
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 #[derive(Debug, Args)]
 pub struct Create {
@@ -76,16 +80,25 @@ pub async fn run(ctx: &Context, scope: &Scope, args: Create) -> Result<()> {
     say(quote::text(&quote));
     prompt::confirm(&ctx.settings, &question(&order, &quote))?;
     let started: Doc<Job> = ctx.client.fetch(&call.keyed()).await?;
-    let job = started.typed()?;
+    let order_job = started.typed()?;
     if !ctx.waits(true) {
         ctx.out.one(&started)?;
-        say(format!("Follow it: sluice job watch {}", job.id));
+        say(format!("Follow it: sluice job watch {}", order_job.id));
         return Ok(());
     }
-    let done = watch::job(ctx, scope, &job.id.to_string()).await?;
-    let id = job.resource.as_ref().map_or_else(|| order.name.clone(), |resource| resource.id.clone());
+    let done = watch::job(ctx, scope, &order_job.id.to_string()).await?;
+    let id = order_job.resource.as_ref().map_or_else(|| order.name.clone(), |resource| resource.id.clone());
     let instance = resolve::instance(ctx, scope, &id).await?;
-    hand_over(ctx, &done, &instance)
+    let secrets = match job::reveal(ctx, scope, &done).await {
+        Ok(secrets) => secrets,
+        // The purchase stands; the password can still be had.
+        Err(error) => {
+            error.lines().iter().for_each(say);
+            say(format!("The password was not shown: sluice job reveal {}", order_job.id));
+            None
+        }
+    };
+    hand_over(ctx, &done, &instance, secrets)
 }
 
 /// A price is refused for what has a price; the order itself knows the faults of everything else too.
@@ -128,24 +141,28 @@ fn question(order: &CreateInstance, quote: &Quote) -> String {
 }
 
 /// Addresses, the user and its password, and what to do next.
-fn hand_over(ctx: &Context, job: &Doc<Job>, instance: &Doc<Instance>) -> Result<()> {
+fn hand_over(
+    ctx: &Context,
+    job: &Doc<Job>,
+    instance: &Doc<Instance>,
+    secrets: Option<Map<String, Value>>,
+) -> Result<()> {
     let (typed, bought) = (job.typed()?, instance.typed()?);
-    let value = json!({ "instance": instance.value, "job": job.value });
+    let value = json!({ "instance": instance.value, "job": job.value, "secrets": secrets });
     let mut details = vec![
         ("Instance".to_owned(), format!("{} ({})", bought.name, bought.id)),
         ("SASL_SSL".to_owned(), bought.bootstrap.private_sasl_ssl.clone()),
         ("Plaintext".to_owned(), bought.bootstrap.private_plaintext.clone()),
     ];
-    let result = |member: &str| typed.result.as_ref().and_then(|result| result[member].as_str()).map(str::to_owned);
-    if let Some(user) = result("user") {
-        details.push(("Kafka user".to_owned(), user));
+    if let Some(user) = typed.result.as_ref().and_then(|result| result["user"].as_str()) {
+        details.push(("Kafka user".to_owned(), user.to_owned()));
     }
-    let password = result("password");
-    if let Some(password) = &password {
-        details.push(("Password".to_owned(), password.clone()));
+    for (name, secret) in secrets.iter().flatten() {
+        let label = if name == "password" { "Password" } else { name };
+        details.push((label.to_owned(), plain(secret)));
     }
     ctx.out.value(&value, &bought.name, &table::details(&details, ctx.out.color))?;
-    if password.is_some() {
+    if secrets.is_some() {
         say("\nThe password is shown this once.");
     }
     say(format!(
@@ -153,13 +170,6 @@ fn hand_over(ctx: &Context, job: &Doc<Job>, instance: &Doc<Instance>) -> Result<
         name = bought.name
     ));
     Ok(())
-}
-
-/// The user and the one-time password that a job's result tells, if it does.
-pub fn access_text(job: &Job) -> Option<String> {
-    let result = job.result.as_ref()?;
-    let (user, password) = (result["user"].as_str()?, result["password"].as_str()?);
-    Some(format!("Kafka user {user}, password {password} (shown this once)"))
 }
 
 pub fn plan_text(plan: &Plan) -> String {

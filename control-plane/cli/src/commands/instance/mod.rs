@@ -191,9 +191,7 @@ async fn watch(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
     match instance.active_job_id {
         Some(id) => {
             let job = watch::job(ctx, scope, &id.to_string()).await?;
-            if let Some(text) = create::access_text(&job.typed()?) {
-                say(text);
-            }
+            job::tell_of_secrets(&job);
             ctx.out.one(&resolve_again(ctx, scope, &instance, job).await?)
         }
         None => {

@@ -79,7 +79,7 @@ pub fn job(state: &str, done: u32) -> Value {
             "attempts": 1})
     };
     let result = match state {
-        "succeeded" => json!({"user": "app", "password": "Once-Only-1"}),
+        "succeeded" => json!({"user": "app"}),
         _ => Value::Null,
     };
     let problem = match state {
@@ -90,7 +90,7 @@ pub fn job(state: &str, done: u32) -> Value {
         "resource": {"type": "instance", "id": INSTANCE, "name": "orders"}, "state": state,
         "progress_percent": done * 50, "eta_seconds": 12,
         "steps": [step(0, "place", "Place brokers"), step(1, "start", "Start brokers")], "params": {},
-        "result": result, "problem": problem, "actor": "user:alice@example.com", "cancellable": true,
+        "result": result, "secrets_waiting": state == "succeeded", "problem": problem, "actor": "user:alice@example.com", "cancellable": true,
         "retryable": false, "created_at": TIME, "started_at": null, "ended_at": null, "etag": "1"})
 }
 

@@ -1,8 +1,9 @@
 //! HTTP/1.1 on a loopback port, one thread a connection, each answer by a function of the request.
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
@@ -85,14 +86,48 @@ pub struct Server {
 impl Server {
     /// Serves until the test process ends.
     pub fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serve("http", Box::new(script), Ok)
+    }
+
+    /// Over TLS, with a certificate for `name` by an authority of its own; also the authority's PEM.
+    pub fn start_tls(name: &str, script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> (Self, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut authority = rcgen::CertificateParams::new([]).unwrap();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let pem = authority.self_signed(&key).unwrap().pem();
+        let issuer = rcgen::Issuer::new(authority, key);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        let config = config.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key.into()).unwrap();
+        let config = Arc::new(config);
+        let shake = move |stream| {
+            let connection = ServerConnection::new(Arc::clone(&config)).map_err(std::io::Error::other)?;
+            Ok(StreamOwned::new(connection, stream))
+        };
+        (Self::serve("https", Box::new(script), shake), pem)
+    }
+
+    fn serve<S: Read + Write>(
+        scheme: &str,
+        script: Script,
+        shake: impl Fn(TcpStream) -> std::io::Result<S> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (log, script) = (Arc::clone(&seen), Arc::new(Box::new(script) as Script));
+        let (log, script, shake) = (Arc::clone(&seen), Arc::new(script), Arc::new(shake));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (log, script) = (Arc::clone(&log), Arc::clone(&script));
-                thread::spawn(move || serve(stream, &log, &script));
+                let (log, script, shake) = (Arc::clone(&log), Arc::clone(&script), Arc::clone(&shake));
+                thread::spawn(move || {
+                    // A client that does not trust the certificate ends here.
+                    if let Ok(stream) = shake(stream) {
+                        answer(stream, &log, &script);
+                    }
+                });
             }
         });
         Self { url, seen }
@@ -108,8 +143,8 @@ impl Server {
     }
 }
 
-fn serve(stream: TcpStream, log: &Mutex<Vec<Request>>, script: &Script) {
-    let Some(mut request) = read(&stream) else { return };
+fn answer(mut stream: impl Read + Write, log: &Mutex<Vec<Request>>, script: &Script) {
+    let Some(mut request) = read(&mut stream) else { return };
     {
         let mut log = log.lock().unwrap();
         let same = |other: &&Request| other.method == request.method && other.target == request.target;
@@ -125,12 +160,14 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Request>>, script: &Script) {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str(&format!("content-length: {}\r\n\r\n", reply.body.len()));
-    let mut stream = stream;
     // The client may have gone away: its right.
-    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(reply.body.as_bytes()));
+    let _ = stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(reply.body.as_bytes()))
+        .and_then(|()| stream.flush());
 }
 
-fn read(stream: &TcpStream) -> Option<Request> {
+fn read(stream: &mut impl Read) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
