@@ -135,7 +135,7 @@ async def admin(case: Case) -> None:
         cluster = await client.describe_cluster()
         equal(case.brokers, {f"{b['host']}:{b['port']}" for b in cluster["brokers"]}, "describe cluster")
         case.trace("describe cluster: every broker, at its address on this path")
-        await client.create_topics([NewTopic(case.topic, num_partitions=2, replication_factor=-1)])
+        await client.create_topics([NewTopic(case.topic, num_partitions=2, replication_factor=min(3, len(case.brokers)))])
         await eventually(client, case, 2)
         case.trace("created a topic of 2 partitions")
         await client.create_partitions({case.topic: NewPartitions(total_count=3)})

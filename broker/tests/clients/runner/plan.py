@@ -68,6 +68,8 @@ class Plan:
         self.cases: list[Case] = []
         self.topics: dict[str, Topic] = {}
         for block in self._table["cases"]:
+            if target.kafka not in block.get("kafka", [target.kafka]):
+                continue
             for client in block["clients"]:
                 for way in block["ways"]:
                     for scenario in block["scenarios"]:

@@ -15,6 +15,7 @@ final class Since011 {
             for (int i = 0; i < 200; i++) {
                 producer.send(new ProducerRecord<>(c.topic(), Legacy.bytes("key-" + i), Legacy.bytes("value-" + i)));
             }
+            producer.flush(); // 2.1.1 can wait forever in close() when it has no producer id yet
         }
         List<ConsumerRecord<byte[], byte[]>> records = Legacy.readAll(c, "read_uncommitted");
         c.equal(200, records.size(), "records");
