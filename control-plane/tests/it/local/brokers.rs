@@ -2,7 +2,7 @@
 //!
 //! Needs Apache Kafka under `SLUICE_TOOLS` (scripts/fetch-kafka) and a built `sluice-node`; says aloud when it has not.
 
-use super::world::{KAFKA_VERSION, World, instance_specs, kill, wait_until};
+use super::world::{World, instance_specs, kill, wait_until};
 use broker_api::{ports, secret::Secret, spec::NodeSpec, status::NodeState};
 use control_plane::{
     clock::Clock,
@@ -13,16 +13,25 @@ use control_plane::{
 };
 use control_plane_api::id::InstanceId;
 use std::{collections::BTreeSet, env, net::SocketAddr, path::PathBuf, sync::Arc};
-use tokio::time::Instant;
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::Instant,
+};
+
+/// The newest line, and the one that serves clients older than 2.1 (KIP-896).
+const NEWEST: &str = "4.3.1";
+const OLDER: &str = "3.9.2";
+/// Three JVMs at a time are enough for the machine.
+static ONE_INSTANCE: Mutex<()> = Mutex::const_new(());
 
 /// Kafka and `sluice-node`, or none after saying what is missing.
-fn installed() -> Option<(PathBuf, PathBuf)> {
+fn installed(version: &str) -> Option<(PathBuf, PathBuf)> {
     let skipped = |what: &str| eprintln!("SKIPPED: no test on real brokers: {what}");
     let Some(tools) = env::var_os("SLUICE_TOOLS").map(PathBuf::from) else {
         skipped("SLUICE_TOOLS is not set");
         return None;
     };
-    let libs = tools.join("kafka").join(KAFKA_VERSION).join("libs");
+    let libs = tools.join("kafka").join(version).join("libs");
     // Beside the directory of test binaries.
     let node = env::current_exe().unwrap().parent().unwrap().with_file_name("sluice-node");
     for needed in [&libs, &node] {
@@ -42,11 +51,13 @@ struct Instance {
     specs: Vec<NodeSpec>,
     addresses: Vec<NodeAddress>,
     cluster: Cluster,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Instance {
-    async fn new() -> Option<Self> {
-        let (tools, node_program) = installed()?;
+    async fn new(version: &str) -> Option<Self> {
+        let (tools, node_program) = installed(version)?;
+        let _turn = ONE_INSTANCE.lock().await;
         let directory = tempfile::Builder::new().prefix("sluice").tempdir().unwrap();
         let world = World::with(directory, tools, node_program);
         let driver = world.driver();
@@ -56,7 +67,7 @@ impl Instance {
         let now = Clock::system().now();
         let platform = CertificateAuthority::create(AuthorityKind::Platform, "Sluice CA", now).unwrap();
         let internal = CertificateAuthority::create(AuthorityKind::Internal, "Sluice internal CA", now).unwrap();
-        let specs = instance_specs(&nodes, &addresses, &platform, &internal, KAFKA_VERSION);
+        let specs = instance_specs(&nodes, &addresses, &platform, &internal, version);
         let identity = Arc::new(internal.issue(Purpose::ControlPlane, &[], now).unwrap());
         let at = |port| addresses.iter().map(|&address| SocketAddr::new(address, port)).collect::<Vec<_>>();
         let cluster = Cluster {
@@ -67,7 +78,7 @@ impl Instance {
         };
         let controls = at(ports::CONTROL).into_iter();
         let addresses = controls.map(|control| NodeAddress { control, identity: identity.clone() }).collect();
-        Some(Self { world, driver, nodes, specs, addresses, cluster })
+        Some(Self { world, driver, nodes, specs, addresses, cluster, _turn })
     }
 
     async fn start(&self) -> Result<(), DriverError> {
@@ -89,6 +100,17 @@ impl Instance {
         wait_until("Kafka is ready", async || kafka.ready(&self.cluster, 3).await.unwrap_or(false)).await;
     }
 
+    /// Removes all brokers at once, and asserts that nothing of them is left.
+    async fn remove(&self) {
+        let removals = self.nodes.iter().map(|&node| self.driver.remove_node(node));
+        for removal in futures::future::join_all(removals).await {
+            removal.unwrap();
+        }
+        assert_eq!(self.driver.list_nodes().await.unwrap(), []);
+        assert!(self.processes().is_empty() && self.world.claims().is_empty());
+        assert_eq!(std::fs::read_dir(self.world.options.home.join("nodes")).unwrap().count(), 0);
+    }
+
     fn processes(&self) -> Vec<i32> {
         self.nodes.iter().flat_map(|&node| self.world.processes(node)).collect()
     }
@@ -106,7 +128,7 @@ impl Steps {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_serves_survives_the_death_of_everything_and_goes_without_a_trace() {
-    let Some(instance) = Instance::new().await else { return };
+    let Some(instance) = Instance::new(NEWEST).await else { return };
     let kafka = KrafkaControl;
     let user = Credentials { user: "orders-app".to_owned(), password: Secret::new("Correct-horse-7") };
     let mut steps = Steps(Instant::now());
@@ -152,12 +174,19 @@ async fn an_instance_serves_survives_the_death_of_everything_and_goes_without_a_
     kafka.canary(&instance.cluster, &user).await.unwrap();
     steps.done("canary, with the user of before");
 
-    let removals = instance.nodes.iter().map(|&node| instance.driver.remove_node(node));
-    for removal in futures::future::join_all(removals).await {
-        removal.unwrap();
-    }
+    instance.remove().await;
     steps.done("removed");
-    assert_eq!(instance.driver.list_nodes().await.unwrap(), []);
-    assert!(instance.processes().is_empty() && instance.world.claims().is_empty());
-    assert_eq!(std::fs::read_dir(instance.world.options.home.join("nodes")).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_of_the_older_line_serves_in_the_same_way() {
+    let Some(instance) = Instance::new(OLDER).await else { return };
+    let kafka = KrafkaControl;
+    let user = Credentials { user: "orders-app".to_owned(), password: Secret::new("Correct-horse-7") };
+    instance.start().await.unwrap();
+    instance.wait_until_ready().await;
+    kafka.bind_platform_acls(&instance.cluster).await.unwrap();
+    kafka.put_user(&instance.cluster, &user).await.unwrap();
+    kafka.canary(&instance.cluster, &user).await.unwrap();
+    instance.remove().await;
 }
