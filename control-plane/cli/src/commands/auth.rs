@@ -56,6 +56,7 @@ pub async fn login(ctx: &Context, args: Login) -> Result<()> {
     let store = ctx.settings.credentials();
     let lock = store.lock().await?;
     let url = session::origin(&ctx.client.transport);
+    let before = store.load()?;
     store.save(&lock, Some(Credentials { url: url.clone(), secret }))?;
     let mut config = ctx.settings.config.clone();
     let profile = config.profiles.entry(ctx.settings.profile.clone()).or_default();
@@ -71,6 +72,10 @@ pub async fn login(ctx: &Context, args: Login) -> Result<()> {
     }
     config.save(&ctx.settings.dir)?;
     drop(lock);
+    if let Some(before) = before {
+        // Nobody can use the session before any more; if it cannot be ended now, it ends by its age.
+        let _ = end(ctx, before).await;
+    }
 
     let projects: Vec<_> = me.projects.iter().map(|project| project.name.as_str()).collect();
     say(format!(
@@ -91,14 +96,7 @@ pub async fn logout(ctx: &Context) -> Result<()> {
         say("You were not signed in.");
         return Ok(());
     };
-    let same_address = credentials.url == session::origin(&ctx.client.transport);
-    let revoked = match credentials.secret {
-        Secret::Session { refresh_token, .. } if same_address => {
-            let call = Call::post(path("v1/auth/revoke")).anonymous().json(&RevokeRequest { token: refresh_token })?;
-            ctx.client.send(&call).await.map(|_| ())
-        }
-        _ => Ok(()),
-    };
+    let revoked = end(ctx, credentials).await;
     // Forgotten in any case; a server that is away ends the session when the token expires.
     store.save(&lock, None)?;
     match revoked {
@@ -108,6 +106,17 @@ pub async fn logout(ctx: &Context) -> Result<()> {
     }
     say(format!("Signed out of profile {}.", ctx.settings.profile));
     Ok(())
+}
+
+/// Ends a session of this address.
+async fn end(ctx: &Context, credentials: Credentials) -> Result<()> {
+    match credentials.secret {
+        Secret::Session { refresh_token, .. } if credentials.url == session::origin(&ctx.client.transport) => {
+            let call = Call::post(path("v1/auth/revoke")).anonymous().json(&RevokeRequest { token: refresh_token })?;
+            ctx.client.send(&call).await.map(|_| ())
+        }
+        _ => Ok(()),
+    }
 }
 
 pub async fn whoami(ctx: &Context) -> Result<()> {

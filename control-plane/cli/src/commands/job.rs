@@ -12,7 +12,7 @@ use crate::{
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
-use control_plane_api::job::Job;
+use control_plane_api::job::{Job, RevealedResult};
 use serde_json::{Map, Value};
 
 #[derive(Debug, Subcommand)]
@@ -92,7 +92,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
         Command::Watch { job } => {
             let job = resolve::job(ctx, &scope, &job).await?.typed()?;
             let done = watch::job(ctx, &scope, &job.id.to_string()).await?;
-            tell_of_secrets(&done);
+            tell_of_secrets(&done.typed()?);
             ctx.out.one(&done)
         }
         Command::Cancel { job } => {
@@ -127,12 +127,9 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
 }
 
 /// Those who resumed watching must still find the password.
-pub fn tell_of_secrets(done: &Doc<Job>) {
-    if done.value["secrets_waiting"] == Value::Bool(true) {
-        say(format!(
-            "Its result has a secret that was not shown yet: sluice job reveal {}",
-            done.value["id"].as_str().unwrap_or_default()
-        ));
+pub fn tell_of_secrets(done: &Job) {
+    if done.secrets_waiting {
+        say(format!("Its result has a secret that was not shown yet: sluice job reveal {}", done.id));
     }
 }
 
@@ -149,16 +146,13 @@ pub async fn finish(ctx: &Context, scope: &Scope, started: Doc<Job>, by_default:
 
 /// Secrets of the job's result, if there are any that were not shown yet.
 pub async fn reveal(ctx: &Context, scope: &Scope, job: &Doc<Job>) -> Result<Option<Map<String, Value>>> {
-    if job.value["secrets_waiting"] != Value::Bool(true) {
+    let job = job.typed()?;
+    if !job.secrets_waiting {
         return Ok(None);
     }
-    let id = job.typed()?.id.to_string();
-    let call = Call::post(scope.path(&["jobs", &id, "reveal"])).keyed();
-    let mut answer: Doc<Value> = ctx.client.fetch(&call).await?;
-    match answer.value["secrets"].take() {
-        Value::Object(secrets) => Ok(Some(secrets)),
-        _ => Err(Error::Answer { what: call.title(), reason: "it holds no secrets".to_owned() }),
-    }
+    let call = Call::post(scope.path(&["jobs", &job.id.to_string(), "reveal"])).keyed();
+    let answer: Doc<RevealedResult> = ctx.client.fetch(&call).await?;
+    Ok(Some(answer.typed()?.secrets))
 }
 
 pub fn stamp(at: DateTime<Utc>) -> String {

@@ -241,7 +241,7 @@ impl Row for FailedCreation {
         col("ID", |f| f.id.to_string()),
         col("SPEC", |f| f.spec.clone()),
         wide("ZONES", |f| f.zones.join(",")),
-        wide("JOB", |f| enum_text(&f.job_id)),
+        wide("JOB", |f| or_dash(&f.job_id)),
         col("FAILED", |f| time(&f.failed_at)),
         col("CAUSE", |f| f.cause.clone()),
     ];

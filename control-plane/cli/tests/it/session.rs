@@ -68,6 +68,10 @@ fn a_password_signs_in_and_the_tokens_are_for_the_owner_of_the_file_only() {
     assert_eq!(mode & 0o777, 0o600);
     home.run("whoami").expect(0);
 
+    // Signing in anew ends the session before.
+    home.run_with(&line, &[], "right horse battery\n").expect(0);
+    assert_eq!(server.seen_of("POST /v1/auth/revoke").len(), 1);
+
     home.run("logout").expect(0);
     assert_eq!(server.seen_of("POST /v1/auth/revoke")[0].body["token"], "refresh-1");
     home.run("whoami").expect(5);

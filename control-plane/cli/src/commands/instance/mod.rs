@@ -191,7 +191,7 @@ async fn watch(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
     match instance.active_job_id {
         Some(id) => {
             let job = watch::job(ctx, scope, &id.to_string()).await?;
-            job::tell_of_secrets(&job);
+            job::tell_of_secrets(&job.typed()?);
             ctx.out.one(&resolve_again(ctx, scope, &instance, job).await?)
         }
         None => {
