@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs, io};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 /// From a start to ready; the gateway loads a spec and binds a few ports.
@@ -58,13 +60,22 @@ impl GatewayProcess {
     pub fn start(settings: GatewaySettings) -> io::Result<Self> {
         let mut adopted = Process::adopt_all(ProcessRole::Gateway, &settings.directory.run())?;
         let current = adopted.pop();
-        for old in adopted {
-            // Its replacement had been started when the supervisor died.
-            retire(old, settings.drain_deadline);
-        }
+        forget_all_but(current.as_ref(), &settings.directory.run())?;
         let (commands, receiver) = mpsc::channel(8);
         let (sender, pid) = watch::channel(current.as_ref().map(Process::pid));
-        tokio::spawn(Runner { settings, commands: receiver, pid: sender, failures: 0 }.run(current));
+        let mut runner = Runner {
+            settings,
+            commands: receiver,
+            pid: sender,
+            failures: 0,
+            retired: JoinSet::new(),
+            hurry: CancellationToken::new(),
+        };
+        for old in adopted {
+            // Its replacement had been started when the supervisor died.
+            runner.retire(old);
+        }
+        tokio::spawn(runner.run(current));
         Ok(Self { commands, pid })
     }
 
@@ -94,6 +105,10 @@ struct Runner {
     pid: watch::Sender<Option<u32>>,
     /// Ends in a row without having been ready.
     failures: u32,
+    /// Old gateways that drain.
+    retired: JoinSet<()>,
+    /// Cancelled when they have no more time.
+    hurry: CancellationToken,
 }
 
 impl Runner {
@@ -145,13 +160,15 @@ impl Runner {
                         let _ = reply.send(replaced.as_ref().map(|_| ()).map_err(Clone::clone));
                         if let Ok(new) = replaced {
                             self.forget(&process);
-                            retire(process, self.settings.drain_deadline);
+                            self.retire(process);
                             return Watched::Replaced(new);
                         }
                     }
                     Some(Command::Stop { deadline, done }) => {
                         let how = terminate(&process, deadline).await;
                         info!(gateway.pid = process.pid(), gateway.exit = how, "stopped the gateway");
+                        self.hurry.cancel();
+                        while self.retired.join_next().await.is_some() {}
                         self.forget(&process);
                         self.pid.send_replace(None);
                         let _ = done.send(());
@@ -222,6 +239,18 @@ impl Runner {
         }
     }
 
+    /// Lets a gateway drain in the background; it stays on record until it is gone.
+    fn retire(&mut self, process: Process) {
+        let (deadline, hurry) = (self.settings.drain_deadline, self.hurry.clone());
+        self.retired.spawn(async move {
+            let how = tokio::select! {
+                how = terminate(&process, deadline) => how,
+                () = hurry.cancelled() => terminate(&process, Duration::ZERO).await,
+            };
+            info!(gateway.pid = process.pid(), gateway.exit = how, "the old gateway is gone");
+        });
+    }
+
     /// Removes the mark of readiness; whether there was one.
     fn forget(&self, process: &Process) -> bool {
         fs::remove_file(ready_file(&self.settings.directory.run(), process.nonce())).is_ok()
@@ -243,12 +272,16 @@ async fn appears(path: &Path) {
     }
 }
 
-/// Lets a gateway drain in the background; it stays on record until it is gone.
-fn retire(process: Process, deadline: Duration) {
-    tokio::spawn(async move {
-        let how = terminate(&process, deadline).await;
-        info!(gateway.pid = process.pid(), gateway.exit = how, "the old gateway is gone");
-    });
+/// Removes marks of readiness that a supervisor left when it died.
+fn forget_all_but(current: Option<&Process>, run: &Path) -> io::Result<()> {
+    let kept = current.map(|process| ready_file(run, process.nonce()));
+    for entry in fs::read_dir(run)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "ready") && Some(&path) != kept.as_ref() {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 fn ready_file(run: &Path, nonce: &str) -> PathBuf {
