@@ -44,7 +44,7 @@ struct Common {
 struct SupervisorArgs {
     #[command(flatten)]
     common: Common,
-    /// Where Kafka and Java are (kafka/<version>/libs, java)
+    /// Where Kafka and Java are (kafka/VERSION/libs, java)
     #[arg(long, value_name = "TOOLS_DIR", env = "SLUICE_TOOLS")]
     tools: PathBuf,
     /// Run the gateway too

@@ -1,6 +1,6 @@
 //! The gateway: what stands between Kafka's clients and the Kafka broker of this node.
 //!
-//! Owns the client listeners, TLS, logins, the rule for every API ([`table`]) and the addresses
+//! Owns the client listeners, TLS, logins, the rule for every API (`table`) and the addresses
 //! that clients see. Talks to Kafka only through its two loopback listeners. One client connection
 //! ↔ one upstream connection ↔ one task; bytes of Produce and Fetch are streamed, not decoded.
 //! Must not know the control API, the JVM, or files: a caller hands it a [`NodeSpec`].
