@@ -6,6 +6,7 @@ use crate::{
     secrets::{Keyring, MasterKeys},
     store::{
         Database, data_keys,
+        sealed::{self, Place},
         signing_keys::{self, SigningKeyRecord},
     },
 };
@@ -17,6 +18,13 @@ const SIGNS_FOR: Duration = Duration::days(30);
 /// A successor is made this long before the last key stops, and begins this long before it does.
 const AHEAD: Duration = Duration::days(2);
 const OVERLAP: Duration = Duration::days(1);
+
+/// Every replica takes keys as they are stored this often…
+pub const REFRESHED_EVERY_SECONDS: u64 = 10;
+/// …so that a key stored this long ago is known to all of them, one missed turn included.
+pub const KNOWN_EVERYWHERE_AFTER: std::time::Duration = std::time::Duration::from_secs(2 * REFRESHED_EVERY_SECONDS + 5);
+/// Secrets sealed again in one transaction.
+const BATCH: i64 = 500;
 
 /// The keyring of this installation; makes the first data key when there is none.
 pub async fn load_keyring(db: &Database, master: MasterKeys) -> Result<Keyring, AppError> {
@@ -36,8 +44,7 @@ pub async fn load_keyring(db: &Database, master: MasterKeys) -> Result<Keyring, 
 /// Run at start and every half minute; replicas take turns by a lock.
 pub async fn refresh(app: &App) -> Result<(), AppError> {
     let mut tx = app.db.system().await?;
-    let stored = data_keys::list(&mut tx).await?;
-    app.keyring.reload(&stored)?;
+    app.keyring.reload(&data_keys::list(&mut tx).await?)?;
     refresh_signing_keys(&mut tx, &app.keyring, &app.tokens, app.clock.now()).await?;
     Ok(tx.commit().await?)
 }
@@ -85,5 +92,57 @@ async fn refresh_signing_keys(
 }
 
 fn context(kid: &str) -> String {
-    format!("signing_keys:{kid}")
+    Place::SigningKey { kid: kid.to_owned() }.context()
+}
+
+/// What a rotation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    /// The only master key that is needed from now on.
+    pub master_key: String,
+    pub rewrapped: usize,
+    pub resealed: usize,
+}
+
+/// Wraps all data keys with the active master key, makes a new data key and seals every secret with it, while replicas serve. They
+/// have `settle` to hear of the new key before it seals. Safe to repeat after a crash at any point.
+pub async fn rotate(db: &Database, master: &MasterKeys, settle: std::time::Duration) -> Result<Rotation, AppError> {
+    let mut tx = db.system().await?;
+    signing_keys::lock(&mut tx).await?;
+    let mut rewrapped = 0;
+    for key in data_keys::list(&mut tx).await? {
+        if key.master_key_id != master.active() {
+            let (master_key, wrapped) = master.rewrap(&key.master_key_id, &key.wrapped)?;
+            data_keys::rewrap(&mut tx, key.id, &master_key, &wrapped).await?;
+            rewrapped += 1;
+        }
+    }
+    let (master_key, wrapped) = master.new_data_key()?;
+    let new = data_keys::insert(&mut tx, &master_key, &wrapped, false).await?;
+    tx.commit().await?;
+
+    tokio::time::sleep(settle).await;
+    let mut tx = db.system().await?;
+    data_keys::activate(&mut tx, new).await?;
+    let keyring = Keyring::new(master.clone(), &data_keys::list(&mut tx).await?)?;
+    tx.commit().await?;
+    // Replicas seal with the key before until they have heard of this one too.
+    tokio::time::sleep(settle).await;
+
+    let mut resealed = 0;
+    loop {
+        let mut tx = db.system().await?;
+        let outdated = sealed::outdated(&mut tx, new, BATCH).await?;
+        if outdated.is_empty() {
+            data_keys::delete_others(&mut tx, new).await?;
+            tx.commit().await?;
+            return Ok(Rotation { master_key, rewrapped, resealed });
+        }
+        for (place, old) in &outdated {
+            let text = keyring.open(&place.context(), old)?;
+            sealed::replace(&mut tx, place, old, &keyring.seal(&place.context(), &text)?).await?;
+        }
+        resealed += outdated.len();
+        tx.commit().await?;
+    }
 }

@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod auth;
+pub mod bootstrap;
 pub mod catalogue;
 pub mod connection;
 pub mod error;
@@ -27,7 +28,9 @@ use crate::{
     clock::Clock,
     secrets::Keyring,
     store::Database,
+    telemetry::metrics::Metrics,
 };
+use tokio_util::sync::CancellationToken;
 
 /// What use cases work with. One for the life of the process, behind an `Arc`.
 #[derive(Debug)]
@@ -40,6 +43,9 @@ pub struct App {
     pub sign_in: auth::SignInPolicy,
     /// Wakes who watches jobs.
     pub feed: jobs::JobFeed,
+    pub metrics: Metrics,
+    /// Cancelled when the process begins to stop: long answers (streams, waits) end then.
+    pub stopping: CancellationToken,
 }
 
 /// The entity tag of a row at this revision.

@@ -12,7 +12,7 @@
 use crate::{
     app::{App, AppError, Refusal, audit::Entry},
     domain::actor::Actor,
-    store::{Scope, TenantTx, audit, idempotency},
+    store::{Scope, TenantTx, audit, idempotency, sealed::Place},
 };
 use chrono::Duration;
 use control_plane_api::problem::ProblemCode;
@@ -130,5 +130,6 @@ async fn replay<T: DeserializeOwned>(
 }
 
 fn context(tx: &TenantTx, principal: &str, key: &str) -> String {
-    format!("idempotency_keys:{}:{principal}:{key}", idempotency::scope_id(tx))
+    let (principal, key) = (principal.to_owned(), key.to_owned());
+    Place::Answer { scope: idempotency::scope_id(tx), principal, key }.context()
 }

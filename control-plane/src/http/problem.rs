@@ -65,6 +65,7 @@ pub async fn render(context: RequestContext, request: Request, next: Next) -> Re
     }
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.headers_mut().insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(context.language().tag()));
     if let Some(seconds) = retry_after {
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -78,10 +79,7 @@ pub async fn render(context: RequestContext, request: Request, next: Next) -> Re
 
 fn problem(refusal: Refusal, path: String, context: &RequestContext) -> Problem {
     let language = context.language();
-    let say = |text: control_plane_api::problem::Text| match language {
-        Language::English => text.en.to_owned(),
-        Language::Chinese => text.zh.to_owned(),
-    };
+    let say = |text| language.choose(text).to_owned();
     let code = refusal.code;
     let detail = match (refusal.detail, language) {
         (Some((en, _)), Language::English) => en,

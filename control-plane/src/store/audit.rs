@@ -4,8 +4,10 @@ use crate::{
     domain::audit::{GENESIS, Line, chain},
     store::StoreError,
 };
+use chrono::{DateTime, Utc};
 use control_plane_api::id::OrganisationId;
-use sqlx::{PgConnection, Row, types::Json};
+use sqlx::{FromRow, PgConnection, Row, types::Json};
+use uuid::Uuid;
 
 /// A line to add.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,4 +59,83 @@ pub async fn append(conn: &mut PgConnection, event: &NewEvent) -> Result<(), Sto
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// A line with its place in the chain, as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredEvent {
+    pub organisation: OrganisationId,
+    pub seq: i64,
+    pub line: Line,
+    pub previous_hash: Vec<u8>,
+    pub hash: Vec<u8>,
+}
+
+#[derive(FromRow)]
+struct EventRow {
+    id: Uuid,
+    org_id: Uuid,
+    seq: i64,
+    project_id: Option<Uuid>,
+    actor: String,
+    action: String,
+    resource_type: Option<String>,
+    resource_id: Option<String>,
+    result: String,
+    problem_code: Option<String>,
+    source_ip: Option<String>,
+    user_agent: Option<String>,
+    request_id: String,
+    job_id: Option<Uuid>,
+    detail: Json<serde_json::Value>,
+    created_at: DateTime<Utc>,
+    previous_hash: Vec<u8>,
+    hash: Vec<u8>,
+}
+
+impl From<EventRow> for StoredEvent {
+    fn from(row: EventRow) -> Self {
+        Self {
+            organisation: OrganisationId::from_uuid(row.org_id),
+            seq: row.seq,
+            line: Line {
+                id: row.id,
+                project_id: row.project_id,
+                actor: row.actor,
+                action: row.action,
+                resource_type: row.resource_type,
+                resource_id: row.resource_id,
+                result: row.result,
+                problem_code: row.problem_code,
+                source_ip: row.source_ip,
+                user_agent: row.user_agent,
+                request_id: row.request_id,
+                job_id: row.job_id,
+                detail: row.detail.0,
+                created_at: row.created_at,
+            },
+            previous_hash: row.previous_hash,
+            hash: row.hash,
+        }
+    }
+}
+
+/// Lines of all organisations in the order of their chains, after the line named: to check them.
+pub async fn walk(
+    conn: &mut PgConnection,
+    after: Option<(OrganisationId, i64)>,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, StoreError> {
+    let (org, seq) = after.map(|(org, seq)| (org.uuid(), seq)).unwrap_or((Uuid::nil(), i64::MIN));
+    let rows: Vec<EventRow> = sqlx::query_as(
+        "select id, org_id, seq, project_id, actor, action, resource_type, resource_id, result, problem_code, source_ip, user_agent,
+             request_id, job_id, detail, created_at, previous_hash, hash
+         from audit_events where (org_id, seq) > ($1, $2) order by org_id, seq limit $3",
+    )
+    .bind(org)
+    .bind(seq)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
 }

@@ -39,3 +39,27 @@ pub async fn insert(
         .fetch_one(conn)
         .await?)
 }
+
+/// The same key, wrapped by another master key.
+pub async fn rewrap(conn: &mut PgConnection, id: i32, master_key_id: &str, wrapped: &[u8]) -> Result<(), StoreError> {
+    sqlx::query("update data_keys set master_key_id = $2, wrapped = $3 where id = $1")
+        .bind(id)
+        .bind(master_key_id)
+        .bind(wrapped)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// From now on `id` seals.
+pub async fn activate(conn: &mut PgConnection, id: i32) -> Result<(), StoreError> {
+    sqlx::query("update data_keys set active = false where active").execute(&mut *conn).await?;
+    sqlx::query("update data_keys set active = true where id = $1").bind(id).execute(conn).await?;
+    Ok(())
+}
+
+/// Forgets keys that seal nothing any more.
+pub async fn delete_others(conn: &mut PgConnection, id: i32) -> Result<u64, StoreError> {
+    let done = sqlx::query("delete from data_keys where id <> $1 and not active").bind(id).execute(conn).await?;
+    Ok(done.rows_affected())
+}

@@ -26,6 +26,7 @@ pub mod projects;
 pub mod provisioning;
 pub mod quotes;
 pub mod scope;
+pub mod sealed;
 pub mod sessions;
 pub mod sign_in_attempts;
 pub mod signing_keys;

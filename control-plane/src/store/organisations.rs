@@ -29,3 +29,9 @@ pub async fn insert(tx: &mut SystemTx, id: OrganisationId, name: &str) -> Result
         .await?;
     Ok(())
 }
+
+/// One transaction at a time makes organisations by name.
+pub async fn lock_names(tx: &mut SystemTx) -> Result<(), StoreError> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('organisation-names', 0))").execute(&mut **tx).await?;
+    Ok(())
+}

@@ -1,6 +1,6 @@
 //! Projects of an organisation.
 
-use crate::store::{StoreError, TenantTx};
+use crate::store::{StoreError, SystemTx, TenantTx};
 use chrono::{DateTime, Utc};
 use control_plane_api::id::{OrganisationId, ProjectId};
 use sqlx::FromRow;
@@ -125,4 +125,20 @@ pub async fn insert(
     .fetch_one(&mut **tx)
     .await?;
     Ok(row.into())
+}
+
+/// The project that an organisation begins with.
+pub async fn insert_first(
+    tx: &mut SystemTx,
+    id: ProjectId,
+    organisation: OrganisationId,
+    name: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("insert into projects (id, org_id, name) values ($1, $2, $3)")
+        .bind(id.uuid())
+        .bind(organisation.uuid())
+        .bind(name)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }

@@ -193,3 +193,10 @@ pub async fn revoke_others(
     .await?;
     Ok(())
 }
+
+/// Forgets sessions that ended before `before`, with their refresh tokens; returns how many.
+pub async fn prune(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<u64, StoreError> {
+    let done =
+        sqlx::query("delete from sessions where expires_at < $1 or revoked_at < $1").bind(before).execute(conn).await?;
+    Ok(done.rows_affected())
+}

@@ -1,6 +1,6 @@
 //! People who sign in, and the organisations they belong to.
 
-use crate::store::{StoreError, TenantTx, sessions::parse_role};
+use crate::store::{StoreError, SystemTx, TenantTx, sessions::parse_role};
 use chrono::{DateTime, Utc};
 use control_plane_api::{
     id::{OrganisationId, UserId},
@@ -78,5 +78,25 @@ pub async fn set_password(
         .bind(now)
         .execute(&mut **tx)
         .await?;
+    Ok(())
+}
+
+/// The owner that an installation begins with, who is also its operator.
+pub async fn insert_first_owner(
+    tx: &mut SystemTx,
+    id: UserId,
+    organisation: OrganisationId,
+    email: &str,
+    password_hash: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into users (id, org_id, email, password_hash, org_role, platform_operator) values ($1, $2, $3, $4, 'owner', true)",
+    )
+    .bind(id.uuid())
+    .bind(organisation.uuid())
+    .bind(email)
+    .bind(password_hash)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }

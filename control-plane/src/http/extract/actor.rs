@@ -27,6 +27,9 @@ impl FromRequestParts<Arc<App>> for Actor {
         let bearer = bearer(parts).ok_or_else(|| Refusal::new(ProblemCode::Unauthenticated))?;
         let actor = authenticate(app, bearer, context.origin().clone()).await?;
         context.set_actor(&actor);
+        if let Some(limits) = context.limits() {
+            context.charge(limits.caller(&actor.key()))?;
+        }
         Ok(actor)
     }
 }
@@ -47,6 +50,9 @@ impl FromRequestParts<Arc<App>> for ProjectScope {
         let path = parts.extract::<RawPathParams>().await.map_err(|_| AppError::not_found())?;
         let project = path.iter().find(|(name, _)| *name == PROJECT).map(|(_, value)| value);
         let project = project.ok_or_else(|| AppError::Internal(format!("no {{{PROJECT}}} in the route")))?;
-        Ok(enter_project(app, actor, project).await?)
+        let scope = enter_project(app, actor, project).await?;
+        let Ok(context) = parts.extract::<RequestContext>().await;
+        context.set_project(scope.project);
+        Ok(scope)
     }
 }

@@ -4,6 +4,6 @@ mod actor;
 mod body;
 mod path;
 
-pub use body::{Idempotent, NoBody, ValidJson};
+pub use body::{Idempotent, MAX_BODY_BYTES, NoBody, ValidJson};
 pub(crate) use path::tags;
 pub use path::{IfMatch, ResourcePath, ValidQuery};

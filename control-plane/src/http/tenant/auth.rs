@@ -3,6 +3,7 @@
 use crate::{
     app::{App, auth},
     http::{ApiRouter, HttpError, ValidJson, context::RequestContext},
+    telemetry::metrics::SignIn,
 };
 use axum::{
     Json,
@@ -12,7 +13,7 @@ use axum::{
 };
 use control_plane_api::{
     auth::{RevokeRequest, TokenRequest, TokenResponse},
-    problem::Problem,
+    problem::{Problem, ProblemCode},
 };
 use std::sync::Arc;
 use utoipa_axum::routes;
@@ -32,7 +33,19 @@ async fn create_token(
     context: RequestContext,
     ValidJson(request): ValidJson<TokenRequest>,
 ) -> Result<impl IntoResponse, HttpError> {
-    let answer: TokenResponse = auth::create_token(&app, &request, context.origin()).await?;
+    if let (Some(limits), Some(address)) = (context.limits(), context.origin().source_ip) {
+        context.charge(limits.sign_in(address))?;
+    }
+    let outcome = auth::create_token(&app, &request, context.origin()).await;
+    app.metrics.sign_in(match &outcome {
+        Ok(_) => SignIn::Accepted,
+        Err(error) => match error.refusal().code {
+            ProblemCode::AccountLocked => SignIn::Locked,
+            code if code.status() < 500 => SignIn::Refused,
+            _ => SignIn::Failed,
+        },
+    });
+    let answer: TokenResponse = outcome?;
     // RFC 6749 §5.1.
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)))
 }

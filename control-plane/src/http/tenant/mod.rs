@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod catalogue;
 pub mod connection;
+pub mod errors;
 pub mod failed_creations;
 pub mod instances;
 pub mod jobs;
@@ -15,6 +16,7 @@ use crate::http::ApiRouter;
 pub fn router() -> ApiRouter {
     ApiRouter::new()
         .merge(auth::router())
+        .merge(errors::router())
         .merge(me::router())
         .merge(projects::router())
         .merge(catalogue::router())

@@ -15,13 +15,16 @@ use control_plane::{
     },
     clock::Clock,
     http,
+    http::{Settings, limits::Rate},
     secrets::MasterKeys,
+    telemetry::metrics::Metrics,
 };
 use control_plane_api::problem::Problem;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// The application on a database of its own, with two organisations that must never see each other.
@@ -44,7 +47,7 @@ impl TestApp {
         let app = build(&database, clock, &master_key()).await;
         let acme = Organisation::create(&app, "acme").await;
         let globex = Organisation::create(&app, "globex").await;
-        Self { router: http::router(app.clone()), app, acme, globex, database }
+        Self { router: router(app.clone()), app, acme, globex, database }
     }
 
     /// A request of `person`: `app.get(path).by(person).send()`.
@@ -59,6 +62,18 @@ impl TestApp {
     pub fn post(&self, path: impl Into<String>, body: Value) -> Call<'_> {
         self.call(Method::POST, path).json(body)
     }
+}
+
+/// Limits that no test reaches unless it means to.
+pub const SETTINGS: Settings = Settings {
+    callers: Rate { per_minute: 600_000, burst: 100_000 },
+    sign_ins: Rate { per_minute: 600_000, burst: 100_000 },
+    concurrency: 1000,
+    timeout: std::time::Duration::from_secs(60),
+};
+
+pub fn router(app: Arc<App>) -> Router {
+    http::router(app, SETTINGS).expect("documents")
 }
 
 /// A key such as every replica of one installation is given.
@@ -77,6 +92,8 @@ pub async fn build(database: &TestDatabase, clock: Clock, master_key: &str) -> A
         tokens: Tokens::new("https://sluice.example", "sluice-api", Duration::minutes(15)),
         sign_in: SignInPolicy::default(),
         feed: Default::default(),
+        metrics: Metrics::default(),
+        stopping: CancellationToken::new(),
         clock,
         db,
     };

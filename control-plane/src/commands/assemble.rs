@@ -1,0 +1,128 @@
+//! From configuration to the parts that a process is made of.
+
+use anyhow::{Context, Result};
+use chrono::Duration;
+use control_plane::{
+    app::{App, auth::SignInPolicy, keys},
+    auth::{
+        password::{Cost, Passwords},
+        token::Tokens,
+    },
+    clock::Clock,
+    config::{Config, DriverKind, LimitsConfig, Redacted},
+    domain::node_spec::Sizing,
+    drivers::{
+        Platform,
+        local::{LocalDriver, LocalOptions},
+        simulation::{Simulation, SimulationConfig, World},
+    },
+    http::{Settings, limits::Rate},
+    jobs::{
+        engine::{Config as RunnersConfig, Metrics as JobMetrics, Runner, Runners},
+        workflow::{self, Environment},
+    },
+    kafka::KrafkaControl,
+    nodes::HttpsNodes,
+    store::{Database, DatabaseUrls},
+    telemetry::metrics::Metrics,
+};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Audience of access tokens: this API and no other.
+const AUDIENCE: &str = "sluice-api";
+/// A replica that died holds its jobs this long.
+const LEASE: std::time::Duration = std::time::Duration::from_secs(10);
+const TOKEN_LIFE: Duration = Duration::minutes(15);
+
+pub fn database(config: &Config) -> Result<Database> {
+    let url = |value: &Option<Redacted>, key: &str| {
+        value.as_ref().map(|url| url.expose().to_owned()).with_context(|| format!("{key} is not set"))
+    };
+    let urls = DatabaseUrls {
+        owner: config.database.owner_url.as_ref().map(|url| url.expose().to_owned()),
+        app: url(&config.database.app_url, "database.app_url")?,
+        system: url(&config.database.system_url, "database.system_url")?,
+        max_connections: config.database.max_connections,
+    };
+    Ok(Database::connect(&urls)?)
+}
+
+/// The application on a migrated database, its keys loaded.
+pub async fn app(config: &Config) -> Result<Arc<App>> {
+    let db = database(config)?;
+    let keyring = keys::load_keyring(&db, config.secrets.master_keys()?).await.context("data keys")?;
+    let checks = config.sign_in.password_checks;
+    let checks = checks.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, std::num::NonZero::get));
+    let app = App {
+        db,
+        clock: Clock::system(),
+        keyring,
+        passwords: Passwords::new(Cost::DEFAULT, checks)?,
+        tokens: Tokens::new(&config.issuer(), AUDIENCE, TOKEN_LIFE),
+        sign_in: SignInPolicy {
+            session_life: Duration::hours(config.sign_in.session_hours.into()),
+            failures_allowed: config.sign_in.failures_allowed,
+            first_lock: Duration::seconds(config.sign_in.first_lock_seconds.into()),
+            longest_lock: Duration::seconds(config.sign_in.longest_lock_seconds.into()),
+        },
+        feed: Default::default(),
+        metrics: Metrics::default(),
+        stopping: CancellationToken::new(),
+    };
+    keys::refresh(&app).await.context("signing keys")?;
+    Ok(Arc::new(app))
+}
+
+pub fn http_settings(limits: &LimitsConfig) -> Settings {
+    Settings {
+        callers: Rate { per_minute: limits.requests_per_minute, burst: limits.request_burst },
+        sign_ins: Rate { per_minute: limits.sign_ins_per_minute, burst: limits.sign_in_burst },
+        concurrency: limits.concurrent_requests,
+        timeout: std::time::Duration::from_secs(limits.request_timeout_seconds),
+    }
+}
+
+/// Where brokers run.
+pub fn platform(config: &Config, clock: &Clock) -> Result<Platform> {
+    match config.driver.kind {
+        DriverKind::Simulation => {
+            Ok(Simulation::platform(Arc::new(World::new(clock.clone(), SimulationConfig::default()))))
+        }
+        DriverKind::Local => {
+            let beside = || Ok::<_, std::io::Error>(std::env::current_exe()?.with_file_name("sluice-node"));
+            let node_program = match &config.driver.node_program {
+                Some(program) => program.clone(),
+                None => beside().context("where this program is")?,
+            };
+            let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(std::path::PathBuf::from);
+            let driver = LocalDriver::new(LocalOptions {
+                home: std::path::absolute(&config.home).context("home")?,
+                tools: std::path::absolute(&config.tools).context("tools")?,
+                node_program,
+                claims: LocalOptions::shared_claims(runtime.as_deref()),
+            })?;
+            Ok(Platform {
+                driver: Arc::new(driver),
+                nodes: Arc::new(HttpsNodes::default()),
+                kafka: Arc::new(KrafkaControl),
+            })
+        }
+    }
+}
+
+/// Runs jobs in this process until it is told to stop.
+pub fn runners(config: &Config, app: &App) -> Result<Runners<Environment>> {
+    let metrics = JobMetrics::default();
+    app.metrics.register(|registry| metrics.register(registry));
+    let environment = Environment {
+        platform: platform(config, &app.clock)?,
+        keyring: app.keyring.clone(),
+        sizing: Sizing { heap_mb: config.driver.heap_mb, fast_start: config.driver.fast_start },
+    };
+    // Unique among replicas and over restarts: a lease is never mistaken for one's own.
+    let owner = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4());
+    let (db, keyring, clock) = (app.db.clone(), app.keyring.clone(), app.clock.clone());
+    let runner = Runner::new(db, workflow::registry()?, environment, keyring, clock, metrics, LEASE, owner);
+    Ok(Runners::start(runner, RunnersConfig::default()))
+}

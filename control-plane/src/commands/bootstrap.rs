@@ -1,0 +1,62 @@
+//! `bootstrap`: the first organisation, project and owner of an installation.
+
+use super::assemble;
+use anyhow::{Context, Result};
+use clap::Args;
+use control_plane::{
+    app::bootstrap::{Bootstrapped, FirstOwner, bootstrap},
+    config::Config,
+    store::Database,
+    telemetry::logs,
+};
+use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Name of the organisation
+    #[arg(long, default_value = "default")]
+    organisation: String,
+    /// E-mail address of its owner
+    #[arg(long, default_value = "owner@sluice.local")]
+    email: String,
+    /// File with the owner's password; without it one is generated and shown once
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Also write address and password to this file, for the owner only (0600)
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
+}
+
+pub async fn run(config: &Config, options: &Options) -> Result<()> {
+    logs::start(&config.log)?;
+    if let Some(owner) = &config.database.owner_url {
+        Database::migrate(owner.expose()).await.context("migrations")?;
+    }
+    let password = match &options.password_file {
+        None => None,
+        Some(path) => {
+            let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            Some(text.trim_end_matches(['\r', '\n']).to_owned())
+        }
+    };
+    let app = assemble::app(config).await?;
+    let first = FirstOwner { organisation: options.organisation.clone(), email: options.email.clone(), password };
+    match bootstrap(&app, &first).await? {
+        Bootstrapped::Already => tracing::info!(organisation = options.organisation, "exists already: nothing to do"),
+        Bootstrapped::Made { password } => {
+            if let Some(path) = &options.credentials {
+                let text = format!("email: {}\npassword: {password}\n", options.email);
+                let mut file = fs::OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .mode(0o600)
+                    .open(path)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                file.write_all(text.as_bytes())?;
+            }
+            writeln!(std::io::stdout(), "email: {}\npassword: {password}", options.email)?;
+        }
+    }
+    Ok(())
+}

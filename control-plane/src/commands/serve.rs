@@ -1,0 +1,98 @@
+//! `serve`: the API, jobs and loops of one replica, until SIGTERM or SIGINT.
+
+use super::assemble;
+use anyhow::{Context, Result};
+use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
+use control_plane::{
+    app::{
+        App,
+        catalogue::{RegionSeed, seed_regions},
+    },
+    config::Config,
+    http, loops,
+    store::Database,
+    telemetry::logs,
+};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+pub async fn run(config: Config) -> Result<()> {
+    logs::start(&config.log)?;
+    if let Some(owner) = &config.database.owner_url {
+        Database::migrate(owner.expose()).await.context("migrations")?;
+    }
+    let app = assemble::app(&config).await?;
+    seed_regions(&app.db, &[RegionSeed::local(config.driver.brokers_per_zone)], app.clock.now())
+        .await
+        .context("regions")?;
+    let router = http::router(app.clone(), assemble::http_settings(&config.limits))?;
+    let api = bind(config.listen).await?;
+    let metrics = bind(config.metrics_listen).await?;
+    let runners = assemble::runners(&config, &app)?;
+    let housekeeping = tokio::spawn(loops::housekeeping::run(app.clone()));
+    tracing::info!(address = %config.listen, metrics = %config.metrics_listen, "serving");
+
+    let feed = tokio::spawn({
+        let app = app.clone();
+        async move { app.feed.listen(&app.db).await }
+    });
+    tokio::spawn({
+        let app = app.clone();
+        async move {
+            let reason = signalled().await;
+            tracing::info!(reason, "stopping: no new requests, those in flight are finished");
+            app.stopping.cancel();
+            app.feed.close();
+        }
+    });
+    let serve_api = axum::serve(api, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(app.stopping.clone().cancelled_owned());
+    let serve_metrics = axum::serve(metrics, metrics_router(app.clone()))
+        .with_graceful_shutdown(app.stopping.clone().cancelled_owned());
+    let grace = Duration::from_secs(config.limits.stop_grace_seconds);
+    let overdue = async {
+        app.stopping.cancelled().await;
+        tokio::time::sleep(grace).await;
+    };
+    tokio::select! {
+        served = async { tokio::try_join!(serve_api.into_future(), serve_metrics.into_future()) } => { served?; }
+        () = overdue => tracing::warn!(seconds = grace.as_secs(), "some requests did not end in time"),
+    }
+    runners.stop().await;
+    feed.await?;
+    housekeeping.await?;
+    app.db.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; is another instance running?"))
+}
+
+/// The name of the signal that came.
+async fn signalled() -> &'static str {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return "signals cannot be heard";
+    };
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+fn metrics_router(app: Arc<App>) -> Router {
+    Router::new().route("/metrics", get(scrape)).with_state(app)
+}
+
+async fn scrape(State(app): State<Arc<App>>) -> impl IntoResponse {
+    app.metrics.set_pools(&app.db.pool_sizes());
+    let text = app.metrics.encode().unwrap_or_else(|_| "# EOF\n".to_owned());
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+}

@@ -1,0 +1,32 @@
+//! Log lines: JSON or for people, to standard error. A line of a request carries its request id and trace.
+
+use crate::config::{LogConfig, LogFormat};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error("log.filter is not a filter")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    #[error("logging is set up already")]
+    Twice(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Once a process, first of all.
+pub fn start(config: &LogConfig) -> Result<(), LogError> {
+    let filter = EnvFilter::try_new(&config.filter)?;
+    let registry = tracing_subscriber::registry().with(filter);
+    match config.format {
+        LogFormat::Json => registry
+            .with(
+                fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(true)
+                    .with_span_list(false)
+                    .with_writer(std::io::stderr),
+            )
+            .try_init()?,
+        LogFormat::Human => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init()?,
+    }
+    Ok(())
+}
