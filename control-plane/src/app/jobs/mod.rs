@@ -153,7 +153,7 @@ pub(crate) async fn planned<W: Workflow>(app: &App) -> Result<(Vec<PlannedStep>,
     let history = queue::step_seconds(&mut *connection, kind.kind, kind.version).await?;
     let seconds = |(position, step): (usize, &crate::jobs::engine::StepInfo)| {
         let known = history.iter().find(|(at, _)| usize::try_from(*at) == Ok(position)).map(|(_, seconds)| *seconds);
-        known.unwrap_or_else(|| step.limits.expected.as_secs_f64())
+        known.unwrap_or(step.limits.expected.as_secs_f64())
     };
     let total: f64 = kind.steps.iter().enumerate().map(seconds).sum();
     let steps = kind.steps.iter().map(|step| plan::step(step.name, step.title)).collect();
