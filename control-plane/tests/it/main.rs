@@ -2,6 +2,7 @@
 // A fixture that cannot be made ends its test, with the place.
 #![allow(clippy::unwrap_used)]
 
+mod instances;
 mod jobs;
 mod kafka;
 mod local;

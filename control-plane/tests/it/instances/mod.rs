@@ -1,0 +1,11 @@
+//! Catalogue, quotes, instances and their jobs, through the API, on simulated brokers.
+
+mod catalogue;
+mod change;
+mod cloud;
+mod connection;
+mod failed;
+mod jobs;
+mod list;
+mod purchase;
+mod refusals;
