@@ -65,13 +65,14 @@ const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state",
 /// Topics of the platform begin so.
 const PLATFORM_TOPICS: &str = "__sluice";
 
-/// What everybody may do while tenants have not turned ACLs on. Of the cluster never more than looking, creating
-/// topics and idempotent writes: not Alter, AlterConfigs, ClusterAction.
+/// What everybody may do while tenants have not turned ACLs on. Of the cluster never more than looking and idempotent
+/// writes: not Alter, AlterConfigs, ClusterAction, and not Create either. Topics are created by the right on Topic `*`;
+/// Create on the cluster would be asked first and pass over the denials below.
 pub fn open_bindings() -> Vec<Binding> {
-    use Operation::{All, Create, Describe, DescribeConfigs, IdempotentWrite};
+    use Operation::{All, Describe, DescribeConfigs, IdempotentWrite};
     use Resource::{Cluster, Group, Topic, TransactionalId};
     let data = [Topic, Group, TransactionalId].map(|resource| everybody(Permission::Allow, resource, "*", All));
-    let cluster = [Describe, DescribeConfigs, IdempotentWrite, Create]
+    let cluster = [Describe, DescribeConfigs, IdempotentWrite]
         .map(|operation| everybody(Permission::Allow, Cluster, CLUSTER, operation));
     data.into_iter().chain(cluster).collect()
 }

@@ -8,8 +8,8 @@ fn open_mode_gives_everybody_their_data_and_nothing_of_the_cluster_that_could_ru
     assert!(bindings.iter().all(|b| b.principal == "User:*" && b.permission == Permission::Allow));
     let of_cluster: Vec<Operation> =
         bindings.iter().filter(|b| b.resource == Resource::Cluster).map(|b| b.operation).collect();
-    use Operation::{Create, Describe, DescribeConfigs, IdempotentWrite};
-    assert_eq!(of_cluster, [Describe, DescribeConfigs, IdempotentWrite, Create]);
+    use Operation::{Describe, DescribeConfigs, IdempotentWrite};
+    assert_eq!(of_cluster, [Describe, DescribeConfigs, IdempotentWrite]);
     let data: Vec<Resource> = bindings.iter().filter(|b| b.operation == Operation::All).map(|b| b.resource).collect();
     assert_eq!(data, [Resource::Topic, Resource::Group, Resource::TransactionalId]);
 }

@@ -1,6 +1,8 @@
 //! The local driver, with stand-ins for nodes: what it starts, adopts, refuses and removes.
 
 mod brokers;
+mod harm;
+mod instance;
 pub mod world;
 
 use control_plane::drivers::{ClusterDriver, DriverError, HeldNode, NodeRef, local::LocalDriver};
