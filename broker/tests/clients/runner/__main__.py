@@ -45,6 +45,8 @@ def _run(options: argparse.Namespace, toolchains: Toolchains, target: Target, lo
     topics = [vars(topic) for topic in plan.topics_of(cases)]
 
     def ask(action: str) -> None:
+        if not topics:
+            return
         program = [toolchains.python, SOURCES / "python" / "topics.py", action, target.plaintext]
         subprocess.run(program, input=json.dumps(topics), text=True, check=True)
 
@@ -62,7 +64,8 @@ def _target(options: argparse.Namespace) -> Target:
     password = os.environ.get(options.password_env)
     if not password:
         raise SystemExit(f"clients: the environment variable {options.password_env} holds no password")
-    return Target(options.plaintext, options.sasl_ssl, options.user, password, options.truststore_dir.resolve(), options.kafka)
+    trust = options.truststore_dir.resolve()
+    return Target(options.plaintext, options.sasl_ssl, options.user, password, trust, options.kafka, "instance")
 
 
 def _options() -> argparse.Namespace:

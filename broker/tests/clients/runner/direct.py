@@ -48,7 +48,7 @@ class DirectKafka:
         except BaseException:
             self.__exit__()
             raise
-        return Target(f"{HOST}:9092", f"{HOST}:9093", USER, self._password, self._directory / "trust", self._line)
+        return Target(f"{HOST}:9092", f"{HOST}:9093", USER, self._password, self._directory / "trust", self._line, "direct")
 
     def __exit__(self, *_exception) -> None:
         self._process.terminate()

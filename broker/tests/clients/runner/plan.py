@@ -23,6 +23,7 @@ class Target:
     password: str = field(repr=False)
     truststores: Path
     kafka: str
+    kind: str  # "instance", or "direct" for a plain Kafka
 
     def bootstrap(self, path: str) -> str:
         return self.plaintext if path == "plaintext" else self.sasl_ssl
@@ -68,7 +69,7 @@ class Plan:
         self.cases: list[Case] = []
         self.topics: dict[str, Topic] = {}
         for block in self._table["cases"]:
-            if target.kafka not in block.get("kafka", [target.kafka]):
+            if target.kafka not in block.get("kafka", [target.kafka]) or target.kind != block.get("only", target.kind):
                 continue
             for client in block["clients"]:
                 for way in block["ways"]:

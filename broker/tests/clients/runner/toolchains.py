@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-JAVA_VERSIONS = {"java": "4.4.0", "java-2.1": "2.1.1", "java-0.10": "0.10.2.2"}
+JAVA_VERSIONS = {"java": "4.4.0", "java-2.1": "2.1.1", "java-0.10": "0.10.2.2", "hostile": "4.4.0"}
 _JVM = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
 
 
@@ -24,7 +24,7 @@ class Toolchains:
     def commands(self, clients: set[str]) -> dict[str, list[str]]:
         """Builds what these clients need; a start command for each."""
         builders = {
-            "java": self._java, "java-2.1": self._java, "java-0.10": self._java, "confluent": self._python,
+            "java": self._java, "java-2.1": self._java, "java-0.10": self._java, "hostile": self._hostile, "confluent": self._python,
             "aiokafka": self._python, "kcat": self._kcat, "go": self._go, "node": self._node, "rust": self._rust,
         }
         return {client: builders[client](client) for client in sorted(clients)}
@@ -43,7 +43,7 @@ class Toolchains:
         self._once("python", [requirements], install)
         return environment / "bin" / "python"
 
-    def java(self, client: str, main: str, sources: list[str]) -> list[str]:
+    def _compiled(self, client: str, main: str, sources: list[str]) -> list[str]:
         """Classes of `sources` compiled against, and started with, one version of kafka-clients."""
         # 2.1 compiles what 0.10.2 runs too: the interface that both have.
         compiler = self._libraries("java-2.1" if client == "java-0.10" else client)
@@ -68,10 +68,13 @@ class Toolchains:
         self._once(f"java-{version}", [pom], fetch)
         return directory
 
+    def _hostile(self, client: str) -> list[str]:
+        return self._compiled(client, "Hostile", ["shared", "hostile"])
+
     def _java(self, client: str) -> list[str]:
         if client == "java":
-            return self.java(client, "Modern", ["shared", "modern"])
-        command = self.java(client, "Legacy", ["shared", "legacy"])
+            return self._compiled(client, "Modern", ["shared", "modern"])
+        command = self._compiled(client, "Legacy", ["shared", "legacy"])
         return command if client == "java-0.10" else [*command, "since-0.11"]
 
     def _python(self, client: str) -> list[str]:

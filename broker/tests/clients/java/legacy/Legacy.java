@@ -32,7 +32,7 @@ final class Legacy {
         if (arguments.length > 0) {
             scenarios.putAll(Since011.scenarios());
         }
-        Case.runPlan(scenarios);
+        Case.runPlan(scenarios, Case.AT_A_TIME);
     }
 
     static KafkaProducer<byte[], byte[]> producer(Case c, String... settings) {

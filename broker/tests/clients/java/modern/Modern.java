@@ -17,6 +17,6 @@ final class Modern {
                 Map.entry("wrong-password", Refusals::wrongPassword),
                 Map.entry("untrusted", Refusals::untrusted),
                 Map.entry("tls-on-plaintext", Refusals::wrongPort),
-                Map.entry("plaintext-on-tls", Refusals::wrongPort)));
+                Map.entry("plaintext-on-tls", Refusals::wrongPort)), Case.AT_A_TIME);
     }
 }

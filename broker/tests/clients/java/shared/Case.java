@@ -20,7 +20,7 @@ final class Case {
     }
 
     /** How many cases run at a time: most of them wait for a rebalance or a time-out. */
-    private static final int AT_A_TIME = 4;
+    static final int AT_A_TIME = 4;
 
     final Map<String, String> fields = new HashMap<>();
 
@@ -31,10 +31,10 @@ final class Case {
         }
     }
 
-    static void runPlan(Map<String, Scenario> scenarios) throws IOException, InterruptedException {
+    static void runPlan(Map<String, Scenario> scenarios, int atATime) throws IOException, InterruptedException {
         BufferedReader plan = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         List<Case> cases = plan.lines().map(Case::new).toList();
-        ExecutorService pool = Executors.newFixedThreadPool(AT_A_TIME);
+        ExecutorService pool = Executors.newFixedThreadPool(atATime);
         for (Case c : cases) {
             pool.submit(() -> c.run(scenarios.get(c.get("scenario"))));
         }
