@@ -30,7 +30,7 @@ unit: ## Rust tests only
 	@scripts/prerequisites && cargo test --workspace --no-fail-fast
 
 clients: ## Unchanged clients against a purchased instance, from outside
-	@scripts/clients
+	@scripts/clients-of-an-order
 
 accept: ## Walk the features from outside, against what `make up` started
 	@scripts/accept

@@ -103,6 +103,18 @@ fn is_platform_principal(principal: &str) -> bool {
     principal.strip_prefix("User:").is_some_and(is_reserved)
 }
 
+/// Why nobody may create this topic. Kafka does not ask for rights on a topic's name when there is the
+/// right to create on the cluster, so a binding that denies it is not enough; and an internal topic
+/// that a client made would have that client's number of partitions for ever.
+pub(super) fn creation_refusal(topic: &str) -> Option<Refusal> {
+    is_internal_topic(topic, LITERAL).then(|| {
+        Refusal::new(
+            code::TOPIC_AUTHORIZATION_FAILED,
+            "internal topics belong to Kafka and the platform, which make them",
+        )
+    })
+}
+
 fn is_internal_topic(name: &str, pattern: i8) -> bool {
     (pattern == LITERAL && INTERNAL_TOPICS.contains(&name)) || name.starts_with(PLATFORM_TOPICS)
 }

@@ -210,7 +210,8 @@ pub(in crate::gateway) fn describe_quorum(scope: Scope<'_>, format: Format, body
         match scope.snapshot.address(scope.path, node) {
             Some(address) => {
                 w.array(1);
-                w.string(scope.path.as_str());
+                // Java's client takes no name of a listener with small letters in it.
+                w.string(&scope.path.as_str().to_ascii_uppercase());
                 w.string(&address.host);
                 w.raw(&address.port.to_be_bytes());
                 w.tags();

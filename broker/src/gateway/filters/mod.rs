@@ -55,6 +55,7 @@ pub(super) type ResponseFilter = fn(Scope<'_>, Format, &[u8]) -> Wire<Vec<u8>>;
 /// Kafka's error codes that the gateway answers with.
 pub(super) mod code {
     pub(in crate::gateway) const COORDINATOR_NOT_AVAILABLE: i16 = 15;
+    pub(in crate::gateway) const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
     pub(in crate::gateway) const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
     pub(in crate::gateway) const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
     pub(in crate::gateway) const ILLEGAL_SASL_STATE: i16 = 34;

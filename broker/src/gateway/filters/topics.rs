@@ -1,7 +1,8 @@
-//! CreateTopics: settings are held to the same limits as when they are altered.
+//! CreateTopics: internal topics are not for clients, and settings are held to the same limits as when
+//! they are altered.
 
 use super::split::{self, Refusal, Shape};
-use super::{Decision, Format, Scope, configs};
+use super::{Decision, Format, Scope, acls, configs};
 use crate::gateway::wire::{Reader, Wire, Writer};
 
 pub(in crate::gateway) fn create(scope: Scope<'_>, format: Format, body: &[u8]) -> Wire<Decision> {
@@ -17,7 +18,7 @@ pub(in crate::gateway) fn create(scope: Scope<'_>, format: Format, body: &[u8]) 
             r.take(replicas.saturating_mul(4))?;
             r.tags()?;
         }
-        let mut refusal = None;
+        let mut refusal = acls::creation_refusal(name);
         for _ in 0..r.array()? {
             let (setting, value) = (r.string()?, r.nullable_string()?);
             r.tags()?;

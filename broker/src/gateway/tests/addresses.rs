@@ -173,6 +173,7 @@ async fn describe_quorum_names_no_controller_listener() {
             let known = &got.nodes[0].listeners;
             assert_eq!(known.len(), 1);
             assert_eq!((known[0].host.as_str(), known[0].port), ("1.broker.example.com", 9091));
+            assert!(!known[0].name.contains(char::is_lowercase), "Java's client refuses {}", known[0].name);
             assert!(got.nodes[1].listeners.is_empty());
         }
     }

@@ -375,8 +375,14 @@ fn a_topic_with_too_large_messages_is_not_created_and_its_neighbours_are() {
                 ],
             )
         };
-        let message =
-            CreateTopicsRequest::default().with_topics(vec![topic("fine", "1000"), topic("big", "200000000")]);
+        let internal = ["__share_group_state", "__sluice_admission"];
+        let topics = vec![
+            topic("fine", "1000"),
+            topic("big", "200000000"),
+            topic(internal[0], "1000"),
+            topic(internal[1], "1000"),
+        ];
+        let message = CreateTopicsRequest::default().with_topics(topics);
         let Outcome::Amended(kept, merge) =
             asked::<_, CreateTopicsResponse>(ApiKey::CreateTopics, version, ALICE, &message)
         else {
@@ -386,7 +392,8 @@ fn a_topic_with_too_large_messages_is_not_created_and_its_neighbours_are() {
         let created = create_topics_response::CreatableTopicResult::default().with_name(TopicName(text("fine")));
         let merged = merge(&CreateTopicsResponse::default().with_topics(vec![created]));
         let results: Vec<_> = merged.topics.iter().map(|t| (t.name.to_string(), t.error_code)).collect();
-        assert_eq!(results, [("big".to_owned(), 40), ("fine".to_owned(), 0)]);
+        let expected = [("big", 40), (internal[0], 29), (internal[1], 29), ("fine", 0)];
+        assert_eq!(results, expected.map(|(name, code)| (name.to_owned(), code)));
     }
 }
 

@@ -48,7 +48,6 @@ final class Identities {
         attempts.put("quota-for-everybody", Refused.attempt(admin -> quota(admin, null)));
         attempts.put("token-for-platform", Refused.attempt(admin -> admin.createDelegationToken(new CreateDelegationTokenOptions()
                 .owner(new KafkaPrincipal("User", "sluice-control-plane"))).delegationToken()));
-        attempts.put("token-renewed-by-platform", Identities::tokenWithRenewer);
         attempts.put("token-see-others", Identities::describeTokens);
         return attempts;
     }
@@ -88,13 +87,6 @@ final class Identities {
             c.trace("saw none");
         } catch (java.util.concurrent.ExecutionException refused) {
             c.trace(Refused.name(refused.getCause()));
-        }
-    }
-
-    private static void tokenWithRenewer(Case c) throws Exception {
-        var options = new CreateDelegationTokenOptions().renewers(List.of(new KafkaPrincipal("User", "sluice-control-plane")));
-        try (Admin admin = Refused.admin(c)) {
-            c.trace(Refused.by(admin.createDelegationToken(options).delegationToken()));
         }
     }
 
