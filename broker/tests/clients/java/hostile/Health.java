@@ -12,22 +12,33 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
-/** After all attempts: does the instance still do its work? */
+/** Before all attempts, so that there is something to ruin, and after them: does the instance do its work? */
 final class Health {
+    static Map<String, Case.Scenario> before() {
+        return Map.of("serves-beforehand", Health::serve);
+    }
+
     static Map<String, Case.Scenario> checks() {
         Map<String, Case.Scenario> checks = new LinkedHashMap<>();
-        checks.put("still-serves-a-group", Health::produceAndConsume);
+        checks.put("still-serves", Health::serve);
         checks.put("still-has-all-brokers-and-replicas", Health::brokersAndReplicas);
         return checks;
     }
 
-    private static void produceAndConsume(Case c) throws Exception {
+    /** With a group and a transaction: what Kafka keeps its own topics for. */
+    private static void serve(Case c) throws Exception {
         try (Admin admin = Refused.admin(c)) {
             admin.createTopics(List.of(new NewTopic(c.topic(), 1, (short) -1))).all().get();
-            try (KafkaProducer<String, String> producer = new KafkaProducer<>(c.connection(), new StringSerializer(), new StringSerializer())) {
-                producer.send(new ProducerRecord<>(c.topic(), "still here")).get();
-            }
             Properties settings = c.connection();
+            settings.put("transactional.id", c.topic());
+            try (KafkaProducer<String, String> producer = new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer())) {
+                producer.initTransactions();
+                producer.beginTransaction();
+                producer.send(new ProducerRecord<>(c.topic(), "here")).get();
+                producer.commitTransaction();
+            }
+            settings = c.connection();
+            settings.put("isolation.level", "read_committed");
             settings.put("group.id", c.topic());
             settings.put("auto.offset.reset", "earliest");
             try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer())) {
@@ -40,7 +51,7 @@ final class Health {
             }
             admin.deleteTopics(List.of(c.topic())).all().get();
         }
-        c.trace("a record was written, read and committed");
+        c.trace("a record was written in a transaction, read by a group and committed");
     }
 
     private static void brokersAndReplicas(Case c) throws Exception {

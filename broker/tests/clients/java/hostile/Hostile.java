@@ -8,6 +8,7 @@ import java.util.Map;
 final class Hostile {
     public static void main(String[] arguments) throws Exception {
         Map<String, Case.Scenario> attempts = new LinkedHashMap<>();
+        attempts.putAll(Health.before());
         attempts.putAll(Identities.attempts());
         attempts.putAll(Cluster.attempts());
         attempts.putAll(InternalTopics.attempts());
