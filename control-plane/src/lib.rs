@@ -20,6 +20,7 @@ pub mod kafka;
 pub mod loops;
 pub mod nodes;
 pub mod pki;
+pub mod provisioned;
 pub mod secrets;
 pub mod store;
 pub mod telemetry;

@@ -20,6 +20,7 @@ pub mod instance_list;
 pub mod instances;
 pub mod jobs;
 pub mod jobs_view;
+pub mod loops;
 pub mod orders;
 pub mod organisations;
 pub mod projects;

@@ -6,6 +6,7 @@ mod instances;
 mod jobs;
 mod kafka;
 mod local;
+mod loops;
 mod nodes;
 mod pki;
 mod projects;

@@ -25,12 +25,20 @@ use control_plane_api::{
     problem::ProblemCode,
 };
 use futures::FutureExt;
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// A step that was begun so often and never ended has most likely taken its runner down each time.
 const MOST_ATTEMPTS: i32 = 50;
+/// Means of the past change slowly.
+const WEIGHTS_KEPT: Duration = Duration::from_secs(30);
 /// Tries of an undo before a person must look: with back-off about ten minutes.
 const MOST_UNDO_ATTEMPTS: i32 = 25;
 
@@ -73,6 +81,7 @@ pub(super) struct Shared<E> {
     /// Names the lease in the table: process and a random part.
     pub(super) owner: String,
     pub(super) stop: CancellationToken,
+    weights: Mutex<HashMap<(&'static str, i32), (Instant, Weights)>>,
 }
 
 impl<E: Send + Sync + 'static> Runner<E> {
@@ -88,7 +97,18 @@ impl<E: Send + Sync + 'static> Runner<E> {
         owner: String,
     ) -> Self {
         let stop = CancellationToken::new();
-        let shared = Shared { database, registry, environment, keyring, clock, metrics, lease, owner, stop };
+        let shared = Shared {
+            database,
+            registry,
+            environment,
+            keyring,
+            clock,
+            metrics,
+            lease,
+            owner,
+            stop,
+            weights: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -266,7 +286,7 @@ impl<'a, E: Send + Sync + 'static> Work<'a, E> {
     async fn forward(&mut self) -> Result<(), Halt> {
         let info = self.info()?.clone();
         let (attempt, began) = self.begin_step(&info).await?;
-        let clock = std::time::Instant::now();
+        let clock = Instant::now();
         let mut outcome = if attempt > MOST_ATTEMPTS {
             let inside = format!("step {} was begun {attempt} times", info.name);
             Err(StepError::permanent(ProblemCode::Internal, "the step was begun too often without an end", inside))
@@ -533,16 +553,25 @@ fn open<E: Send + Sync + 'static>(
     workflow.open(&row.params, secrets.as_deref())
 }
 
+/// How long steps of the kind take, as known here; asked anew every half minute.
 async fn weigh<E: Send + Sync + 'static>(
     shared: &Shared<E>,
     workflow: &Arc<dyn AnyWorkflow<E>>,
     row: &ClaimedRow,
 ) -> Weights {
-    let declared = workflow.info().steps.iter().map(|step| step.limits.expected);
+    let info = workflow.info();
+    let key = (info.kind, info.version);
+    let known = shared.weights.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+    if let Some((_, weights)) = known.filter(|(at, _)| at.elapsed() < WEIGHTS_KEPT) {
+        return weights;
+    }
     // Only the percent shown depends on it.
     let history = async {
         let mut connection = shared.database.system_connection().await?;
-        jobs::step_seconds(&mut *connection, &row.kind, row.params_version).await
+        jobs::step_seconds(&mut connection, &row.kind, row.params_version).await
     };
-    Weights::new(declared, &history.await.unwrap_or_default())
+    let weights = Weights::new(info.steps.iter().map(|step| step.limits.expected), &history.await.unwrap_or_default());
+    let learnt = (Instant::now(), weights.clone());
+    shared.weights.lock().unwrap_or_else(PoisonError::into_inner).insert(key, learnt);
+    weights
 }

@@ -10,6 +10,8 @@ use std::{
 };
 use tokio::{sync::Notify, task::JoinSet};
 
+const COUNT_EVERY: Duration = Duration::from_secs(15);
+
 /// How much of the queue a process takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Config {
@@ -47,6 +49,7 @@ impl<E: Send + Sync + 'static> Runners<E> {
         let mut tasks = JoinSet::new();
         tasks.spawn(listen(runner.clone(), wake.clone(), bells.clone()));
         tasks.spawn(work(runner.clone(), config, wake, bells));
+        tasks.spawn(count(runner.clone()));
         Self { runner, tasks, grace: config.grace }
     }
 
@@ -131,6 +134,25 @@ async fn work<E: Send + Sync + 'static>(runner: Runner<E>, config: Config, wake:
     }
     while let Some(done) = running.join_next().await {
         forget(&bells, done);
+    }
+}
+
+/// Keeps the figure of jobs that have not ended.
+async fn count<E: Send + Sync + 'static>(runner: Runner<E>) {
+    let shared = &runner.shared;
+    loop {
+        let counts = async {
+            let mut connection = shared.database.system_connection().await?;
+            jobs::count_active(&mut connection).await
+        };
+        match counts.await {
+            Ok(counts) => shared.metrics.set_active(counts),
+            Err(error) => tracing::debug!(%error, "cannot count jobs"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(COUNT_EVERY) => {}
+            () = shared.stop.cancelled() => return,
+        }
     }
 }
 

@@ -1,32 +1,22 @@
-//! What the workflows of instances share: loading, sealed secrets, and the way from rows to specs and addresses.
+//! What the steps of workflows about instances share: loading, sealing, authorities, removal, and errors of the outside.
 
 use super::Environment;
 use crate::{
-    domain::node_spec::{self, BrokerIntent, InstanceIntent, NodeKeys},
     drivers::{DriverError, NodeRef},
     jobs::engine::{StepContext, StepError, Workflow, chain},
-    kafka::{Cluster, KafkaError},
-    nodes::NodeAddress,
+    kafka::KafkaError,
     pki::{AuthorityKind, CertificateAuthority, PkiError},
+    provisioned::{Provisioned, ProvisioningError, Secrets, secret_context},
     secrets::{Keyring, SecretError},
     store::{
-        Connection, StoreError,
+        Connection,
         provisioning::{self as rows, AuthorityRow, BrokerRow, InstanceRow},
     },
 };
-use broker_api::{
-    ports,
-    secret::Secret,
-    spec::{NodeSpec, TlsIdentity},
-};
+use broker_api::secret::Secret;
 use chrono::{DateTime, Utc};
 use control_plane_api::{id::InstanceId, problem::ProblemCode};
-use serde::{Serialize, de::DeserializeOwned};
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use serde::Serialize;
 use uuid::Uuid;
 
 impl From<DriverError> for StepError {
@@ -36,6 +26,12 @@ impl From<DriverError> for StepError {
             DriverError::Transient { reason, .. } => Self::transient(ProblemCode::Internal, reason, inside),
             DriverError::Permanent { reason, .. } => Self::permanent(ProblemCode::Internal, reason, inside),
         }
+    }
+}
+
+impl From<ProvisioningError> for StepError {
+    fn from(error: ProvisioningError) -> Self {
+        Self::permanent(ProblemCode::Internal, "the instance cannot be read", chain(&error))
     }
 }
 
@@ -73,30 +69,6 @@ pub(super) async fn load<W: Workflow>(
     })
 }
 
-/// Names of secrets in `instance_secrets`. Values are JSON.
-pub(super) mod secret {
-    /// [`super::TlsIdentity`] shown to clients.
-    pub(in super::super) const CLIENTS_TLS: &str = "clients-tls";
-    /// [`super::TlsIdentity`] of the control plane towards the instance's nodes.
-    pub(in super::super) const CONTROL_PLANE_TLS: &str = "control-plane-tls";
-    /// Text.
-    pub(in super::super) const DELEGATION_TOKEN_KEY: &str = "delegation-token-key";
-
-    /// [`super::TlsIdentity`] of a node on INT and CTL.
-    pub(in super::super) fn internal_tls(node_id: i32) -> String {
-        format!("node-{node_id}-internal-tls")
-    }
-
-    /// [`super::TlsIdentity`] of a node's control API.
-    pub(in super::super) fn control_tls(node_id: i32) -> String {
-        format!("node-{node_id}-control-tls")
-    }
-}
-
-fn secret_context(instance: InstanceId, name: &str) -> String {
-    format!("instance_secrets:{instance}:{name}")
-}
-
 /// Seals and keeps a secret, unless there is one of this name: nodes may have it already.
 pub(super) async fn put_secret<T: Serialize>(
     tx: &mut Connection,
@@ -113,103 +85,6 @@ pub(super) async fn put_secret<T: Serialize>(
     Ok(rows::put_secret(tx, instance, name, &sealed, now).await?)
 }
 
-/// An instance's secrets, opened when asked for.
-pub(crate) struct Secrets<'a> {
-    keyring: &'a Keyring,
-    instance: InstanceId,
-    sealed: BTreeMap<String, Vec<u8>>,
-}
-
-impl<'a> Secrets<'a> {
-    pub(crate) async fn load(
-        tx: &mut Connection,
-        keyring: &'a Keyring,
-        instance: InstanceId,
-    ) -> Result<Self, StoreError> {
-        let sealed = rows::secrets(tx, instance).await?.into_iter().collect();
-        Ok(Self { keyring, instance, sealed })
-    }
-
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.sealed.contains_key(name)
-    }
-
-    pub(crate) fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T, SecretError> {
-        let context = secret_context(self.instance, name);
-        let missing = || SecretError::Open { context: context.clone() };
-        let text = self.keyring.open(&context, self.sealed.get(name).ok_or_else(missing)?)?;
-        serde_json::from_slice(&text).map_err(|_| missing())
-    }
-}
-
-/// What is needed to reach the nodes of an instance, and to make them again.
-#[derive(Debug, Clone)]
-pub(crate) struct Provisioned {
-    pub(crate) specs: Vec<NodeSpec>,
-    pub(crate) identity: Arc<TlsIdentity>,
-    pub(crate) public_ca_pem: String,
-}
-
-impl Provisioned {
-    /// From rows of an instance whose brokers all have addresses and certificates.
-    pub(crate) fn build(
-        environment: &Environment,
-        instance: &InstanceRow,
-        brokers: &[BrokerRow],
-        secrets: &Secrets<'_>,
-    ) -> Result<Self, StepError> {
-        let brokers: Vec<BrokerIntent> = brokers
-            .iter()
-            .map(|broker| {
-                Ok(BrokerIntent {
-                    node_id: broker.node_id,
-                    zone: broker.zone.clone(),
-                    directory_id: broker.directory_id.clone(),
-                    address: address(broker)?,
-                })
-            })
-            .collect::<Result<_, StepError>>()?;
-        let intent = InstanceIntent {
-            id: instance.id,
-            generation: instance.generation,
-            cluster_id: instance.cluster_id.clone(),
-            kafka_version: instance.kafka_version.clone(),
-            spec: instance.spec.clone(),
-            storage_gb: instance.storage_gb,
-        };
-        let clients: TlsIdentity = secrets.get(secret::CLIENTS_TLS)?;
-        let delegation_token_key: Secret = secrets.get(secret::DELEGATION_TOKEN_KEY)?;
-        let specs = brokers
-            .iter()
-            .map(|broker| {
-                let keys = NodeKeys {
-                    internal: secrets.get(&secret::internal_tls(broker.node_id))?,
-                    control: secrets.get(&secret::control_tls(broker.node_id))?,
-                    clients: clients.clone(),
-                    delegation_token_key: delegation_token_key.clone(),
-                };
-                Ok(node_spec::build(&intent, &brokers, broker, keys, environment.sizing))
-            })
-            .collect::<Result<_, StepError>>()?;
-        let identity = Arc::new(secrets.get(secret::CONTROL_PLANE_TLS)?);
-        Ok(Self { specs, identity, public_ca_pem: clients.ca_pem })
-    }
-
-    pub(crate) fn node(&self, spec: &NodeSpec) -> NodeAddress {
-        NodeAddress { control: spec.gateway.control, identity: self.identity.clone() }
-    }
-
-    pub(crate) fn cluster(&self) -> Cluster {
-        let at = |port| self.specs.iter().map(|spec| SocketAddr::new(spec.kafka.bind, port)).collect();
-        Cluster {
-            internal: at(ports::INTER_BROKER),
-            sasl_ssl: at(ports::PRIVATE_SASL_SSL),
-            identity: self.identity.clone(),
-            public_ca_pem: self.public_ca_pem.clone(),
-        }
-    }
-}
-
 /// The instance with everything that its nodes need.
 pub(super) async fn provisioned<W: Workflow<Environment = Environment>>(
     context: &StepContext<'_, W>,
@@ -219,14 +94,7 @@ pub(super) async fn provisioned<W: Workflow<Environment = Environment>>(
     let mut tx = context.transaction().await?;
     let secrets = Secrets::load(&mut tx, &context.environment.keyring, id).await?;
     tx.commit().await?;
-    Provisioned::build(context.environment, &instance, &brokers, &secrets)
-}
-
-pub(super) fn address(broker: &BrokerRow) -> Result<IpAddr, StepError> {
-    broker.address.ok_or_else(|| {
-        let inside = format!("broker {} has no address", broker.node_id);
-        StepError::permanent(ProblemCode::Internal, "a broker of the instance has no address", inside)
-    })
+    Ok(Provisioned::build(context.environment.sizing, &instance, &brokers, &secrets)?)
 }
 
 /// Removes every node of the instance, all at once.

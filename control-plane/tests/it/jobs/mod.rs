@@ -3,6 +3,6 @@
 mod cancel;
 mod crash;
 mod engine;
-mod house;
+pub(crate) mod house;
 mod instances;
 mod sabotage;

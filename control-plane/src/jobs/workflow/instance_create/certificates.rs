@@ -4,9 +4,10 @@ use super::{Context, InstanceCreate};
 use crate::{
     jobs::{
         engine::{Step, StepError},
-        workflow::provisioning::{Secrets, address, ensure_authority, load, put_secret, secret},
+        workflow::provisioning::{ensure_authority, load, put_secret},
     },
     pki::{AuthorityKind, Purpose},
+    provisioned::{Secrets, address, secret},
     store::provisioning as rows,
 };
 use async_trait::async_trait;

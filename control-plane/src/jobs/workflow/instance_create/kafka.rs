@@ -5,9 +5,10 @@ use crate::{
     domain::node_spec::bootstrap,
     jobs::{
         engine::{Limits, Step, StepError},
-        workflow::provisioning::{address, kafka_error, provisioned},
+        workflow::provisioning::{kafka_error, provisioned},
     },
     kafka::Credentials,
+    provisioned::address,
     store::{SystemTx, provisioning as rows},
 };
 use async_trait::async_trait;

@@ -4,8 +4,9 @@ use super::{Context, InstanceCreate};
 use crate::{
     jobs::{
         engine::{Limits, Step, StepError},
-        workflow::provisioning::{Provisioned, provisioned},
+        workflow::provisioning::provisioned,
     },
+    provisioned::Provisioned,
     store::provisioning as rows,
 };
 use async_trait::async_trait;
