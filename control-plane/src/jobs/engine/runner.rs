@@ -568,7 +568,7 @@ async fn weigh<E: Send + Sync + 'static>(
     // Only the percent shown depends on it.
     let history = async {
         let mut connection = shared.database.system_connection().await?;
-        jobs::step_seconds(&mut connection, &row.kind, row.params_version).await
+        jobs::step_seconds(&mut *connection, &row.kind, row.params_version).await
     };
     let weights = Weights::new(info.steps.iter().map(|step| step.limits.expected), &history.await.unwrap_or_default());
     let learnt = (Instant::now(), weights.clone());

@@ -143,7 +143,7 @@ async fn count<E: Send + Sync + 'static>(runner: Runner<E>) {
     loop {
         let counts = async {
             let mut connection = shared.database.system_connection().await?;
-            jobs::count_active(&mut connection).await
+            jobs::count_active(&mut *connection).await
         };
         match counts.await {
             Ok(counts) => shared.metrics.set_active(counts),
