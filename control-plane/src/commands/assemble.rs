@@ -22,6 +22,7 @@ use control_plane::{
         workflow::{self, Environment},
     },
     kafka::KrafkaControl,
+    loops::{Keeper, Loops, Pace},
     nodes::HttpsNodes,
     store::{Database, DatabaseUrls},
     telemetry::metrics::Metrics,
@@ -32,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 /// Audience of access tokens: this API and no other.
 const AUDIENCE: &str = "sluice-api";
 /// A replica that died holds its jobs this long.
-const LEASE: std::time::Duration = std::time::Duration::from_secs(10);
+const LEASE: std::time::Duration = std::time::Duration::from_secs(8);
 const TOKEN_LIFE: Duration = Duration::minutes(15);
 
 pub fn database(config: &Config) -> Result<Database> {
@@ -111,18 +112,38 @@ pub fn platform(config: &Config, clock: &Clock) -> Result<Platform> {
     }
 }
 
-/// Runs jobs in this process until it is told to stop.
-pub fn runners(config: &Config, app: &App) -> Result<Runners<Environment>> {
-    let metrics = JobMetrics::default();
-    app.metrics.register(|registry| metrics.register(registry));
-    let environment = Environment {
-        platform: platform(config, &app.clock)?,
-        keyring: app.keyring.clone(),
-        sizing: Sizing { heap_mb: config.driver.heap_mb, fast_start: config.driver.fast_start },
-    };
-    // Unique among replicas and over restarts: a lease is never mistaken for one's own.
-    let owner = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4());
-    let (db, keyring, clock) = (app.db.clone(), app.keyring.clone(), app.clock.clone());
-    let runner = Runner::new(db, workflow::registry()?, environment, keyring, clock, metrics, LEASE, owner);
-    Ok(Runners::start(runner, RunnersConfig::default()))
+/// What a replica does besides answering requests.
+pub struct Background {
+    runners: Runners<Environment>,
+    loops: Loops,
+}
+
+impl Background {
+    /// Runs jobs and loops until [`Background::stop`].
+    pub fn start(config: &Config, app: &App) -> Result<Self> {
+        let metrics = JobMetrics::default();
+        app.metrics.register(|registry| metrics.register(registry));
+        let platform = platform(config, &app.clock)?;
+        let sizing = Sizing { heap_mb: config.driver.heap_mb, fast_start: config.driver.fast_start };
+        // Unique among replicas and over restarts: a lease is never mistaken for one's own.
+        let owner = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4());
+        let (db, keyring, clock) = (app.db.clone(), app.keyring.clone(), app.clock.clone());
+        let keeper = Keeper {
+            db: db.clone(),
+            clock: clock.clone(),
+            platform: platform.clone(),
+            keyring: keyring.clone(),
+            sizing,
+            owner: owner.clone(),
+        };
+        let environment = Environment { platform, keyring: keyring.clone(), sizing };
+        let runner = Runner::new(db, workflow::registry()?, environment, keyring, clock, metrics, LEASE, owner);
+        let runners = Runners::start(runner, RunnersConfig::default());
+        Ok(Self { runners, loops: Loops::start(keeper, Pace::default()) })
+    }
+
+    /// Gives everything that is under way to the other replicas.
+    pub async fn stop(self) {
+        tokio::join!(self.runners.stop(), self.loops.stop());
+    }
 }

@@ -31,7 +31,7 @@ pub async fn run(config: Config) -> Result<()> {
     let router = http::router(app.clone(), assemble::http_settings(&config.limits))?;
     let api = bind(config.listen).await?;
     let metrics = bind(config.metrics_listen).await?;
-    let runners = assemble::runners(&config, &app)?;
+    let background = assemble::Background::start(&config, &app)?;
     let housekeeping = tokio::spawn(loops::housekeeping::run(app.clone()));
     tracing::info!(address = %config.listen, metrics = %config.metrics_listen, "serving");
 
@@ -61,7 +61,7 @@ pub async fn run(config: Config) -> Result<()> {
         served = async { tokio::try_join!(serve_api.into_future(), serve_metrics.into_future()) } => { served?; }
         () = overdue => tracing::warn!(seconds = grace.as_secs(), "some requests did not end in time"),
     }
-    runners.stop().await;
+    background.stop().await;
     feed.await?;
     housekeeping.await?;
     app.db.close().await;

@@ -32,6 +32,7 @@ mod progress;
 mod registry;
 mod runner;
 mod runners;
+mod work;
 mod workflow;
 
 pub use context::{JobHandle, StepContext};

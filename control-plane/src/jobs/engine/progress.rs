@@ -1,6 +1,13 @@
 //! Percent and time left, from how long each step took before.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Means of the past change slowly.
+const KEPT: Duration = Duration::from_secs(30);
 
 /// Seconds that each step is expected to take, by position.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +39,25 @@ impl Weights {
     /// Time left when the step at `position` begins.
     pub(super) fn left(&self, position: usize) -> Duration {
         Duration::from_secs_f64(self.0.iter().skip(position).sum())
+    }
+}
+
+/// Weights of a kind and version, and since when they are known.
+type Known = HashMap<(&'static str, i32), (Instant, Weights)>;
+
+/// Weights of the kinds that ran here lately.
+#[derive(Debug, Default)]
+pub(super) struct WeightCache(Mutex<Known>);
+
+impl WeightCache {
+    /// `None` when they are not known or too old.
+    pub(super) fn get(&self, kind: &'static str, version: i32) -> Option<Weights> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&(kind, version)).filter(|(at, _)| at.elapsed() < KEPT).map(|(_, weights)| weights.clone())
+    }
+
+    pub(super) fn put(&self, kind: &'static str, version: i32, weights: Weights) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((kind, version), (Instant::now(), weights));
     }
 }
 
