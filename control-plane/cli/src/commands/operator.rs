@@ -8,10 +8,9 @@ use crate::{
     },
     context::Context,
     error::{Error, Result},
-    render::say,
 };
 use clap::{Args, Subcommand};
-use control_plane_api::catalogue::{KafkaVersion, PutKafkaVersion, PutSpec, Spec, ZoneRoom};
+use control_plane_api::catalogue::{KafkaVersion, PutKafkaVersion, PutSpec, PutZoneRoom, Spec, ZoneRoom};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -23,6 +22,19 @@ pub enum Command {
     Version(VersionCommand),
     /// What each zone has and what is used of it
     Room,
+    /// Say how much a zone has room for; what is taken of it stays taken
+    SetRoom(SetRoom),
+}
+
+#[derive(Debug, Args)]
+pub struct SetRoom {
+    zone: String,
+    #[arg(long, value_name = "N")]
+    vcpus: u32,
+    #[arg(long, value_name = "GIB")]
+    memory: u32,
+    #[arg(long, value_name = "GB")]
+    storage: u64,
 }
 
 #[derive(Debug, Subcommand)]
@@ -70,10 +82,8 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
             let body: PutSpec = serde_json::from_str(&api::read(&data)?)
                 .map_err(|error| Error::Usage(format!("the spec given with -d: {error}")))?;
             let mut one = path("operator/v1/specs");
-            one.push(name.clone());
-            client.send(&Call::put(one).json(&body)?).await?;
-            say(format!("Spec {name} stored."));
-            Ok(())
+            one.push(name);
+            out.one::<Spec>(&client.fetch(&Call::put(one).json(&body)?).await?)
         }
         Command::Version(VersionCommand::List) => {
             let call = Call::get(path("operator/v1/kafka-versions"));
@@ -81,12 +91,16 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
         }
         Command::Version(VersionCommand::Put(args)) => {
             let mut one = path("operator/v1/kafka-versions");
-            one.push(args.version.clone());
+            one.push(args.version);
             let body =
                 PutKafkaVersion { default: args.default, oldest_client: args.oldest_client, available: !args.retire };
-            client.send(&Call::put(one).json(&body)?).await?;
-            say(format!("Version {} stored.", args.version));
-            Ok(())
+            out.one::<KafkaVersion>(&client.fetch(&Call::put(one).json(&body)?).await?)
+        }
+        Command::SetRoom(args) => {
+            let mut one = path("operator/v1/zones");
+            one.push(args.zone);
+            let body = PutZoneRoom { vcpus: args.vcpus, memory_gib: args.memory, storage_gb: args.storage };
+            out.one::<ZoneRoom>(&client.fetch(&Call::put(one).json(&body)?).await?)
         }
         Command::Room => out.list(&client.list::<ZoneRoom>(Call::get(path("operator/v1/zones")), Extent::All).await?),
     }
