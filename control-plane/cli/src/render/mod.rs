@@ -213,6 +213,7 @@ pub fn money(money: &Money) -> String {
 /// `42 s`, `3 min 5 s`, `2 h 10 min`.
 pub fn duration(seconds: u64) -> String {
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0) => "under 1 s".to_owned(),
         (0, 0, s) => format!("{s} s"),
         (0, m, s) => format!("{m} min {s} s"),
         (h, m, _) => format!("{h} h {m} min"),

@@ -38,6 +38,14 @@ fn seconds(step: &JobStep) -> Option<u64> {
     u64::try_from((until - started).num_seconds()).ok()
 }
 
+/// What the job does, and to what: `Create instance orders`.
+pub fn title(job: &Job) -> String {
+    match &job.resource {
+        Some(resource) if !job.title.contains(&resource.name) => format!("{} {}", job.title, resource.name),
+        _ => job.title.clone(),
+    }
+}
+
 /// Lines for a log: a line for each step that changed, and one when the state did.
 pub fn lines(before: Option<&Job>, now: &Job) -> Vec<String> {
     let mut lines = Vec::new();
@@ -55,7 +63,7 @@ pub fn lines(before: Option<&Job>, now: &Job) -> Vec<String> {
             Some(seconds) if !now.state.ended() => format!(", about {} left", duration(seconds)),
             _ => String::new(),
         };
-        lines.push(format!("[{percent:>3} %] {}: {}{left}", now.title, enum_text(&now.state)));
+        lines.push(format!("[{percent:>3} %] {}: {}{left}", title(now), enum_text(&now.state)));
     }
     lines
 }

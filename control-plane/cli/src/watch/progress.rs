@@ -66,7 +66,7 @@ impl Bars {
     }
 
     fn show(&mut self, job: &Job) {
-        self.whole.set_prefix(job.title.clone());
+        self.whole.set_prefix(changes::title(job));
         self.whole.set_position(u64::from(job.progress_percent.min(100)));
         self.whole.set_message(match job.eta_seconds {
             Some(seconds) if !job.state.ended() => format!("about {} left", duration(seconds)),
