@@ -131,3 +131,57 @@ pub fn arguments(plan: &JvmPlan<'_>) -> Vec<OsString> {
     arguments.push(plan.properties.into());
     arguments
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::logging::log_config;
+    use crate::supervisor::release::Line;
+
+    fn flags(heap_bytes: u64, fast_start: bool, class_archive: Option<&Path>) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = NodeDirectory::open(dir.path()).unwrap();
+        let plan = JvmPlan {
+            jvm: &Jvm { heap_bytes, fast_start },
+            class_path: "/tools/a.jar:/tools/b.jar",
+            class_archive,
+            directory: &directory,
+            kafka: &KafkaPaths::new(&directory.kafka(), directory.data()),
+            logging: &log_config(Line::V4_3, &directory.logs()),
+            properties: Path::new("/node/kafka/server.properties"),
+        };
+        arguments(&plan).into_iter().map(|argument| argument.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_small_heap_is_collected_serially_and_a_large_one_by_g1() {
+        let small = flags(384 << 20, false, None);
+        assert!(small.contains(&"-Xmx384m".to_owned()) && small.contains(&"-Xms384m".to_owned()));
+        assert!(small.contains(&"-XX:+UseSerialGC".to_owned()));
+        assert!(flags(4 << 30, false, None).contains(&"-XX:+UseG1GC".to_owned()));
+    }
+
+    #[test]
+    fn a_fast_start_stops_at_the_first_compiler_and_an_archive_is_used_where_there_is_one() {
+        let plain = flags(1 << 30, false, None);
+        assert!(!plain.iter().any(|flag| flag.contains("Tiered") || flag.contains("SharedArchive")));
+        let fast = flags(1 << 30, true, Some(Path::new("/tools/classes.jsa")));
+        assert!(fast.contains(&"-XX:TieredStopAtLevel=1".to_owned()));
+        assert!(fast.contains(&"-XX:SharedArchiveFile=/tools/classes.jsa".to_owned()));
+        assert!(fast.contains(&"-Xshare:auto".to_owned()), "an archive that does not fit must not keep Kafka down");
+    }
+
+    #[test]
+    fn the_class_path_is_every_jar_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let libs = dir.path().join("kafka/4.3.1/libs");
+        fs::create_dir_all(&libs).unwrap();
+        let tools = Tools::new(dir.path());
+        assert!(tools.class_path("4.3.1").unwrap_err().to_string().contains("holds no jar files"));
+        for name in ["b.jar", "a.jar", ".made-from"] {
+            fs::write(libs.join(name), "").unwrap();
+        }
+        assert_eq!(tools.class_path("4.3.1").unwrap(), format!("{0}/a.jar:{0}/b.jar", libs.display()));
+        assert!(tools.class_path("3.9.2").unwrap_err().to_string().contains("is not installed"));
+    }
+}

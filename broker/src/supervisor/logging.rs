@@ -25,6 +25,10 @@ const APART: [(&str, &str, &str, &str); 3] = [
     ("kafka.request.logger", "WARN", "server", SERVER_LOG),
 ];
 
+/// Loggers that are told to say less: every component prints all its settings at its start, some
+/// thousands of lines in all, and `server.properties` is beside the log.
+const QUIET: [&str; 1] = ["org.apache.kafka.common.config.AbstractConfig"];
+
 /// Name and text of the configuration file, and the system property that names it to the JVM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogConfig {
@@ -62,6 +66,9 @@ fn reload4j(logs: &Path) -> String {
     for (logger, level, appender, _) in APART {
         text.push_str(&format!("log4j.logger.{logger}={level}, {appender}\nlog4j.additivity.{logger}=false\n"));
     }
+    for logger in QUIET {
+        text.push_str(&format!("log4j.logger.{logger}=WARN\n"));
+    }
     text
 }
 
@@ -91,10 +98,34 @@ fn log4j2(logs: &Path) -> String {
              logger.l{index}.appenderRef.a.ref={appender}\n"
         ));
     }
+    for (index, logger) in QUIET.iter().enumerate() {
+        text.push_str(&format!("logger.q{index}.name={logger}\nlogger.q{index}.level=WARN\n"));
+    }
     text
 }
 
 /// Backslashes start escapes in property files.
 fn escape(path: &Path) -> String {
     path.display().to_string().replace('\\', "\\\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_log_is_bound_in_size_and_number_for_both_lines() {
+        let logs = Path::new("/node/logs");
+        let old = log_config(Line::V3_9, logs);
+        assert_eq!((old.file, old.property), ("log4j.properties", "log4j.configuration"));
+        let new = log_config(Line::V4_3, logs);
+        assert_eq!((new.file, new.property), ("log4j2.properties", "log4j2.configurationFile"));
+        for (_, file) in appenders() {
+            assert!(old.text.contains(&format!("File=/node/logs/{file}\n")), "{}", old.text);
+            assert!(new.text.contains(&format!("fileName=/node/logs/{file}\n")), "{}", new.text);
+        }
+        let count = |text: &str, what: &str| text.matches(what).count();
+        assert_eq!((count(&old.text, "MaxFileSize=8MB"), count(&old.text, "MaxBackupIndex=4")), (3, 3));
+        assert_eq!((count(&new.text, "size.size=8MB"), count(&new.text, "strategy.max=4")), (3, 3));
+    }
 }
