@@ -1,23 +1,28 @@
 //! The audit trail: what enters it, and reading it.
 
 use crate::{
-    app::{App, AppError},
+    app::{App, AppError, page::PageRequest},
     domain::{
-        actor::{Actor, Origin},
+        actor::{Actor, Origin, ProjectScope},
         audit::{GENESIS, Line, chain, redacted},
+        rights::Right,
     },
     store::{
-        Database,
-        audit::{self, NewEvent},
+        Database, Scope,
+        audit::{self, NewEvent, StoredEvent},
     },
 };
 use chrono::{DateTime, Utc};
 use control_plane_api::{
+    audit::{AuditEvent, AuditFilter},
     id::{AuditEventId, JobId, OrganisationId, ProjectId},
+    page::{Page, PageQuery},
     problem::ProblemCode,
 };
+use futures::{Stream, TryStreamExt, stream};
 use serde::Serialize;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// An entry about to be written: what was done to what.
 #[derive(Debug, Clone)]
@@ -183,5 +188,85 @@ pub async fn verify(db: &Database) -> Result<Report, AppError> {
             report.faults.extend(fault.map(|what| Fault { organisation: event.organisation, seq: event.seq, what }));
             last = Some((event.organisation, event.seq, event.hash));
         }
+    }
+}
+
+/// Whose trail is read: the organisation's, or what happened in one project.
+#[derive(Debug, Clone)]
+pub enum Trail {
+    Organisation(Actor),
+    Project(ProjectScope),
+}
+
+impl Trail {
+    fn check(&self) -> Result<Scope, AppError> {
+        match self {
+            Self::Organisation(actor) => actor.require(Right::AuditRead)?,
+            Self::Project(scope) => scope.require(Right::AuditRead)?,
+        }
+        Ok(match self {
+            Self::Organisation(actor) => actor.into(),
+            Self::Project(scope) => scope.into(),
+        })
+    }
+}
+
+/// Newest first.
+pub async fn list_events(
+    app: &App,
+    trail: &Trail,
+    filter: AuditFilter,
+    query: &PageQuery,
+) -> Result<Page<AuditEvent>, AppError> {
+    let scope = trail.check()?;
+    let request = PageRequest::<i64>::parse(query)?;
+    let mut tx = app.db.tenant(scope).await?;
+    let rows = audit::list(&mut tx, &store_filter(filter), request.after, request.fetch()).await?;
+    Ok(request.page(rows, |row| row.seq, view, None))
+}
+
+/// All lines that match, newest first, read from the database as they are taken.
+pub fn export_events(
+    app: Arc<App>,
+    trail: &Trail,
+    filter: AuditFilter,
+) -> Result<impl Stream<Item = Result<AuditEvent, AppError>> + Send + use<>, AppError> {
+    let scope = trail.check()?;
+    let filter = store_filter(filter);
+    let pages = stream::try_unfold(None, move |before: Option<i64>| {
+        let (app, filter) = (app.clone(), filter.clone());
+        async move {
+            let mut tx = app.db.tenant(scope).await?;
+            let rows = audit::list(&mut tx, &filter, before, BATCH).await?;
+            let Some(last) = rows.last().map(|row| row.seq) else { return Ok::<_, AppError>(None) };
+            let events = stream::iter(rows.into_iter().map(|row| Ok(view(row))));
+            Ok(Some((events, Some(last))))
+        }
+    });
+    Ok(pages.try_flatten())
+}
+
+fn store_filter(filter: AuditFilter) -> audit::EventFilter {
+    let AuditFilter { actor, action, resource_id, result, from, to } = filter;
+    audit::EventFilter { actor, action, resource_id, result, from, to }
+}
+
+fn view(event: StoredEvent) -> AuditEvent {
+    let line = event.line;
+    AuditEvent {
+        id: AuditEventId::from_uuid(line.id),
+        project_id: line.project_id.map(ProjectId::from_uuid),
+        actor: line.actor,
+        action: line.action,
+        resource_type: line.resource_type,
+        resource_id: line.resource_id,
+        result: line.result,
+        problem_code: line.problem_code,
+        source_ip: line.source_ip,
+        user_agent: line.user_agent,
+        request_id: line.request_id,
+        job_id: line.job_id.map(JobId::from_uuid),
+        detail: line.detail,
+        created_at: line.created_at,
     }
 }

@@ -15,9 +15,11 @@ pub mod instances;
 pub mod jobs;
 pub mod keys;
 pub mod me;
+pub mod members;
 pub mod page;
 pub mod projects;
 pub mod quotes;
+pub mod service_accounts;
 pub mod write;
 
 pub use error::{AppError, Refusal};

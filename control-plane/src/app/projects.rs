@@ -1,18 +1,21 @@
 //! Projects: what instances, quotas and roles belong to.
 
 use crate::{
-    app::{Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write, audit::Entry, page::PageRequest},
+    app::{Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write, audit::Entry, check_etag, page::PageRequest},
     domain::{
         actor::{Actor, ProjectScope},
         rights::Right,
     },
-    store::projects::{self, ProjectRecord},
+    store::{
+        StoreError, instances,
+        projects::{self, ProjectRecord},
+    },
 };
 use control_plane_api::{
     id::ProjectId,
     page::{Page, PageQuery},
-    problem::FieldError,
-    tenancy::{CreateProject, Project},
+    problem::{FieldError, ProblemCode},
+    tenancy::{CreateProject, Project, Quota, UpdateProject},
 };
 
 /// The project with this id or name, if the actor may know of it.
@@ -58,6 +61,61 @@ pub async fn create_project(
     };
     let record = projects::insert(&mut write.tx, ProjectId::generate(), &request.name, &request.description).await?;
     write.commit(Entry::new("create_project").on("project", record.id).detail(request), view(record)).await
+}
+
+pub async fn update_project(
+    app: &App,
+    scope: &ProjectScope,
+    if_match: Option<&[String]>,
+    request: &UpdateProject,
+) -> Result<Project, AppError> {
+    scope.require(Right::ProjectUpdate)?;
+    let Begun::Fresh(mut write) = Write::begin::<()>(app, &scope.actor, scope, None).await? else {
+        return Err(AppError::Internal("a replay without a key".to_owned()));
+    };
+    let present = projects::find(&mut write.tx, scope.project).await?.ok_or_else(AppError::not_found)?;
+    check_etag(if_match, present.revision)?;
+    let name = request.name.as_ref().unwrap_or(&present.name);
+    let description = request.description.as_ref().unwrap_or(&present.description);
+    let errors: Vec<FieldError> =
+        [name_fault("/name", name), description_fault("/description", description)].into_iter().flatten().collect();
+    if !errors.is_empty() {
+        return Err(Refusal::invalid(errors).into());
+    }
+    let now = app.clock.now();
+    let changed = projects::update(&mut write.tx, scope.project, present.revision, name, description, now).await?;
+    let changed = changed.ok_or_else(|| Refusal::new(ProblemCode::EtagMismatch))?;
+    let entry = Entry::new("update_project").on("project", scope.project).detail(request);
+    Ok(write.commit(entry, view(changed)).await?.value)
+}
+
+pub async fn delete_project(app: &App, scope: &ProjectScope) -> Result<(), AppError> {
+    scope.require(Right::ProjectDelete)?;
+    // The entry belongs to the organisation: the project is gone.
+    let Begun::Fresh(mut write) = Write::begin::<()>(app, &scope.actor, &scope.actor, None).await? else {
+        return Err(AppError::Internal("a replay without a key".to_owned()));
+    };
+    match projects::delete(&mut write.tx, scope.project).await {
+        Err(StoreError::Reference { .. }) => {
+            return Err(Refusal::new(ProblemCode::ActionNotAllowed)
+                .detail(
+                    "The project still has instances or failed creations; delete them first.",
+                    "项目中仍有实例或创建失败的记录，请先删除。",
+                )
+                .into());
+        }
+        outcome => outcome?,
+    }
+    write.commit(Entry::new("delete_project").on("project", scope.project), ()).await?;
+    Ok(())
+}
+
+/// What the project may hold, and holds.
+pub async fn list_quotas(app: &App, scope: &ProjectScope) -> Result<Vec<Quota>, AppError> {
+    scope.require(Right::QuotaRead)?;
+    let mut tx = app.db.tenant(scope).await?;
+    let (used, limit) = instances::lock_quota(&mut tx).await?;
+    Ok(vec![Quota { name: "instances".to_owned(), limit, used }])
 }
 
 /// 2 to 64 letters, digits, `-` and `_`.

@@ -2,7 +2,7 @@
 
 use crate::{
     domain::audit::{GENESIS, Line, chain},
-    store::StoreError,
+    store::{StoreError, TenantTx},
 };
 use chrono::{DateTime, Utc};
 use control_plane_api::id::OrganisationId;
@@ -136,6 +136,51 @@ pub async fn walk(
     .bind(seq)
     .bind(limit)
     .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// What to look for; everything that is `None` matches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    pub actor: Option<String>,
+    pub action: Option<String>,
+    pub resource_id: Option<String>,
+    pub result: Option<String>,
+    pub from: Option<DateTime<Utc>>,
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// Lines of the transaction's project, or of the whole organisation when it has none, newest first, before the line numbered
+/// `before`.
+pub async fn list(
+    tx: &mut TenantTx,
+    filter: &EventFilter,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, StoreError> {
+    let (org, project) = (tx.org(), tx.project());
+    let rows: Vec<EventRow> = sqlx::query_as(
+        "select id, org_id, seq, project_id, actor, action, resource_type, resource_id, result, problem_code, source_ip, user_agent,
+             request_id, job_id, detail, created_at, previous_hash, hash
+         from audit_events
+         where org_id = $1 and ($2::uuid is null or project_id = $2) and ($3::bigint is null or seq < $3)
+             and ($4::text is null or actor = $4) and ($5::text is null or action = $5)
+             and ($6::text is null or resource_id = $6) and ($7::text is null or result = $7)
+             and ($8::timestamptz is null or created_at >= $8) and ($9::timestamptz is null or created_at < $9)
+         order by seq desc limit $10",
+    )
+    .bind(org)
+    .bind(project)
+    .bind(before)
+    .bind(&filter.actor)
+    .bind(&filter.action)
+    .bind(&filter.resource_id)
+    .bind(&filter.result)
+    .bind(filter.from)
+    .bind(filter.to)
+    .bind(limit)
+    .fetch_all(&mut **tx)
     .await?;
     Ok(rows.into_iter().map(Into::into).collect())
 }

@@ -142,3 +142,40 @@ pub async fn insert_first(
         .await?;
     Ok(())
 }
+
+/// Changes a project that nobody has changed since `revision`; `None` when somebody has.
+pub async fn update(
+    tx: &mut TenantTx,
+    id: ProjectId,
+    revision: i64,
+    name: &str,
+    description: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<ProjectRecord>, StoreError> {
+    let org = tx.org();
+    let row: Option<ProjectRow> = sqlx::query_as(
+        "update projects set name = $4, description = $5, updated_at = $6, revision = revision + 1
+         where org_id = $1 and id = $2 and revision = $3
+         returning id, org_id, name, description, instance_quota, revision, created_at, updated_at",
+    )
+    .bind(org)
+    .bind(id.uuid())
+    .bind(revision)
+    .bind(name)
+    .bind(description)
+    .bind(now)
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(row.map(Into::into))
+}
+
+/// Fails with [`StoreError::Reference`] while it holds anything.
+pub async fn delete(tx: &mut TenantTx, id: ProjectId) -> Result<(), StoreError> {
+    let org = tx.org();
+    sqlx::query("delete from projects where org_id = $1 and id = $2")
+        .bind(org)
+        .bind(id.uuid())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}

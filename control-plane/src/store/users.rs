@@ -100,3 +100,37 @@ pub async fn insert_first_owner(
     .await?;
     Ok(())
 }
+
+/// A user of the transaction's organisation.
+pub async fn find_in_organisation(tx: &mut TenantTx, email: &str) -> Result<Option<UserRecord>, StoreError> {
+    let org = tx.org();
+    let row: Option<UserRow> = sqlx::query_as(
+        "select id, org_id, email, display_name, password_hash, org_role, created_at from users
+         where org_id = $1 and email = $2",
+    )
+    .bind(org)
+    .bind(email)
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// A new account of the transaction's organisation, without a role.
+pub async fn insert(
+    tx: &mut TenantTx,
+    id: UserId,
+    email: &str,
+    display_name: &str,
+    password_hash: &str,
+) -> Result<(), StoreError> {
+    let org = tx.org();
+    sqlx::query("insert into users (id, org_id, email, display_name, password_hash) values ($1, $2, $3, $4, $5)")
+        .bind(id.uuid())
+        .bind(org)
+        .bind(email)
+        .bind(display_name)
+        .bind(password_hash)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}

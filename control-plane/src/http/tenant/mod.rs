@@ -1,5 +1,6 @@
 //! `/v1`: what tenants use.
 
+pub mod audit;
 pub mod auth;
 pub mod catalogue;
 pub mod connection;
@@ -8,8 +9,10 @@ pub mod failed_creations;
 pub mod instances;
 pub mod jobs;
 pub mod me;
+pub mod members;
 pub mod projects;
 pub mod quotes;
+pub mod service_accounts;
 
 use crate::http::ApiRouter;
 
@@ -19,6 +22,9 @@ pub fn router() -> ApiRouter {
         .merge(errors::router())
         .merge(me::router())
         .merge(projects::router())
+        .merge(members::router())
+        .merge(service_accounts::router())
+        .merge(audit::router())
         .merge(catalogue::router())
         .merge(quotes::router())
         .merge(instances::router())

@@ -3,19 +3,22 @@
 use crate::{
     app::{App, projects},
     domain::actor::{Actor, ProjectScope},
-    http::{ApiRouter, Created, HttpError, Idempotent, Replayable, Tagged, ValidQuery},
+    http::{ApiRouter, Created, HttpError, Idempotent, IfMatch, Replayable, Tagged, ValidJson, ValidQuery},
 };
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use control_plane_api::{
     page::{Page, PageQuery},
     problem::Problem,
-    tenancy::{CreateProject, Project},
+    tenancy::{CreateProject, Project, Quota, UpdateProject},
 };
 use std::sync::Arc;
 use utoipa_axum::routes;
 
 pub fn router() -> ApiRouter {
-    ApiRouter::new().routes(routes!(list_projects, create_project)).routes(routes!(get_project))
+    ApiRouter::new()
+        .routes(routes!(list_projects, create_project))
+        .routes(routes!(get_project, update_project, delete_project))
+        .routes(routes!(list_quotas))
 }
 
 /// List projects
@@ -53,4 +56,36 @@ async fn create_project(
     responses((status = 200, body = Project), (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn get_project(State(app): State<Arc<App>>, scope: ProjectScope) -> Result<Tagged<Project>, HttpError> {
     Ok(Tagged(projects::get_project(&app, &scope).await?))
+}
+
+/// Change a project
+#[utoipa::path(patch, path = "/v1/projects/{project}", tag = "projects", request_body = UpdateProject, security(("bearer" = [])),
+    params(("project" = String, Path, description = "Id or name."), ("If-Match" = Option<String>, Header)),
+    responses((status = 200, body = Project), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn update_project(
+    State(app): State<Arc<App>>,
+    scope: ProjectScope,
+    if_match: IfMatch,
+    ValidJson(request): ValidJson<UpdateProject>,
+) -> Result<Tagged<Project>, HttpError> {
+    Ok(Tagged(projects::update_project(&app, &scope, if_match.tags(), &request).await?))
+}
+
+/// Delete a project
+///
+/// Only when it holds nothing.
+#[utoipa::path(delete, path = "/v1/projects/{project}", tag = "projects", security(("bearer" = [])),
+    params(("project" = String, Path, description = "Id or name.")),
+    responses((status = 204, description = "Deleted."), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn delete_project(State(app): State<Arc<App>>, scope: ProjectScope) -> Result<StatusCode, HttpError> {
+    projects::delete_project(&app, &scope).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// List quotas of a project
+#[utoipa::path(get, path = "/v1/projects/{project}/quotas", tag = "projects", security(("bearer" = [])),
+    params(("project" = String, Path, description = "Id or name.")),
+    responses((status = 200, body = Vec<Quota>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn list_quotas(State(app): State<Arc<App>>, scope: ProjectScope) -> Result<Json<Vec<Quota>>, HttpError> {
+    Ok(Json(projects::list_quotas(&app, &scope).await?))
 }
