@@ -1,10 +1,12 @@
 //! One client connection from accept to close: TLS, login, service, and the ways that it ends.
 
+use super::block::BLOCK_BYTES;
 use super::duplex::{Duplex, Event, Fault};
 use super::framed::Framed;
 use super::listener::Shared;
 use super::login::{Login, LoginError, Session};
 use super::metrics::{ByDirection, ByPath, Direction, PathLabel, Refusal};
+use super::read_ahead::ReadAhead;
 use super::upstream::{Connect, Kafka, SaslUpstream};
 use broker_api::spec::AccessPath;
 use std::future::poll_fn;
@@ -69,7 +71,9 @@ pub(super) async fn serve(client: TcpStream, peer: SocketAddr, path: AccessPath,
     let service = async {
         if path.is_tls() {
             let deadline = login_deadline(&shared);
-            let handshake = timeout_at(deadline, shared.tls.accept(client)).await;
+            let handshake =
+                shared.tls.accept_with(ReadAhead::new(client), |tls| tls.set_buffer_limit(Some(BLOCK_BYTES)));
+            let handshake = timeout_at(deadline, handshake).await;
             let client = handshake.map_err(|_| End::LoginTimeout)?.map_err(End::Tls)?;
             Box::pin(authenticated(client, kafka, path, &shared, deadline)).await
         } else {

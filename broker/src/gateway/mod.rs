@@ -23,6 +23,7 @@ mod listener;
 mod login;
 mod metrics;
 mod pipeline;
+mod read_ahead;
 mod scram;
 mod snapshot;
 mod table;

@@ -172,7 +172,7 @@ pub(in crate::gateway) fn describe_cluster(scope: Scope<'_>, format: Format, bod
 }
 
 /// DescribeQuorum from version 2 on tells the controllers' listeners: each node gets one, named
-/// after the path, or none.
+/// after the path, or none. Java clients refuse names that are not in upper case.
 pub(in crate::gateway) fn describe_quorum(scope: Scope<'_>, format: Format, body: &[u8]) -> Wire<Vec<u8>> {
     let mut r = Reader::new(body, format.flexible);
     r.i16()?; // error
@@ -196,6 +196,7 @@ pub(in crate::gateway) fn describe_quorum(scope: Scope<'_>, format: Format, body
     }
     let mut w = Writer::new(format.flexible);
     w.raw(r.since(0));
+    let listener = scope.path.as_str().to_ascii_uppercase().replace('-', "_");
     let nodes = r.array()?;
     w.array(nodes);
     for _ in 0..nodes {
@@ -210,8 +211,7 @@ pub(in crate::gateway) fn describe_quorum(scope: Scope<'_>, format: Format, body
         match scope.snapshot.address(scope.path, node) {
             Some(address) => {
                 w.array(1);
-                // Java's client takes no name of a listener with small letters in it.
-                w.string(&scope.path.as_str().to_ascii_uppercase());
+                w.string(&listener);
                 w.string(&address.host);
                 w.raw(&address.port.to_be_bytes());
                 w.tags();
