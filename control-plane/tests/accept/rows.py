@@ -128,17 +128,21 @@ def buy(world):
     check(instance["state"] == "running" and len(instance["brokers"]) == 3, f"{instance['state']}, {len(instance['brokers'])} brokers")
     topic = f"orders-{world.tag}"
     make_topic(world, topic)
-    world.kcat("-P", "-t", topic, "-X", "acks=all", stdin=b"hello\n", tls="SCRAM-SHA-512")
-    out = world.kcat("-C", "-t", topic, "-e", "-q", tls="SCRAM-SHA-512").stdout
+    world.kcat("-P", "-t", topic, "-X", "acks=all", stdin=b"hello\n", tls="PLAIN")
+    out = world.kcat("-C", "-t", topic, "-e", "-q", tls="PLAIN").stdout
     check(out == b"hello\n", f"read back {out!r}")
     return f"ready in {world.bought_in:.1f} s"
 
 
+def topic_command(world, bootstrap, *arguments, ok=True):
+    """Kafka's own tool, as a tenant has it."""
+    libraries = Path(os.environ["SLUICE_TOOLS"]) / "kafka" / world.instance["kafka_version"] / "libs"
+    return run("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", f"{libraries}/*", "org.apache.kafka.tools.TopicCommand",
+               "--bootstrap-server", world.instance["bootstrap"][bootstrap], *arguments, ok=ok)
+
+
 def make_topic(world, name, partitions=3):
-    """By Kafka's own tool, as a tenant has it."""
-    tools = Path(os.environ["SLUICE_TOOLS"]) / "kafka" / world.instance["kafka_version"] / "libs"
-    run("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", f"{tools}/*", "org.apache.kafka.tools.TopicCommand", "--bootstrap-server",
-        world.instance["bootstrap"]["private_plaintext"], "--create", "--if-not-exists", "--topic", name, "--partitions", partitions)
+    topic_command(world, "private_plaintext", "--create", "--if-not-exists", "--topic", name, "--partitions", partitions)
 
 
 @row("B2")
@@ -275,10 +279,21 @@ def certificates(world):
 
 @row("D4")
 def mechanisms(world):
+    """By Java: the librdkafka of Debian 12 has a fault in SCRAM that Kafka 4 refuses, gateway or not."""
+    properties = world.files / "client.properties"
+
+    def sign_in(mechanism, password):
+        module = "plain.PlainLoginModule" if mechanism == "PLAIN" else "scram.ScramLoginModule"
+        properties.write_text(
+            f"security.protocol=SASL_SSL\nsasl.mechanism={mechanism}\nssl.truststore.type=PEM\nssl.truststore.location={world.ca}\n"
+            f'sasl.jaas.config=org.apache.kafka.common.security.{module} required username="{world.user}" password="{password}";\n')
+        return topic_command(world, "private_sasl_ssl", "--list", "--command-config", properties, ok=False)
+
     for mechanism in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
-        world.kcat("-L", tls=mechanism)
-        wrong = world.kcat("-L", "-m", "5", tls=mechanism, password="Wrong-pass-1", ok=False)
-        check(wrong.returncode != 0, f"{mechanism}: a wrong password was taken")
+        good = sign_in(mechanism, world.password)
+        check(good.returncode == 0, f"{mechanism}: {good.stderr.decode()[-300:]}")
+    wrong = sign_in("SCRAM-SHA-512", "Wrong-pass-1")
+    check(wrong.returncode != 0 and b"SaslAuthenticationException" in wrong.stdout + wrong.stderr, "a wrong password was not refused as such")
     return "PLAIN, SCRAM; mTLS, OAUTHBEARER not yet"
 
 

@@ -80,7 +80,7 @@ class World:
         self.url = f"http://{os.environ['SLUICE_LISTEN']}"
         self.cli = self.home / "bin" / "sluice"
         self.tag = uuid.uuid4().hex[:6]
-        self.environment = {"SLUICE_CONFIG_DIR": str(self.home / "cli")}
+        self.environment = {"SLUICE_CONFIG_DIR": str(self.home / "cli"), "SLUICE_PROJECT": "default"}
         lines = (self.home / "credentials").read_text().splitlines()
         self.credentials = dict(line.split(": ", 1) for line in lines if ": " in line)
         self.anonymous = Api(self.url)
@@ -116,7 +116,7 @@ class World:
     def instance(self):
         """One instance for all rows that need a running one, bought by REST; the seconds it took are in `bought_in`."""
         if self._instance is None:
-            self.user, self.password = "accept", "Accept-Pass-1"
+            self.user, self.password = "accept", "Kafka-Word-71"
             began = time.monotonic()
             order = self.order(access={"sasl_ssl": {"user": self.user, "password": self.password}})
             answer = self.api("POST", self.path("instances"), order, Idempotency_Key=str(uuid.uuid4()))
