@@ -28,8 +28,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tracing::{info, warn};
 
-/// A broker answers ApiVersions within milliseconds; a caller of `/readyz` waits for this.
-const PROBE_LIMIT: Duration = Duration::from_secs(1);
+/// A broker answers ApiVersions within milliseconds; on a machine that starts several at once, within
+/// seconds, and that is no reason to call it away.
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
 const TELL_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]

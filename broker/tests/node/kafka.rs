@@ -30,7 +30,7 @@ fn survives_kills(version: &str) {
     let mut node = Node::with_kafka(version, tools);
     node.start_with_gateway();
     let first = node.wait_until_running_within(KAFKA_SOON);
-    assert_eq!(node.ask("GET", "/readyz", b"").0, 200);
+    until("a ready node", KAFKA_SOON, || Some(()).filter(|()| node.ask("GET", "/readyz", b"").0 == 200));
 
     let key = std::fs::read(node.path("kafka/token-key.der")).unwrap();
     let token = |subject: &str, audience: &str| token(&key, subject, audience);
@@ -66,7 +66,7 @@ fn survives_kills(version: &str) {
     kill(first);
     let second = until("another broker", KAFKA_SOON, || node.status().pid.filter(|pid| *pid != first));
     assert_eq!(node.wait_until_running_within(KAFKA_SOON), second);
-    assert_eq!(node.ask("GET", "/readyz", b"").0, 200);
+    until("a ready node", KAFKA_SOON, || Some(()).filter(|()| node.ask("GET", "/readyz", b"").0 == 200));
 
     let (status, body) = node.ask_supervisor("POST", "/stop", b"").unwrap();
     assert_eq!(status, 200);
