@@ -2,10 +2,11 @@
 // A fixture that cannot be made ends its test, with the place.
 #![allow(clippy::unwrap_used)]
 
+mod conformance;
 mod instances;
 mod jobs;
 mod kafka;
-mod local;
+pub(crate) mod local;
 mod loops;
 mod nodes;
 mod pki;
