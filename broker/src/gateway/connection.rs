@@ -41,6 +41,8 @@ pub(super) enum End {
     Idle,
     #[error("the user was disabled")]
     UserDisabled,
+    #[error("this way in was closed")]
+    PathClosed,
     #[error("the protocol was broken")]
     Protocol(#[source] Fault),
 }
@@ -56,6 +58,7 @@ impl End {
             Self::Login(_) | Self::UpstreamClosed => return None,
             Self::Idle => Refusal::Idle,
             Self::UserDisabled => Refusal::UserDisabled,
+            Self::PathClosed => Refusal::PathClosed,
             Self::Protocol(Fault::TlsOnPlainPort) => Refusal::TlsOnPlainPort,
             Self::Protocol(_) => Refusal::Protocol,
         })
@@ -99,11 +102,14 @@ fn report(end: &End, peer: SocketAddr, path: AccessPath, shared: &Shared) {
         shared.metrics.upstream_failures.get_or_create(&ByPath { path: PathLabel(path) }).inc();
     }
     let cause = causes(end);
+    // Somebody only looked whether the port is open.
+    let looked = matches!(end, End::Tls(e) if e.kind() == io::ErrorKind::UnexpectedEof);
     match end {
         // One cause for all clients, which the supervisor tells: not a line each.
         End::Upstream(_) | End::Login(LoginError::Left | LoginError::Upstream(_)) | End::UpstreamClosed | End::Idle => {
             debug!(client.address = %peer, gateway.path = path.as_str(), cause, "client connection ended");
         }
+        _ if looked => debug!(client.address = %peer, gateway.path = path.as_str(), cause, "client connection ended"),
         _ => info!(client.address = %peer, gateway.path = path.as_str(), cause, "client connection refused or ended"),
     }
 }
@@ -221,17 +227,23 @@ where
         let shared = self.shared;
         let mut changes = shared.changes();
         self.check_admitted()?;
+        if !self.has_path() {
+            return Err(End::PathClosed);
+        }
         let traffic = |direction| {
             shared.metrics.bytes.get_or_create_owned(&ByDirection { path: PathLabel(self.path), direction })
         };
         let (bytes_in, bytes_out) = (traffic(Direction::In), traffic(Direction::Out));
         let mut draining = false;
+        // When the path was closed: what is in flight has until then.
+        let mut closes_at = None;
         loop {
-            let look_at = if self.duplex.seen == 0 && self.session.is_none() {
+            let active_until = if self.duplex.seen == 0 && self.session.is_none() {
                 self.first_request_by
             } else {
                 self.duplex.active_at + idle(shared)
             };
+            let look_at = closes_at.map_or(active_until, |at| active_until.min(at));
             let duplex = &mut self.duplex;
             let service = poll_fn(|cx| {
                 let (taken, written) = (duplex.requests.taken, duplex.responses.written);
@@ -247,8 +259,19 @@ where
                     draining = true;
                     self.duplex.drain();
                 }
-                () = changed(&mut changes) => self.check_admitted()?,
-                () = sleep_until(look_at) => self.check_active(look_at)?,
+                () = changed(&mut changes) => {
+                    self.check_admitted()?;
+                    if closes_at.is_none() && !self.has_path() {
+                        closes_at = Some(Instant::now() + LINGER);
+                        self.duplex.drain();
+                    }
+                }
+                () = sleep_until(look_at) => {
+                    if closes_at.is_some_and(|at| at <= look_at) {
+                        return Err(End::PathClosed);
+                    }
+                    self.check_active(look_at)?;
+                }
             }
         }
     }
@@ -256,7 +279,11 @@ where
     fn check_admitted(&self) -> Result<(), End> {
         let snapshot = self.shared.snapshot();
         let admitted = self.session.as_ref().is_none_or(|session| snapshot.admits(&session.user));
-        if admitted && snapshot.paths.contains_key(&self.path) { Ok(()) } else { Err(End::UserDisabled) }
+        if admitted { Ok(()) } else { Err(End::UserDisabled) }
+    }
+
+    fn has_path(&self) -> bool {
+        self.shared.snapshot().paths.contains_key(&self.path)
     }
 
     fn check_active(&self, looked_at: Instant) -> Result<(), End> {

@@ -47,6 +47,7 @@ labels!(
         Upstream = "upstream",
         Protocol = "protocol",
         UserDisabled = "user-disabled",
+        PathClosed = "path-closed",
     }
 );
 labels!(

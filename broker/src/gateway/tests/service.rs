@@ -201,6 +201,13 @@ async fn a_path_that_is_taken_away_closes_and_can_come_back() {
         }
     })
     .await;
+    // Half a request does not keep a connection of a closed path.
+    gateway.apply(&spec).unwrap();
+    let mut stuck = kafka.client().await;
+    beats(&mut stuck).await.unwrap();
+    stuck.write_all(&opaque_request(12, 0, 1, &[0; 100])[..40]).await.unwrap();
+    gateway.apply(&without).unwrap();
+    assert_eq!(within(stuck.read(&mut [0])).await.unwrap_or(0), 0);
     gateway.apply(&spec).unwrap();
     beats(&mut kafka.client().await).await.unwrap();
 }
