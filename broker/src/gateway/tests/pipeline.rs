@@ -145,6 +145,28 @@ async fn what_a_client_sent_before_it_left_reaches_kafka() {
 }
 
 #[tokio::test]
+async fn requests_of_every_kind_reach_kafka_after_their_client_left() {
+    let mut rig = Rig::new();
+    let (mut client, served) = rig.plaintext();
+    // Relayed, decided here, relayed again, and more than the pipeline holds.
+    let create = request(ApiKey::CreateTopics, 5, 1, &CreateTopicsRequest::default());
+    let mut sent = [produce_request(9, 0, 0), create, produce_request(9, 2, 0)].concat();
+    for correlation in 3..400 {
+        sent.extend(opaque_request(HEARTBEAT, 0, correlation, b""));
+    }
+    client.send(&sent).await;
+    drop(client);
+    let mut kafka = rig.kafka().await;
+    let taken = [kafka.frame().await, kafka.frame().await].concat();
+    // An answer shows that the client is gone, and not only done with asking.
+    kafka.send(&opaque_response(1, b"created")).await;
+    let taken = [taken, kafka.rest().await].concat();
+    assert!(taken == sent, "everything that was taken, in order");
+    drop(kafka);
+    assert!(within(served).await.unwrap().is_ok());
+}
+
+#[tokio::test]
 async fn draining_answers_what_is_in_flight_and_then_closes() {
     let mut rig = Rig::new();
     let (mut client, served) = rig.plaintext();

@@ -1,0 +1,278 @@
+//! Both directions of one connection after its login, as one state machine without tasks or locks.
+//!
+//! A frame is *relayed* (streamed, never whole), *walked* (edited in place while it streams) or
+//! *gathered* (small control frames, whole, bounded), as [`table`] says. Own answers wait their turn
+//! in the [`Pipeline`]. Nothing that was taken from a client is dropped while Kafka can be reached:
+//! also when the client leaves, its requests are written before the upstream side is closed.
+
+mod requests;
+mod responses;
+
+use crate::gateway::filters::Scope;
+use crate::gateway::filters::endpoints::Walker;
+use crate::gateway::flow::Flow;
+use crate::gateway::frame::RequestHeader;
+use crate::gateway::listener::Shared;
+use crate::gateway::pipeline::{Expected, Pipeline};
+use crate::gateway::snapshot::Snapshot;
+use crate::gateway::table::Api;
+use crate::gateway::wire::Malformed;
+use broker_api::spec::AccessPath;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+/// Why a connection ended that neither side wanted to end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("TLS was spoken on a plaintext port")]
+    TlsOnPlainPort,
+    #[error("a frame's length is negative or above the limit")]
+    FrameLength,
+    #[error("API {key} version {version} is not served here")]
+    UnknownApi { key: i16, version: i16 },
+    #[error("a request of {api} is malformed: {source}")]
+    Request { api: &'static str, source: Malformed },
+    #[error("Kafka's response to {api} is malformed: {source}")]
+    Response { api: &'static str, source: Malformed },
+    #[error("Kafka answered what was not asked")]
+    OutOfTurn,
+}
+
+/// What a connection's owner must do next.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// The client starts a new login (KIP-368); everything before it is answered.
+    Reauthenticate,
+    /// Held for draining, and nothing is in flight any more.
+    Drained,
+    /// The client left or broke the protocol; what it had sent before is written to Kafka, which
+    /// was told that no more comes.
+    Gone(Option<Fault>),
+    /// Kafka's side ended, and the client got all of it.
+    UpstreamClosed { client_done: bool },
+    /// Kafka's side can't be understood.
+    Failed(Fault),
+}
+
+/// Where the parser is in a direction.
+enum Place<G> {
+    Boundary,
+    /// In a frame that passes as it is.
+    Relay {
+        left: usize,
+    },
+    /// In a frame that is taken out.
+    Drop {
+        left: usize,
+    },
+    /// In a frame that is edited while it passes.
+    Walk {
+        left: usize,
+        walker: Walker,
+        api: &'static str,
+    },
+    /// At the head of a frame of which the head is rewritten.
+    Head {
+        size: usize,
+        flexible: bool,
+        version: i16,
+    },
+    /// In a frame that is needed whole.
+    Gather {
+        frame: Vec<u8>,
+        size: usize,
+        then: G,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    No,
+    Reauthenticate,
+    Drain,
+}
+
+pub(super) struct Duplex<C, U> {
+    pub(super) client: C,
+    pub(super) upstream: U,
+    pub(super) requests: Flow,
+    pub(super) responses: Flow,
+    request: Place<(RequestHeader, &'static Api)>,
+    response: Place<Expected>,
+    pipeline: Pipeline,
+    hold: Hold,
+    /// The client can't be written to, or broke the protocol.
+    gone: bool,
+    fault: Option<Fault>,
+    upstream_shut: bool,
+    path: AccessPath,
+    user: Option<String>,
+    shared: Arc<Shared>,
+    /// Requests whose header was read.
+    pub(super) seen: u64,
+    /// When a byte moved last.
+    pub(super) active_at: Instant,
+}
+
+impl<C, U> Duplex<C, U>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
+    /// `read` is what was read from the client beyond its login.
+    pub(super) fn new(
+        client: C,
+        upstream: U,
+        read: &[u8],
+        path: AccessPath,
+        user: Option<String>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            client,
+            upstream,
+            requests: Flow::with_bytes(read),
+            responses: Flow::default(),
+            request: Place::Boundary,
+            response: Place::Boundary,
+            pipeline: Pipeline::default(),
+            hold: Hold::No,
+            gone: false,
+            fault: None,
+            upstream_shut: false,
+            path,
+            user,
+            shared,
+            seen: 0,
+            active_at: Instant::now(),
+        }
+    }
+
+    /// From now on takes no more from the client than it is in the middle of.
+    pub(super) fn drain(&mut self) {
+        self.hold = Hold::Drain;
+    }
+
+    /// Goes on after a re-authentication, with what was read beyond it.
+    pub(super) fn resume(&mut self, read: &[u8]) {
+        self.hold = Hold::No;
+        self.requests.restart(read);
+    }
+
+    /// Moves bytes until neither side can go on or something must be decided.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        loop {
+            let mut progress = self.poll_requests(cx);
+            match self.poll_responses(cx) {
+                Ok(moved) => progress |= moved,
+                Err(event) => return Poll::Ready(event),
+            }
+            if progress {
+                self.active_at = Instant::now();
+            }
+            if let Some(event) = self.settled() {
+                return Poll::Ready(event);
+            }
+            if !progress {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn poll_requests(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        let reading = !self.gone && (self.hold == Hold::No || !matches!(self.request, Place::Boundary));
+        if reading {
+            match self.requests.fill(cx, &mut self.client) {
+                Ok(moved) => progress |= moved,
+                // A reset client may have sent requests just before: they are taken.
+                Err(_) => {
+                    self.gone = true;
+                    progress = true;
+                }
+            }
+        }
+        if self.fault.is_none() {
+            match self.advance_requests() {
+                Ok(moved) => progress |= moved,
+                Err(fault) => {
+                    self.fault = Some(fault);
+                    self.gone = true;
+                    progress = true;
+                }
+            }
+        }
+        if !self.upstream_shut {
+            // When writing fails, reading tells the same, after the last responses.
+            progress |= self.requests.drain(cx, &mut self.upstream).unwrap_or(false);
+            // Only once nothing moves: a whole request may still wait for what went before it.
+            if !progress && self.client_is_done() && self.requests.is_flushed() {
+                self.upstream_shut = !matches!(Pin::new(&mut self.upstream).poll_shutdown(cx), Poll::Pending);
+                progress |= self.upstream_shut;
+            }
+        }
+        progress
+    }
+
+    fn poll_responses(&mut self, cx: &mut Context<'_>) -> Result<bool, Event> {
+        let mut progress = match self.responses.fill(cx, &mut self.upstream) {
+            Ok(moved) => moved,
+            Err(_) => {
+                self.responses.ended = true;
+                true
+            }
+        };
+        if self.gone {
+            // Nobody reads answers any more, but Kafka must be able to go on.
+            let unread = self.responses.unread().len();
+            self.responses.discard();
+            self.responses.take_out(unread);
+            progress |= unread > 0;
+        } else {
+            match self.advance_responses() {
+                Ok(moved) => progress |= moved,
+                Err(fault) => return Err(Event::Failed(fault)),
+            }
+            match self.responses.drain(cx, &mut self.client) {
+                Ok(moved) => progress |= moved,
+                Err(_) => {
+                    self.gone = true;
+                    progress = true;
+                }
+            }
+        }
+        Ok(progress)
+    }
+
+    /// Whether the client will send nothing more that could be forwarded.
+    fn client_is_done(&self) -> bool {
+        self.gone || (self.requests.ended && self.hold != Hold::Reauthenticate && !self.pipeline.is_full())
+    }
+
+    fn settled(&mut self) -> Option<Event> {
+        if self.gone && (self.upstream_shut || self.responses.ended) {
+            return Some(Event::Gone(self.fault.take()));
+        }
+        if self.responses.ended && self.responses.is_flushed() {
+            return Some(Event::UpstreamClosed { client_done: self.requests.ended });
+        }
+        let quiet = self.hold != Hold::No
+            && !self.gone
+            && matches!(self.request, Place::Boundary)
+            && matches!(self.response, Place::Boundary)
+            && self.pipeline.is_empty()
+            && self.requests.is_flushed()
+            && self.responses.is_flushed();
+        quiet.then_some(match self.hold {
+            Hold::Reauthenticate => Event::Reauthenticate,
+            _ => Event::Drained,
+        })
+    }
+
+    fn scope<'a>(&'a self, snapshot: &'a Snapshot) -> Scope<'a> {
+        Scope { path: self.path, user: self.user.as_deref(), snapshot }
+    }
+}

@@ -1,0 +1,176 @@
+//! Requests: what passes to Kafka, what is decided here.
+
+use super::{Duplex, Fault, Hold, Place};
+use crate::gateway::filters::{Decision, Format, produce};
+use crate::gateway::flow::LOOKAHEAD_BYTES;
+use crate::gateway::frame::{self, LENGTH, REQUEST_PEEK, RequestHeader};
+use crate::gateway::pipeline::Expected;
+use crate::gateway::table::{self, Api, RequestRule};
+use crate::gateway::wire::Malformed;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Largest request that is gathered: thousands of bindings or settings in one.
+const MAX_CONTROL_REQUEST: usize = 4 * 1024 * 1024;
+/// First byte of a TLS record that starts a handshake (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+impl<C, U> Duplex<C, U>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
+    /// Takes requests as far as they are there. True when any byte moved.
+    pub(super) fn advance_requests(&mut self) -> Result<bool, Fault> {
+        let mut progress = false;
+        while self.requests.may_pass() {
+            let here = self.requests.unread().len();
+            match &mut self.request {
+                Place::Boundary => {
+                    if !self.start_request()? {
+                        break;
+                    }
+                }
+                Place::Relay { left } => {
+                    let n = here.min(*left);
+                    self.requests.pass(n);
+                    *left -= n;
+                    if *left > 0 {
+                        return Ok(progress || n > 0);
+                    }
+                    self.request = Place::Boundary;
+                }
+                Place::Drop { left } => {
+                    let n = here.min(*left);
+                    if !self.requests.is_written() {
+                        break;
+                    }
+                    self.requests.take_out(n);
+                    *left -= n;
+                    if *left > 0 {
+                        return Ok(progress || n > 0);
+                    }
+                    self.request = Place::Boundary;
+                }
+                Place::Gather { frame, size, .. } => {
+                    if !self.requests.is_written() {
+                        break;
+                    }
+                    let n = here.min(*size - frame.len());
+                    frame.extend_from_slice(&self.requests.unread()[..n]);
+                    self.requests.take_out(n);
+                    if frame.len() < *size {
+                        return Ok(progress || n > 0);
+                    }
+                    if let Place::Gather { frame, then: (header, api), .. } =
+                        std::mem::replace(&mut self.request, Place::Boundary)
+                    {
+                        self.decide(frame, header, api)?;
+                    }
+                }
+                // Only responses are walked or rewritten.
+                Place::Walk { .. } | Place::Head { .. } => self.request = Place::Boundary,
+            }
+            progress = true;
+        }
+        Ok(progress)
+    }
+
+    /// Looks at the head of the next request. False when more bytes, or answers, must come first.
+    fn start_request(&mut self) -> Result<bool, Fault> {
+        // Who is gone waits for no answers.
+        if (self.pipeline.is_full() && !self.gone) || self.hold == Hold::Reauthenticate {
+            return Ok(false);
+        }
+        let unread = self.requests.unread();
+        if self.seen == 0 && !self.path.is_tls() && unread.first() == Some(&TLS_HANDSHAKE) {
+            return Err(Fault::TlsOnPlainPort);
+        }
+        let limit = self.shared.snapshot().limits.max_request_bytes;
+        if unread.len() < REQUEST_PEEK {
+            if unread.len() >= LENGTH {
+                frame::frame_size(unread, 8, limit).map_err(|_| Fault::FrameLength)?;
+            }
+            return Ok(false);
+        }
+        let header = RequestHeader::peek(unread, limit).map_err(|_| Fault::FrameLength)?;
+        let RequestHeader { size, key, version, correlation } = header;
+        let api = table::find(key, version).ok_or(Fault::UnknownApi { key, version })?;
+        let flexible = api.is_flexible(version);
+        self.request = match api.request {
+            RequestRule::Relay => {
+                self.expect(header, api);
+                Place::Relay { left: size }
+            }
+            RequestRule::Produce => {
+                let ready = unread.len().min(size);
+                match produce::wants_answer(&unread[..ready], Format { version, flexible }) {
+                    Ok(wanted) => {
+                        if wanted {
+                            self.expect(header, api);
+                        }
+                        Place::Relay { left: size }
+                    }
+                    Err(Malformed::Short) if ready < size && ready < LOOKAHEAD_BYTES => return Ok(false),
+                    Err(source) => return Err(Fault::Request { api: api.name, source }),
+                }
+            }
+            RequestRule::Login if self.path.is_tls() => {
+                self.hold = if self.hold == Hold::No { Hold::Reauthenticate } else { self.hold };
+                return Ok(false);
+            }
+            RequestRule::Closed => return Err(Fault::UnknownApi { key, version }),
+            RequestRule::Login => {
+                self.expect(header, api);
+                Place::Relay { left: size }
+            }
+            RequestRule::Filter(_) if size > MAX_CONTROL_REQUEST => return Err(Fault::FrameLength),
+            RequestRule::Filter(_) => Place::Gather { frame: Vec::new(), size, then: (header, api) },
+            RequestRule::Refuse(answer) => {
+                self.shared.metrics.deny(key);
+                let body = answer(version);
+                self.pipeline.push(Expected::Own(frame::response(correlation, api.is_header_flexible(version), &body)));
+                Place::Drop { left: size }
+            }
+        };
+        self.seen += 1;
+        self.shared.metrics.request(key);
+        Ok(true)
+    }
+
+    fn expect(&mut self, header: RequestHeader, api: &'static Api) {
+        let RequestHeader { key, version, correlation, .. } = header;
+        let flexible = api.is_header_flexible(version);
+        let rule = api.response_rule(version);
+        self.pipeline.push(Expected::FromKafka { correlation, key, version, flexible, rule });
+    }
+
+    /// Runs the filter of a whole request.
+    fn decide(&mut self, frame: Vec<u8>, header: RequestHeader, api: &'static Api) -> Result<(), Fault> {
+        let RequestHeader { key, version, correlation, .. } = header;
+        let malformed = |source| Fault::Request { api: api.name, source };
+        let format = Format { version, flexible: api.is_flexible(version) };
+        let body_at = frame::request_body(&frame, format.flexible).map_err(malformed)?;
+        let RequestRule::Filter(filter) = api.request else { return Ok(()) };
+        let decision = {
+            let snapshot = self.shared.snapshot();
+            filter(self.scope(&snapshot), format, &frame[body_at..]).map_err(malformed)?
+        };
+        let flexible = api.is_header_flexible(version);
+        match decision {
+            Decision::Forward => {
+                self.expect(header, api);
+                self.requests.put(frame);
+            }
+            Decision::Amend { body, merge } => {
+                self.shared.metrics.deny(key);
+                self.pipeline.push(Expected::Amended { correlation, flexible, merge });
+                self.requests.put(frame::with_body(&frame, body_at, &body));
+            }
+            Decision::Answer(body) => {
+                self.shared.metrics.deny(key);
+                self.pipeline.push(Expected::Own(frame::response(correlation, flexible, &body)));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! Responses: matched with what was asked, edited or completed, in the order of the requests.
+
+use super::{Duplex, Fault, Place};
+use crate::gateway::filters::endpoints::Walker;
+use crate::gateway::filters::{Format, addresses};
+use crate::gateway::flow::LOOKAHEAD_BYTES;
+use crate::gateway::frame::{self, LENGTH, RESPONSE_PEEK};
+use crate::gateway::pipeline::Expected;
+use crate::gateway::table::{self, ResponseRule};
+use crate::gateway::wire::Malformed;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Largest response that is gathered: settings of ten thousand topics.
+const MAX_CONTROL_RESPONSE: usize = 64 * 1024 * 1024;
+
+impl<C, U> Duplex<C, U>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
+    /// Takes responses as far as they are there. True when any byte moved.
+    pub(super) fn advance_responses(&mut self) -> Result<bool, Fault> {
+        let mut progress = false;
+        while self.responses.may_pass() {
+            let here = self.responses.unread().len();
+            match &mut self.response {
+                Place::Boundary => {
+                    if let Some(answer) = self.pipeline.next_own() {
+                        self.responses.put(answer);
+                    } else if !self.start_response()? {
+                        break;
+                    }
+                }
+                Place::Relay { left } => {
+                    let n = here.min(*left);
+                    self.responses.pass(n);
+                    *left -= n;
+                    if *left > 0 {
+                        return Ok(progress || n > 0);
+                    }
+                    self.response = Place::Boundary;
+                }
+                Place::Walk { left, walker, api } => {
+                    let ready = here.min(*left);
+                    let n = walker
+                        .walk(&mut self.responses.unread_mut()[..ready], *left as u64)
+                        .map_err(|source| Fault::Response { api, source })?;
+                    self.responses.pass(n);
+                    *left -= n;
+                    if *left > 0 {
+                        return Ok(progress || n > 0);
+                    }
+                    self.response = Place::Boundary;
+                }
+                Place::Head { .. } => {
+                    if !self.rewrite_head()? {
+                        break;
+                    }
+                }
+                Place::Gather { frame, size, .. } => {
+                    let n = here.min(*size - frame.len());
+                    if !self.responses.is_written() {
+                        break;
+                    }
+                    frame.extend_from_slice(&self.responses.unread()[..n]);
+                    self.responses.take_out(n);
+                    if frame.len() < *size {
+                        return Ok(progress || n > 0);
+                    }
+                    if let Place::Gather { frame, then, .. } = std::mem::replace(&mut self.response, Place::Boundary) {
+                        self.complete(frame, then)?;
+                    }
+                }
+                // Only requests are dropped.
+                Place::Drop { .. } => self.response = Place::Boundary,
+            }
+            progress = true;
+        }
+        Ok(progress)
+    }
+
+    /// Looks at the head of the next response. False when more bytes must come first.
+    fn start_response(&mut self) -> Result<bool, Fault> {
+        let unread = self.responses.unread();
+        let Some(head) = unread.get(..RESPONSE_PEEK) else { return Ok(false) };
+        let out_of_turn = |_| Fault::OutOfTurn;
+        let size = frame::frame_size(head, 4, i32::MAX.unsigned_abs()).map_err(out_of_turn)?;
+        let answered = i32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+        let expected = self.pipeline.next().ok_or(Fault::OutOfTurn)?;
+        let (correlation, gathered) = match &expected {
+            Expected::FromKafka { correlation, rule, .. } => (*correlation, matches!(rule, ResponseRule::Filter(_))),
+            Expected::Amended { correlation, .. } => (*correlation, true),
+            Expected::Own(_) => return Err(Fault::OutOfTurn),
+        };
+        if answered != correlation {
+            return Err(Fault::OutOfTurn);
+        }
+        if gathered {
+            if size > MAX_CONTROL_RESPONSE {
+                return Err(Fault::FrameLength);
+            }
+            self.response = Place::Gather { frame: Vec::new(), size, then: expected };
+            return Ok(true);
+        }
+        if let Expected::FromKafka { key, version, flexible, rule, .. } = expected {
+            self.response = match rule {
+                ResponseRule::Walk(layout) => {
+                    Place::Walk { left: size, walker: Walker::new(layout), api: table::name(key) }
+                }
+                ResponseRule::Metadata => Place::Head { size, flexible, version },
+                ResponseRule::Relay | ResponseRule::Filter(_) => Place::Relay { left: size },
+            };
+        }
+        Ok(true)
+    }
+
+    /// Rewrites the brokers of a Metadata response, and relays its topics.
+    fn rewrite_head(&mut self) -> Result<bool, Fault> {
+        let Place::Head { size, flexible, version } = self.response else { return Ok(false) };
+        if !self.responses.is_written() {
+            return Ok(false);
+        }
+        let ready = self.responses.unread().len().min(size);
+        let rewritten = {
+            let snapshot = self.shared.snapshot();
+            addresses::metadata_head(
+                self.scope(&snapshot),
+                Format { version, flexible },
+                &self.responses.unread()[..ready],
+            )
+        };
+        match rewritten {
+            Ok((head, read)) => {
+                let left = size - read;
+                let length = i32::try_from(head.len() + left - LENGTH).map_err(|_| Fault::FrameLength)?;
+                let mut head = head;
+                head[..LENGTH].copy_from_slice(&length.to_be_bytes());
+                self.responses.take_out(read);
+                self.responses.put(head);
+                self.response = Place::Relay { left };
+                Ok(true)
+            }
+            Err(Malformed::Short) if ready < size && ready < LOOKAHEAD_BYTES => Ok(false),
+            Err(source) => Err(Fault::Response { api: "Metadata", source }),
+        }
+    }
+
+    /// Runs the filter, or the merge, of a whole response.
+    fn complete(&mut self, frame: Vec<u8>, expected: Expected) -> Result<(), Fault> {
+        let (flexible, api) = match &expected {
+            Expected::Amended { flexible, .. } => (*flexible, "an amended request"),
+            Expected::FromKafka { key, flexible, .. } => (*flexible, table::name(*key)),
+            Expected::Own(_) => return Err(Fault::OutOfTurn),
+        };
+        let malformed = |source| Fault::Response { api, source };
+        let body_at = frame::response_body(&frame, flexible).map_err(malformed)?;
+        let body = match expected {
+            Expected::Amended { merge, .. } => merge(&frame[body_at..]),
+            Expected::FromKafka { key, version, rule: ResponseRule::Filter(filter), .. } => {
+                let flexible = table::find(key, version).is_some_and(|api| api.is_flexible(version));
+                let snapshot = self.shared.snapshot();
+                filter(self.scope(&snapshot), Format { version, flexible }, &frame[body_at..])
+            }
+            Expected::FromKafka { .. } | Expected::Own(_) => return Err(Fault::OutOfTurn),
+        };
+        self.responses.put(frame::with_body(&frame, body_at, &body.map_err(malformed)?));
+        Ok(())
+    }
+}
