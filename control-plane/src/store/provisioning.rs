@@ -143,13 +143,18 @@ pub async fn take_address(
     if taken.rows_affected() == 0 {
         return Ok(false);
     }
-    sqlx::query("update brokers set host = $3, updated_at = $4 where instance_id = $1 and node_id = $2")
-        .bind(instance.id.uuid())
-        .bind(node_id)
-        .bind(address.to_string())
-        .bind(now)
-        .execute(tx)
-        .await?;
+    sqlx::query(
+        "with placed as (
+             update brokers set host = $3, updated_at = $4 where instance_id = $1 and node_id = $2 returning instance_id
+         )
+         update instances set revision = revision + 1, updated_at = $4 where id in (select instance_id from placed)",
+    )
+    .bind(instance.id.uuid())
+    .bind(node_id)
+    .bind(address.to_string())
+    .bind(now)
+    .execute(tx)
+    .await?;
     Ok(true)
 }
 
@@ -265,7 +270,7 @@ pub async fn set_state(
     Ok(())
 }
 
-/// A broker was seen in another state than before.
+/// A broker was seen in another state than before; the version of its instance rises, since tenants see it there.
 pub async fn set_broker_state(
     tx: &mut Connection,
     instance: InstanceId,
@@ -276,8 +281,11 @@ pub async fn set_broker_state(
     now: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query(
-        "update brokers set state = $3, reason = $4, seen_generation = coalesce($5, seen_generation), updated_at = $6
-         where instance_id = $1 and node_id = $2 and (state, reason) is distinct from ($3, $4)",
+        "with seen as (
+             update brokers set state = $3, reason = $4, seen_generation = coalesce($5, seen_generation), updated_at = $6
+             where instance_id = $1 and node_id = $2 and (state, reason) is distinct from ($3, $4) returning instance_id
+         )
+         update instances set revision = revision + 1, updated_at = $6 where id in (select instance_id from seen)",
     )
     .bind(instance.uuid())
     .bind(node_id)
