@@ -2,8 +2,8 @@
 # Writes one message to the topic and reads it back. The password is read from KAFKA_PASSWORD.
 # The topic must be there already.
 #
-# PLAIN, which is safe inside TLS: many distributions build kcat with a librdkafka older than 2.6, whose SCRAM is refused
-# by Kafka since it checks the nonce (CVE-2024-56128).
+# PLAIN, which is safe inside TLS: many distributions build kcat with a librdkafka older than 2.6.1, whose SCRAM Kafka 4
+# refuses (confluentinc/librdkafka#4895).
 set -eu
 : "${KAFKA_PASSWORD:?set it to the password of the Kafka user {{user}}}"
 
