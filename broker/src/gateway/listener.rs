@@ -226,9 +226,15 @@ async fn accept(listener: TcpListener, path: AccessPath, shared: Arc<Shared>, st
             }
         }
     }
-    // Connections that the kernel already completed on this socket would be reset by closing it.
-    while let Ok(Ok((stream, peer))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
-        start(stream, peer, path, &shared);
+    // Connections that the kernel already completed on this socket would be reset by closing it. The
+    // kernel is asked itself: the runtime may not have heard of the last ones yet.
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok((stream, peer)) = listener.accept() {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            start(stream, peer, path, &shared);
+        }
     }
 }
 
