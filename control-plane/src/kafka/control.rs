@@ -13,10 +13,11 @@ use std::{error::Error, future::Future, net::SocketAddr, time::Duration};
 use tokio::time::timeout;
 
 /// Asked often while an instance starts, so it gives up early.
-const READY_DEADLINE: Duration = Duration::from_secs(3);
+const READY_DEADLINE: Duration = Duration::from_secs(5);
 const CHANGE_DEADLINE: Duration = Duration::from_secs(15);
 const CANARY_DEADLINE: Duration = Duration::from_secs(30);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// TCP, TLS and login.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Talks to instances; a set of connections a call, since calls are rare and instances many.
