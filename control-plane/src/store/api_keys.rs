@@ -98,7 +98,7 @@ pub async fn revoke_by_id(conn: &mut PgConnection, key: ApiKeyId, now: DateTime<
 /// Notes that a key was used, at most once a minute: it is read by people, and must not make every request a write.
 pub async fn touch(conn: &mut PgConnection, key: ApiKeyId, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query(
-        "update api_keys set last_used_at = $2 where id = $1 and (last_used_at is null or last_used_at < $2 - interval '1 minute')",
+        "update api_keys set last_used_at = $2 where id = $1 and (last_used_at is null or last_used_at < $2::timestamptz - interval '1 minute')",
     )
     .bind(key.uuid())
     .bind(now)

@@ -3,13 +3,24 @@
 #![allow(clippy::unwrap_used)]
 
 mod conformance;
+mod access;
+mod arrows;
+mod audit;
+mod errors;
+mod forged_tokens;
+mod idempotency;
 mod instances;
+mod isolation;
 mod jobs;
 mod kafka;
 pub(crate) mod local;
 mod loops;
+mod members;
 mod nodes;
 mod pki;
 mod projects;
+mod secrecy;
+mod sign_in;
+mod statements;
 #[allow(dead_code, unused_imports, reason = "what a later module of tests needs")]
 mod support;

@@ -52,7 +52,7 @@ impl<T: DeserializeOwned> Body for T {
         }
         let mut json = serde_json::Deserializer::from_slice(body);
         let value = serde_path_to_error::deserialize(&mut json)
-            .map_err(|error| malformed(&pointer(error.path()), code(error.inner()), &explain(error.inner())))?;
+            .map_err(|error| malformed(&place(&error), code(error.inner()), &explain(error.inner())))?;
         json.end().map_err(|error| malformed("", code(&error), &explain(&error)))?;
         Ok(value)
     }
@@ -109,6 +109,17 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn malformed(pointer: &str, code: &str, detail: &str) -> Refusal {
     Refusal::new(ProblemCode::MalformedRequest).field(FieldError::new(pointer, code, detail))
+}
+
+/// JSON pointer to the fault. A field that is missing, and in some places one that is unknown, is only named by serde's words.
+fn place(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let pointer = pointer(error.path());
+    let text = error.inner().to_string();
+    let named = text.strip_prefix("missing field `").or_else(|| text.strip_prefix("unknown field `"));
+    match named.and_then(|rest| rest.split_once('`')) {
+        Some((name, _)) if !pointer.ends_with(&format!("/{name}")) => format!("{pointer}/{name}"),
+        _ => pointer,
+    }
 }
 
 /// JSON pointer (RFC 6901) to where reading stopped.

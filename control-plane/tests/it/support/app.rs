@@ -11,12 +11,13 @@ use control_plane::{
     app::{App, auth::SignInPolicy, keys},
     auth::{
         password::{Cost, Passwords},
-        token::Tokens,
+        token::{SigningKey, Tokens},
     },
     clock::Clock,
     http,
     http::{Settings, limits::Rate},
     secrets::MasterKeys,
+    store::{sealed, signing_keys},
     telemetry::metrics::Metrics,
 };
 use control_plane_api::problem::Problem;
@@ -32,6 +33,7 @@ pub struct TestApp {
     pub app: Arc<App>,
     pub acme: Organisation,
     pub globex: Organisation,
+    pub master_key: String,
     router: Router,
     // Last: dropped after what uses it.
     pub database: TestDatabase,
@@ -44,10 +46,21 @@ impl TestApp {
 
     pub async fn with_clock(clock: Clock) -> Self {
         let database = TestDatabase::create().await;
-        let app = build(&database, clock, &master_key()).await;
+        let master_key = master_key();
+        let app = build(&database, clock, ("test", &master_key)).await;
         let acme = Organisation::create(&app, "acme").await;
         let globex = Organisation::create(&app, "globex").await;
-        Self { router: router(app.clone()), app, acme, globex, database }
+        Self { router: router(app.clone()), app, acme, globex, master_key, database }
+    }
+
+    /// Another replica on the same database.
+    pub async fn replica(&self) -> Replica {
+        self.replica_with("test", &self.master_key).await
+    }
+
+    /// Another replica that knows only this master key.
+    pub async fn replica_with(&self, name: &str, master_key: &str) -> Replica {
+        Replica { router: router(build(&self.database, self.app.clock.clone(), (name, master_key)).await) }
     }
 
     /// A request of `person`: `app.get(path).by(person).send()`.
@@ -61,6 +74,39 @@ impl TestApp {
 
     pub fn post(&self, path: impl Into<String>, body: Value) -> Call<'_> {
         self.call(Method::POST, path).json(body)
+    }
+}
+
+/// A second process, as far as its callers can tell.
+pub struct Replica {
+    router: Router,
+}
+
+impl Replica {
+    pub fn get(&self, path: impl Into<String>) -> Call<'_> {
+        Call { router: &self.router, method: Method::GET, path: path.into(), headers: Vec::new(), body: None }
+    }
+
+    pub fn post(&self, path: impl Into<String>, body: Value) -> Call<'_> {
+        Call { router: &self.router, method: Method::POST, path: path.into(), headers: Vec::new(), body: None }
+            .json(body)
+    }
+}
+
+pub const ISSUER: &str = "https://sluice.example";
+pub const AUDIENCE: &str = "sluice-api";
+
+/// The key that signs access tokens, private half included.
+pub async fn signing_key(app: &App) -> SigningKey {
+    let mut conn = app.db.system_connection().await.expect("connection");
+    let record = signing_keys::list(&mut conn).await.expect("keys").remove(0);
+    let context = sealed::Place::SigningKey { kid: record.kid.clone() }.context();
+    SigningKey {
+        private_pkcs8: app.keyring.open(&context, &record.private_key_sealed).expect("it opens"),
+        kid: record.kid,
+        public_jwk: record.public_jwk.0,
+        signs_from: record.signs_from,
+        signs_until: record.signs_until,
     }
 }
 
@@ -82,14 +128,14 @@ pub fn master_key() -> String {
 }
 
 /// A replica on `database`.
-pub async fn build(database: &TestDatabase, clock: Clock, master_key: &str) -> Arc<App> {
+pub async fn build(database: &TestDatabase, clock: Clock, master_key: (&str, &str)) -> Arc<App> {
     let db = database.connect();
-    let master = MasterKeys::new("test", [("test", master_key)]).expect("a master key");
+    let master = MasterKeys::new(master_key.0, [master_key]).expect("a master key");
     let keyring = keys::load_keyring(&db, master).await.expect("keyring");
     let app = App {
         keyring,
         passwords: Passwords::new(Cost::LEAST, 4).expect("argon2"),
-        tokens: Tokens::new("https://sluice.example", "sluice-api", Duration::minutes(15)),
+        tokens: Tokens::new(ISSUER, AUDIENCE, Duration::minutes(15)),
         sign_in: SignInPolicy::default(),
         feed: Default::default(),
         metrics: Metrics::default(),
@@ -169,6 +215,12 @@ impl Answer {
     pub fn expect<T: DeserializeOwned>(&self, status: u16) -> T {
         assert_eq!(self.status.as_u16(), status, "{}: {}", self.path, self.text());
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{}: {error}: {}", self.path, self.text()))
+    }
+
+    /// The code, if it is a problem.
+    pub fn problem_code(&self) -> Option<String> {
+        let problem: Problem = serde_json::from_slice(&self.body).ok()?;
+        Some(problem.code.as_str().to_owned())
     }
 
     /// The problem, after a check of its code and of everything that all problems have.

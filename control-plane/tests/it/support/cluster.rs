@@ -57,6 +57,15 @@ impl Cluster {
         assert!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
     }
 
+    pub fn dump(&self, database: &str) -> Vec<u8> {
+        let output = Command::new(self.psql.with_file_name("pg_dump"))
+            .args(["-d", &self.url("postgres", database)])
+            .output()
+            .expect("pg_dump runs");
+        assert!(output.status.success(), "pg_dump: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
     fn start() -> Self {
         let binaries = binaries();
         let directory = tempfile::Builder::new().prefix("sluice-pg-").tempdir().expect("a temporary directory").keep();

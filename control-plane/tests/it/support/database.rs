@@ -40,6 +40,11 @@ impl TestDatabase {
         Database::connect(&self.urls()).expect("urls of the test database")
     }
 
+    /// Everything in it, as `pg_dump` writes it.
+    pub fn dump(&self) -> Vec<u8> {
+        Cluster::get().dump(&self.name)
+    }
+
     /// A connection that sees and may do everything, to look behind the scenes.
     pub async fn superuser(&self) -> PgConnection {
         PgConnection::connect(&self.url("postgres")).await.expect("connection of the superuser")

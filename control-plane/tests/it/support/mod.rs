@@ -4,7 +4,8 @@ mod app;
 mod cluster;
 mod database;
 mod people;
+pub mod sample;
 
-pub use app::{Answer, Call, TestApp};
+pub use app::{AUDIENCE, Answer, Call, ISSUER, TestApp, master_key, signing_key};
 pub use database::TestDatabase;
-pub use people::{Organisation, Person};
+pub use people::{Organisation, PASSWORD, Person};
