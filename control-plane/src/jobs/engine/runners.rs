@@ -103,10 +103,14 @@ async fn work<E: Send + Sync + 'static>(runner: Runner<E>, config: Config, wake:
     let mut running: JoinSet<(JobId, Option<Turn>)> = JoinSet::new();
     let shared = &runner.shared;
     let per_tenant = i64::try_from(config.per_tenant).unwrap_or(i64::MAX);
+    // A claim looks at the whole queue: while jobs only end, one is made for several of them.
+    let worth_a_claim = (config.jobs / 4).max(1);
+    let mut look = true;
     loop {
         let room = config.jobs.saturating_sub(running.len());
         let mut wait = config.poll;
-        if room > 0 && !shared.stop.is_cancelled() {
+        if look && room > 0 && !shared.stop.is_cancelled() {
+            look = false;
             match runner.claim(i64::try_from(room).unwrap_or(i64::MAX), per_tenant).await {
                 Ok(claimed) => {
                     if claimed.is_empty() {
@@ -123,14 +127,15 @@ async fn work<E: Send + Sync + 'static>(runner: Runner<E>, config: Config, wake:
             }
         }
         tokio::select! {
-            () = wake.notified() => {}
-            () = tokio::time::sleep(wait) => {}
+            () = wake.notified() => look = true,
+            () = tokio::time::sleep(wait) => look = true,
             () = shared.stop.cancelled() => break,
             Some(done) = running.join_next() => forget(&bells, done),
         }
         while let Some(done) = running.try_join_next() {
             forget(&bells, done);
         }
+        look |= config.jobs.saturating_sub(running.len()) >= worth_a_claim;
     }
     while let Some(done) = running.join_next().await {
         forget(&bells, done);

@@ -6,3 +6,4 @@ mod engine;
 pub(crate) mod house;
 mod instances;
 mod sabotage;
+mod speed;
