@@ -9,9 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from . import transcript
 from .direct import DirectKafka, libraries, tools_directory
 from .plan import Plan, Target
-from .processes import Outcome, Programs, transcript
+from .processes import Outcome, Programs
 from .toolchains import Toolchains
 
 SOURCES = Path(__file__).resolve().parents[1]
@@ -29,8 +30,8 @@ def main() -> int:
             outcomes = _run(options, toolchains, target, logs)
     else:
         outcomes = _run(options, toolchains, _target(options), logs)
-    if options.transcript:
-        options.transcript.write_text(transcript(outcomes))
+    if options.record:
+        transcript.write(_transcript(options), outcomes)
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     if failed:
         print("\n".join(["", *(outcome.line() for outcome in failed), f"logs: {logs}"]))
@@ -52,9 +53,14 @@ def _run(options: argparse.Namespace, toolchains: Toolchains, target: Target, lo
 
     ask("create")
     try:
-        return Programs(commands, target.password, logs, options.jobs, options.seconds).run(cases)
+        expected = {} if options.record else transcript.read(_transcript(options))
+        return Programs(commands, expected, target.password, logs, options.jobs, options.seconds).run(cases)
     finally:
         ask("delete")
+
+
+def _transcript(options: argparse.Namespace) -> Path:
+    return SOURCES / "transcripts" / f"{options.kafka}.txt"
 
 
 def _target(options: argparse.Namespace) -> Target:
@@ -78,11 +84,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kafka", choices=["4.3", "3.9"], default="4.3", help="line of Kafka (default 4.3)")
     parser.add_argument("--direct", action="store_true", help="against a plain Kafka of this line, started here")
     parser.add_argument("--only", default="", metavar="REGEX", help="cases whose 'client way scenario' matches")
-    parser.add_argument("--transcript", type=Path, metavar="FILE", help="write what clients saw, for comparison")
+    parser.add_argument("--record", action="store_true", help="with --direct: what is seen now is what an instance must show")
     parser.add_argument("--logs", type=Path, metavar="DIR", help="where programs' logs go (default: a new directory)")
     parser.add_argument("--jobs", type=int, default=3, help="clients at a time (default 3)")
     parser.add_argument("--seconds", type=int, default=240, help="for one client's cases together (default 240)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.record and not options.direct:
+        parser.error("--record is for --direct: an instance is held to what a plain Kafka shows")
+    return options
 
 
 if __name__ == "__main__":
