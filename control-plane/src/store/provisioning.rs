@@ -258,7 +258,7 @@ pub async fn set_state(
 ) -> Result<()> {
     sqlx::query(
         "update instances set state = $2, state_reason = $3, updated_at = $4, revision = revision + 1,
-                failed_at = case when $2 = 'create-failed' then $4 end
+                failed_at = case when $2 = 'create-failed' then $4::timestamptz end
          where id = $1 and (state, state_reason) is distinct from ($2, $3)",
     )
     .bind(instance.uuid())

@@ -2,10 +2,10 @@
 // A fixture that cannot be made ends its test, with the place.
 #![allow(clippy::unwrap_used)]
 
-mod conformance;
 mod access;
 mod arrows;
 mod audit;
+mod conformance;
 mod errors;
 mod forged_tokens;
 mod idempotency;

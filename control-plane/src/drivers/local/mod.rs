@@ -39,6 +39,7 @@ const MIN_FREE_BYTES: u64 = 1 << 30;
 const LOCK_DEADLINE: Duration = Duration::from_secs(30);
 /// From the start of a supervisor to its first answer: it reads a spec and listens.
 const START_DEADLINE: Duration = Duration::from_secs(15);
+const PORTS_DEADLINE: Duration = Duration::from_secs(5);
 /// Data goes with the node, so a removal waits only for connections to be closed well: Kafka cannot hand its leaders
 /// over when all brokers of an instance go at once.
 const STOP_DEADLINE: Duration = Duration::from_secs(2);
@@ -126,6 +127,17 @@ impl LocalDriver {
         })
     }
 
+    /// The sockets of a killed process outlive what /proc tells of it, by moments.
+    async fn wait_for_ports(&self, address: IpAddr) -> Result<(), DriverError> {
+        let deadline = Instant::now() + PORTS_DEADLINE;
+        loop {
+            match self.with_addresses(move |_| AddressBook::check_ports(address)).await {
+                Err(_) if Instant::now() < deadline => sleep(LOOK_EVERY).await,
+                result => return result,
+            }
+        }
+    }
+
     fn check_room(&self) -> Result<(), DriverError> {
         let disk = rustix::fs::statvfs(&self.nodes)
             .map_err(|e| transient(format!("room in {} cannot be told", self.nodes.display()), e))?;
@@ -171,7 +183,7 @@ impl LocalDriver {
         home.write_spec(spec).map_err(|e| failed("its spec cannot be written", e))?;
         let survivors = live_nonces().await?;
         if !survivors.contains(&record.nonce) {
-            self.with_addresses(move |_| AddressBook::check_ports(address)).await?;
+            self.wait_for_ports(address).await?;
         }
         let mut supervisor = supervisor::start(&self.node_program, &self.tools, home, &record.nonce)
             .map_err(|e| failed(&format!("{} cannot be started", self.node_program.display()), e))?;
