@@ -1,6 +1,7 @@
 //! Log lines: JSON or for people, to standard error. A line of a request carries its request id and trace.
 
 use crate::config::{LogConfig, LogFormat};
+use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +27,10 @@ pub fn start(config: &LogConfig) -> Result<(), LogError> {
                     .with_writer(std::io::stderr),
             )
             .try_init()?,
-        LogFormat::Human => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init()?,
+        LogFormat::Human => {
+            let colours = std::io::stderr().is_terminal();
+            registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).try_init()?;
+        }
     }
     Ok(())
 }

@@ -246,7 +246,7 @@ def jobs_survive(world):
     back = time.monotonic() - began
     job = world.wait_job(answer.json["id"], 240)
     check(job["state"] == "succeeded", f"the order ended {job['state']}: {job['problem']}")
-    check(len(list((world.home / "nodes").glob(f"{job['resource']['id']}/*"))) == 3, "not exactly three node directories")
+    check(sum(entry.is_dir() for entry in (world.home / "nodes" / job["resource"]["id"]).iterdir()) == 3, "not exactly three node directories")
     gone = world.api("DELETE", world.path(f"instances/{job['resource']['id']}"), Idempotency_Key=str(uuid.uuid4()))
     world.wait_job(gone.json["id"])
     return f"back in {back:.1f} s, the order finished"
