@@ -50,6 +50,9 @@ struct SupervisorArgs {
     /// Run the gateway too
     #[arg(long)]
     with_gateway: bool,
+    /// Start a broker again that lives but has answered nothing for this long, seconds
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    silence_seconds: u64,
     /// Random text that a driver recognises this process by
     #[arg(long, env = "SLUICE_NODE_NONCE", default_value = "", hide = true)]
     nonce: String,
@@ -82,7 +85,7 @@ fn run_supervisor(args: SupervisorArgs) -> Result<()> {
         tools: Tools::new(std::path::absolute(args.tools)?),
         gateway,
         nonce: args.nonce,
-        timing: Timing::default(),
+        timing: Timing { silence: Duration::from_secs(args.silence_seconds), ..Timing::default() },
     };
     // It waits, mostly; a thread for each core would cost memory for nothing.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -7,6 +7,8 @@
 //!               backing-off ◄── ended┘
 //! ```
 //!
+//! A broker that served and then lives on without answering anything is ended, and starts again.
+//!
 //! Owns the JVM process and [`BrokerStatus`]. Commands come in by a channel, so there is one writer.
 //! Dropping everything leaves the JVM running: the next supervisor adopts it.
 
@@ -18,10 +20,11 @@ use super::process::{Exit, Process, ProcessRole};
 use super::properties::KafkaPaths;
 use super::reconfigure;
 use super::rotate;
+use super::serving::{until_serving, until_silent};
 use super::storage::Formatted;
 use crate::directory::NodeDirectory;
+use crate::error_text;
 use crate::spec::change;
-use crate::{error_text, probe};
 use broker_api::ports;
 use broker_api::spec::NodeSpec;
 use broker_api::status::{BrokerState, BrokerStatus};
@@ -34,10 +37,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
 
-/// How long one probe may take: a JVM in a long collection is not gone.
-const PROBE_LIMIT: Duration = Duration::from_secs(2);
 /// Between two attempts to make the broker take changed settings.
 const SETTLE_EVERY: Duration = Duration::from_secs(5);
+/// For a broker that does not answer to print what its threads do, and to end by itself if it still can.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The kernel ends a killed process at once, unless a disk holds it.
 const KILL_LIMIT: Duration = Duration::from_secs(30);
 
@@ -49,6 +52,8 @@ pub struct BrokerSettings {
     pub back_off: BackOff,
     /// Between two questions whether it serves, until it does.
     pub probe_every: Duration,
+    /// A broker that served, lives, and has answered nothing for so long is started again.
+    pub silence: Duration,
     /// For a graceful stop that the supervisor decides itself, before a restart.
     pub stop_deadline: Duration,
 }
@@ -203,7 +208,8 @@ impl Runner {
         });
         let address = SocketAddr::new(self.spec.kafka.bind, ports::UPSTREAM_PLAINTEXT);
         let serving = until_serving(address, self.settings.probe_every);
-        tokio::pin!(serving);
+        let silent = until_silent(address, self.settings.silence);
+        tokio::pin!(serving, silent);
         let mut settling = interval(SETTLE_EVERY);
         settling.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut rotation = interval(Duration::from_secs(30));
@@ -220,6 +226,7 @@ impl Runner {
                     self.serves(started);
                     settling.reset_immediately();
                 }
+                () = &mut silent, if self.served_since.is_some() => return self.end_silent(&process).await,
                 _ = settling.tick(), if self.served_since.is_some() && !self.settled => self.settle().await,
                 _ = rotation.tick() => {
                     let path = self.settings.directory.logs().join(OUTPUT_LOG);
@@ -261,6 +268,23 @@ impl Runner {
             status.pid = None;
             status.last_exit = text;
             status.failures = if served { 0 } else { status.failures + 1 };
+        });
+        Next::BackOff
+    }
+
+    /// Ends a broker that lives but does not serve. It did serve, so the next start is at once: that one
+    /// has its whole time of silence again.
+    async fn end_silent(&mut self, process: &Process) -> Next {
+        let silence = self.settings.silence.as_secs();
+        error!(broker.pid = process.pid(), "the broker has answered nothing for {silence} s; it is started again");
+        self.set_state(BrokerState::Stopping);
+        // A JVM prints the stack of every thread to its output. What is gone by now has no need to.
+        let _ = process.signal(Signal::QUIT);
+        let how = terminate(process, LAST_WORDS).await;
+        self.served_since = None;
+        self.status.send_modify(|status| {
+            status.pid = None;
+            status.last_exit = format!("answered nothing for {silence} s; {how}");
         });
         Next::BackOff
     }
@@ -381,17 +405,6 @@ impl Runner {
 
     fn set_state(&self, state: BrokerState) {
         self.status.send_modify(|status| status.state = state);
-    }
-}
-
-async fn until_serving(address: SocketAddr, every: Duration) {
-    let mut tick = interval(every);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        if probe::answers(address, PROBE_LIMIT).await.is_ok() {
-            return;
-        }
     }
 }
 

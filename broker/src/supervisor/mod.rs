@@ -23,6 +23,7 @@ pub mod properties;
 mod reconfigure;
 pub mod release;
 pub mod rotate;
+mod serving;
 mod socket;
 pub mod storage;
 pub mod tokens;
@@ -66,6 +67,8 @@ pub struct Timing {
     pub broker_back_off: BackOff,
     pub gateway_back_off: BackOff,
     pub probe_every: Duration,
+    /// A broker that lives and answers nothing for so long is started again.
+    pub silence: Duration,
     /// Kafka hands its leaders over and closes its logs.
     pub stop_deadline: Duration,
     pub drain_deadline: Duration,
@@ -78,6 +81,8 @@ impl Default for Timing {
             // Back within a second, ready or not.
             gateway_back_off: BackOff { first: Duration::from_millis(100), longest: Duration::from_secs(5) },
             probe_every: Duration::from_millis(100),
+            // Longer than any collection, and than a full queue of requests: a restart costs more than both.
+            silence: Duration::from_secs(120),
             stop_deadline: Duration::from_secs(60),
             drain_deadline: Duration::from_secs(30),
         }
@@ -155,6 +160,7 @@ impl Supervisor {
             tools,
             back_off: timing.broker_back_off,
             probe_every: timing.probe_every,
+            silence: timing.silence,
             stop_deadline: timing.stop_deadline,
         };
         let broker = Broker::start(settings, spec.clone(), status)?;

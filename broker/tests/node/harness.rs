@@ -39,6 +39,8 @@ pub struct Node {
     directory: tempfile::TempDir,
     tools: PathBuf,
     nonce: String,
+    /// For the supervisor, beside what it always gets.
+    pub arguments: Vec<&'static str>,
     supervisor: Option<Child>,
 }
 
@@ -60,7 +62,7 @@ impl Node {
     fn with(instance: TestInstance, directory: tempfile::TempDir, tools: PathBuf) -> Self {
         let spec = instance.spec(1);
         let nonce = format!("test-{}", instance.id);
-        let node = Self { instance, spec, directory, tools, nonce, supervisor: None };
+        let node = Self { instance, spec, directory, tools, nonce, arguments: Vec::new(), supervisor: None };
         fs::create_dir(node.path("")).unwrap();
         node.write_boot_spec(&node.spec);
         node
@@ -79,7 +81,7 @@ impl Node {
 
     fn command(&self, with_gateway: bool) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluice-node"));
-        command.arg("supervisor").arg("--dir").arg(self.path("")).arg("--tools").arg(&self.tools);
+        command.arg("supervisor").arg("--dir").arg(self.path("")).arg("--tools").arg(&self.tools).args(&self.arguments);
         if with_gateway {
             command.arg("--with-gateway");
         }

@@ -56,6 +56,20 @@ fn a_broker_that_dies_is_started_again() {
 }
 
 #[test]
+fn a_broker_that_lives_but_no_longer_answers_is_started_again() {
+    let mut node = Node::new();
+    node.arguments = vec!["--silence-seconds", "2"];
+    node.start();
+    let first = node.wait_until_running();
+    let pid = rustix::process::Pid::from_raw(first.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    node.wait_until_another_runs(first);
+    let status = node.status();
+    assert!(status.last_exit.starts_with("answered nothing for 2 s"), "{}", status.last_exit);
+    assert!(!lives(first));
+}
+
+#[test]
 fn a_killed_supervisor_leaves_the_broker_and_the_next_one_adopts_it() {
     let mut node = Node::new();
     node.start();
