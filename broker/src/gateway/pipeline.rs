@@ -10,20 +10,34 @@ use std::collections::VecDeque;
 /// Requests in flight on one connection before more are read: fifty times what clients use by
 /// default (`max.in.flight.requests.per.connection` is 5).
 const CAPACITY: usize = 256;
+/// Bytes of our own answers that wait for their turn before more requests are read. One answer may
+/// be larger; it is the last one then.
+const OWN_BYTES: usize = 1024 * 1024;
 
 /// The answer to one request.
 pub(super) enum Expected {
     /// Comes from Kafka and is treated by the rule of its API.
     FromKafka { correlation: i32, key: i16, version: i16, flexible: bool, rule: ResponseRule },
-    /// Comes from Kafka to a request that was amended, and is completed.
-    Amended { correlation: i32, flexible: bool, merge: Merge },
+    /// Comes from Kafka to a request that was amended, and is completed with `own_bytes` of ours.
+    Amended { correlation: i32, flexible: bool, merge: Merge, own_bytes: usize },
     /// Ours: a whole frame that waits its turn.
     Own(Vec<u8>),
+}
+
+impl Expected {
+    fn own_bytes(&self) -> usize {
+        match self {
+            Self::FromKafka { .. } => 0,
+            Self::Amended { own_bytes, .. } => *own_bytes,
+            Self::Own(frame) => frame.len(),
+        }
+    }
 }
 
 #[derive(Default)]
 pub(super) struct Pipeline {
     queue: VecDeque<Expected>,
+    own_bytes: usize,
 }
 
 impl Pipeline {
@@ -32,26 +46,27 @@ impl Pipeline {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.queue.len() >= CAPACITY
+        self.queue.len() >= CAPACITY || self.own_bytes >= OWN_BYTES
     }
 
     pub(super) fn push(&mut self, expected: Expected) {
+        self.own_bytes += expected.own_bytes();
         self.queue.push_back(expected);
     }
 
     /// Our own answer, when it is its turn.
     pub(super) fn next_own(&mut self) -> Option<Vec<u8>> {
-        match self.queue.pop_front()? {
-            Expected::Own(frame) => Some(frame),
-            other => {
-                self.queue.push_front(other);
-                None
-            }
-        }
+        let Expected::Own(frame) = self.queue.front_mut()? else { return None };
+        let frame = std::mem::take(frame);
+        self.own_bytes -= frame.len();
+        self.queue.pop_front();
+        Some(frame)
     }
 
     /// What Kafka's next response answers.
     pub(super) fn next(&mut self) -> Option<Expected> {
-        self.queue.pop_front()
+        let next = self.queue.pop_front()?;
+        self.own_bytes -= next.own_bytes();
+        Some(next)
     }
 }

@@ -19,6 +19,8 @@ pub(super) enum Malformed {
     Varint,
     #[error("bytes are left over")]
     Trailing,
+    #[error("more items than one request may name")]
+    TooMany,
 }
 
 pub(super) type Wire<T> = Result<T, Malformed>;

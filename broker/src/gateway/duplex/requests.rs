@@ -161,9 +161,9 @@ where
                 self.expect(header, api);
                 self.requests.put(frame);
             }
-            Decision::Amend { body, merge } => {
+            Decision::Amend { body, merge, own_bytes } => {
                 self.shared.metrics.deny(key);
-                self.pipeline.push(Expected::Amended { correlation, flexible, merge });
+                self.pipeline.push(Expected::Amended { correlation, flexible, merge, own_bytes });
                 self.requests.put(frame::with_body(&frame, body_at, &body));
             }
             Decision::Answer(body) => {

@@ -146,7 +146,7 @@ fn read_binding<'a>(r: &mut Reader<'a>, format: Format) -> Wire<Binding<'a>> {
 pub(in crate::gateway) fn create(_: Scope<'_>, format: Format, body: &[u8]) -> Wire<Decision> {
     let mut r = Reader::new(body, format.flexible);
     let (mut items, mut results) = (Vec::new(), Vec::new());
-    for _ in 0..r.array()? {
+    for _ in 0..split::items(&mut r)? {
         let start = r.position();
         let refusal = read_binding(&mut r, format)?.refusal();
         items.push(r.since(start));
@@ -262,7 +262,7 @@ fn platform_bindings() -> impl Iterator<Item = Binding<'static>> {
 pub(in crate::gateway) fn delete(_: Scope<'_>, format: Format, body: &[u8]) -> Wire<Decision> {
     let mut r = Reader::new(body, format.flexible);
     let (mut items, mut results) = (Vec::new(), Vec::new());
-    for _ in 0..r.array()? {
+    for _ in 0..split::items(&mut r)? {
         let start = r.position();
         let refused = read_filter(&mut r, format)?.finds_platform();
         items.push(r.since(start));

@@ -54,14 +54,19 @@ const TOLD: &[&str] = &[
 /// Why a topic may not have this setting.
 pub(in crate::gateway) fn topic_refusal(scope: Scope<'_>, name: &str, value: Option<&str>) -> Option<Refusal> {
     let most = scope.snapshot.max_batch_bytes;
-    // What is no number is for Kafka to refuse.
-    let asked = value.filter(|_| name == MAX_MESSAGE_BYTES)?.trim().parse::<i64>().ok()?;
-    u64::try_from(asked).is_ok_and(|asked| asked > most).then(|| {
-        Refusal::new(
-            code::INVALID_CONFIG,
-            format!("{MAX_MESSAGE_BYTES} is {asked}, above this instance's limit; at most {most} is accepted"),
-        )
-    })
+    let asked = value.filter(|_| name == MAX_MESSAGE_BYTES)?;
+    // Java takes digits of any script, and blanks of its own: what is not read here may still be a
+    // number to Kafka.
+    let why = match asked.trim().parse::<i64>() {
+        Ok(number) if u64::try_from(number).is_ok_and(|number| number > most) => "above this instance's limit",
+        Ok(_) => return None,
+        Err(_) => "not a number in the digits 0 to 9",
+    };
+    let asked = asked.escape_debug();
+    Some(Refusal::new(
+        code::INVALID_CONFIG,
+        format!("{MAX_MESSAGE_BYTES} is '{asked}', {why}; at most {most} is accepted"),
+    ))
 }
 
 fn resource_refusal(resource: i8) -> Option<Refusal> {
@@ -89,7 +94,7 @@ pub(in crate::gateway) fn alter_incrementally(scope: Scope<'_>, format: Format, 
 fn alter_with(scope: Scope<'_>, format: Format, body: &[u8], incremental: bool) -> Wire<Decision> {
     let mut r = Reader::new(body, format.flexible);
     let (mut items, mut results) = (Vec::new(), Vec::new());
-    for _ in 0..r.array()? {
+    for _ in 0..split::items(&mut r)? {
         let start = r.position();
         let (resource, name) = (r.i8()?, r.string()?);
         let mut refusal = resource_refusal(resource);

@@ -42,8 +42,8 @@ pub(super) type Merge = Box<dyn FnOnce(&[u8]) -> Wire<Vec<u8>> + Send>;
 pub(super) enum Decision {
     /// As it is.
     Forward,
-    /// With this body; the answer is completed by `merge`.
-    Amend { body: Vec<u8>, merge: Merge },
+    /// With this body; the answer is completed by `merge`, which holds so many bytes for it.
+    Amend { body: Vec<u8>, merge: Merge, own_bytes: usize },
     /// Not at all: this is the answer's body.
     Answer(Vec<u8>),
 }

@@ -13,14 +13,14 @@ pub(in crate::gateway) fn alter(scope: Scope<'_>, format: Format, body: &[u8]) -
     let mut users: BTreeMap<&str, bool> = BTreeMap::new();
     let mut deletions = Vec::new();
     let mut upsertions = Vec::new();
-    for _ in 0..r.array()? {
+    for _ in 0..split::items(&mut r)? {
         let start = r.position();
         let user = r.string()?;
         r.i8()?; // mechanism
         r.tags()?;
         deletions.push((user, r.since(start)));
     }
-    for _ in 0..r.array()? {
+    for _ in 0..split::items(&mut r)? {
         let start = r.position();
         let user = r.string()?;
         r.take(1 + 4)?; // mechanism, iterations

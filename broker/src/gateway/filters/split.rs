@@ -4,6 +4,17 @@
 use super::{Decision, Format};
 use crate::gateway::wire::{Malformed, Reader, Wire, Writer};
 
+/// Most items of one request. Kafka's controller refuses a request that writes more records at once
+/// (`QuorumController.MAX_RECORDS_PER_USER_OP`); here it bounds what refusals can take, since a
+/// refusal is many times the size of the smallest item.
+const MAX_ITEMS: usize = 10_000;
+
+/// Length of the array of items that a request is made of.
+pub(in crate::gateway) fn items(r: &mut Reader<'_>) -> Wire<usize> {
+    let items = r.array()?;
+    if items > MAX_ITEMS { Err(Malformed::TooMany) } else { Ok(items) }
+}
+
 /// An error and a sentence for the one who asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::gateway) struct Refusal {
@@ -55,7 +66,8 @@ pub(in crate::gateway) fn decide(
         w.tags();
         return Decision::Answer(w.bytes);
     }
-    Decision::Amend { body: body(), merge: Box::new(move |answer| merge(shape, &results, answer)) }
+    let own_bytes = results.iter().flatten().map(Vec::len).sum();
+    Decision::Amend { body: body(), merge: Box::new(move |answer| merge(shape, &results, answer)), own_bytes }
 }
 
 fn merge(shape: Shape, results: &[Option<Vec<u8>>], answer: &[u8]) -> Wire<Vec<u8>> {

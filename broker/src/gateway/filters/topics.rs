@@ -8,7 +8,7 @@ use crate::gateway::wire::{Reader, Wire, Writer};
 pub(in crate::gateway) fn create(scope: Scope<'_>, format: Format, body: &[u8]) -> Wire<Decision> {
     let mut r = Reader::new(body, format.flexible);
     let (mut items, mut results) = (Vec::new(), Vec::new());
-    for _ in 0..r.array()? {
+    for _ in 0..split::items(&mut r)? {
         let start = r.position();
         let name = r.string()?;
         r.take(4 + 2)?; // partitions, replication factor

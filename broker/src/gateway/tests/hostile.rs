@@ -7,6 +7,7 @@ use super::super::filters::endpoints::{self, Walker};
 use super::super::filters::{Format, Scope, addresses, produce};
 use super::super::frame;
 use super::super::table::{self, RequestRule, ResponseRule, TABLE};
+use super::super::wire::Malformed;
 use super::*;
 use proptest::prelude::*;
 
@@ -174,6 +175,26 @@ async fn absurd_lengths_are_refused_as_soon_as_they_are_read() {
         drop(rig.kafka().await);
         assert!(matches!(within(served).await.unwrap(), Err(End::Protocol(Fault::FrameLength))), "length {length}");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_names_more_than_kafka_would_take_ends_its_connection() {
+    use kafka_protocol::messages::{AlterUserScramCredentialsRequest, alter_user_scram_credentials_request::*};
+    let deletions = |count| {
+        let users = (0..count).map(|n: usize| ScramCredentialDeletion::default().with_name(text(&n.to_string())));
+        let message = AlterUserScramCredentialsRequest::default().with_deletions(users.collect());
+        request(ApiKey::AlterUserScramCredentials, 0, 1, &message)
+    };
+    let rig = Rig::new();
+    let (mut client, _served) = rig.plaintext();
+    client.send(&deletions(10_000)).await;
+    assert!(client.frame().await.len() > 10_000, "each is refused by name");
+    let (mut client, served) = rig.plaintext();
+    client.send(&deletions(10_001)).await;
+    assert_eq!(client.rest().await, b"");
+    drop(rig.kafka);
+    let end = within(served).await.unwrap();
+    assert!(matches!(end, Err(End::Protocol(Fault::Request { source: Malformed::TooMany, .. }))), "{end:?}");
 }
 
 #[tokio::test]
