@@ -9,7 +9,8 @@
 //!              `own`: bytes of ours, written after what passed and before the rest
 //! ```
 //!
-//! Relayed bytes are never moved; only the head of a frame that a read cut in two is.
+//! Relayed bytes are moved at most once each, when their sink takes them slowly; else only the head of a
+//! frame that a read cut in two is.
 
 use super::block::{BLOCK_BYTES, Block};
 use std::io;
@@ -54,16 +55,23 @@ impl Flow {
         *self = Self { ended: self.ended, ..Self::with_bytes(bytes) };
     }
 
-    /// Reads until the source has nothing or the block is full. True when anything was read.
-    pub(super) fn fill<S: AsyncRead + Unpin>(&mut self, cx: &mut Context<'_>, source: &mut S) -> io::Result<bool> {
-        if self.ended {
+    /// Reads until the source has nothing, the block is full, or `most` bytes came. True when anything
+    /// was read.
+    pub(super) fn fill<S: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut S,
+        most: usize,
+    ) -> io::Result<bool> {
+        if self.ended || most == 0 {
             return Ok(false);
         }
         self.make_room();
         let mut progress = false;
         let block = self.block.get_or_insert_with(Block::take);
-        while self.end < block.len() {
-            let mut free = ReadBuf::new(&mut block[self.end..]);
+        let until = self.end.saturating_add(most).min(block.len());
+        while self.end < until {
+            let mut free = ReadBuf::new(&mut block[self.end..until]);
             match Pin::new(&mut *source).poll_read(cx, &mut free) {
                 Poll::Pending => break,
                 Poll::Ready(Err(e)) => return Err(e),
@@ -185,8 +193,12 @@ impl Flow {
         self.is_written() && !self.unflushed
     }
 
+    /// Moves what is left in a full block to its start: when nothing else would make room, or when
+    /// less is moved than becomes free.
     fn make_room(&mut self) {
+        let worth_it = self.start == self.passed || self.start > self.end - self.start;
         if self.start > 0
+            && worth_it
             && let Some(block) = &mut self.block
             && self.end == block.len()
         {

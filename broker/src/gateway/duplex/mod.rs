@@ -11,7 +11,7 @@ mod responses;
 use crate::gateway::filters::Scope;
 use crate::gateway::filters::endpoints::Walker;
 use crate::gateway::flow::Flow;
-use crate::gateway::frame::RequestHeader;
+use crate::gateway::frame::{self, LENGTH, REQUEST_PEEK, RequestHeader};
 use crate::gateway::listener::Shared;
 use crate::gateway::pipeline::{Expected, Pipeline};
 use crate::gateway::snapshot::Snapshot;
@@ -184,15 +184,13 @@ where
 
     fn poll_requests(&mut self, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
-        let reading = !self.gone && (self.hold == Hold::No || !matches!(self.request, Place::Boundary));
-        if reading {
-            match self.requests.fill(cx, &mut self.client) {
-                Ok(moved) => progress |= moved,
-                // A reset client may have sent requests just before: they are taken.
-                Err(_) => {
-                    self.gone = true;
-                    progress = true;
-                }
+        let wanted = self.wanted();
+        match self.requests.fill(cx, &mut self.client, wanted) {
+            Ok(moved) => progress |= moved,
+            // A reset client may have sent requests just before: they are taken.
+            Err(_) => {
+                self.gone = true;
+                progress = true;
             }
         }
         if self.fault.is_none() {
@@ -218,7 +216,7 @@ where
     }
 
     fn poll_responses(&mut self, cx: &mut Context<'_>) -> Result<bool, Event> {
-        let mut progress = match self.responses.fill(cx, &mut self.upstream) {
+        let mut progress = match self.responses.fill(cx, &mut self.upstream, usize::MAX) {
             Ok(moved) => moved,
             Err(_) => {
                 self.responses.ended = true;
@@ -247,6 +245,26 @@ where
         Ok(progress)
     }
 
+    /// How many bytes may be read from the client now: while held, no more than end the request that
+    /// was begun, or a client that never pauses would never be drained.
+    fn wanted(&self) -> usize {
+        let unread = self.requests.unread();
+        let to_end = match (&self.request, self.hold) {
+            _ if self.gone => return 0,
+            (_, Hold::No) => return usize::MAX,
+            (Place::Relay { left } | Place::Drop { left }, _) => *left,
+            (Place::Gather { frame, size, .. }, _) => size - frame.len(),
+            (Place::Boundary, Hold::Drain) if unread.is_empty() => 0,
+            // A length that is refused ends the connection elsewhere.
+            (Place::Boundary, Hold::Drain) if unread.len() >= LENGTH => {
+                frame::frame_size(unread, 0, u32::MAX).unwrap_or(0)
+            }
+            (Place::Boundary, Hold::Drain) => REQUEST_PEEK,
+            _ => 0,
+        };
+        to_end.saturating_sub(unread.len())
+    }
+
     /// Whether the client will send nothing more that could be forwarded.
     fn client_is_done(&self) -> bool {
         self.gone || (self.requests.ended && self.hold != Hold::Reauthenticate && !self.pipeline.is_full())
@@ -262,6 +280,7 @@ where
         let quiet = self.hold != Hold::No
             && !self.gone
             && matches!(self.request, Place::Boundary)
+            && (self.hold == Hold::Reauthenticate || self.requests.unread().is_empty())
             && matches!(self.response, Place::Boundary)
             && self.pipeline.is_empty()
             && self.requests.is_flushed()

@@ -192,6 +192,36 @@ async fn draining_answers_what_is_in_flight_and_then_closes() {
 }
 
 #[tokio::test]
+async fn draining_ends_although_the_client_never_pauses() {
+    let mut rig = Rig::new();
+    let (client, served) = rig.plaintext();
+    let mut kafka = rig.kafka().await;
+    let frame = produce_request(9, 1, 0);
+    let (mut reader, mut writer) = tokio::io::split(client.0);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let (sent, stopped) = (frame.clone(), stop.clone());
+    let sender = tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = stopped.cancelled() => return,
+                written = writer.write_all(&sent) => written.unwrap(),
+            }
+        }
+    });
+    for _ in 0..10 {
+        assert_eq!(kafka.frame().await.len(), frame.len());
+    }
+    rig.shared.draining.cancel();
+    let rest = kafka.rest().await;
+    assert_eq!(rest.len() % frame.len(), 0, "what was begun is whole");
+    stop.cancel();
+    within(sender).await.unwrap();
+    assert_eq!(within(reader.read(&mut [0])).await.unwrap(), 0);
+    drop((kafka, reader));
+    assert!(within(served).await.unwrap().is_ok());
+}
+
+#[tokio::test]
 async fn a_client_hears_the_last_answers_of_a_kafka_that_closes() {
     let mut rig = Rig::new();
     let (mut client, served) = rig.plaintext();
@@ -236,5 +266,44 @@ async fn a_full_pipeline_pauses_the_client_and_loses_nothing() {
     }
     let mut answers = vec![0; 5_000 * opaque_response(0, b"ok").len()];
     within(reader.read_exact(&mut answers)).await.unwrap();
+    within(sender).await.unwrap();
+}
+
+#[tokio::test]
+async fn large_answers_of_our_own_wait_their_turn_and_none_is_lost() {
+    let mut rig = Rig::new();
+    let (client, _served) = rig.plaintext();
+    let mut kafka = rig.kafka().await;
+    let topics = (0..5_000)
+        .map(|n| create_topics_request::CreatableTopic::default().with_name(TopicName(text(&format!("__sluice{n}")))));
+    let refused = CreateTopicsRequest::default().with_topics(topics.collect());
+    let (mut reader, mut writer) = tokio::io::split(client.0);
+    let sender = tokio::spawn(async move {
+        writer.write_all(&opaque_request(HEARTBEAT, 0, 0, b"")).await.unwrap();
+        for correlation in 1..=20 {
+            writer.write_all(&request(ApiKey::CreateTopics, 5, correlation, &refused)).await.unwrap();
+        }
+        writer
+    });
+    kafka.frame().await;
+    // The client got no further than what may wait, which is far from all.
+    let denied = || rig.shared.metrics.denied[ApiKey::CreateTopics as usize].get();
+    within(async {
+        while denied() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(denied() <= 3, "{} answers of half a megabyte wait", denied());
+    kafka.send(&opaque_response(0, b"ok")).await;
+    for correlation in 0..=20 {
+        let length = within(reader.read_i32()).await.unwrap();
+        let mut frame = vec![0; length as usize];
+        within(reader.read_exact(&mut frame)).await.unwrap();
+        assert_eq!(frame[..4], i32::to_be_bytes(correlation));
+    }
     within(sender).await.unwrap();
 }
