@@ -146,7 +146,8 @@ pub struct ClaimLimits {
 
 /// Claims ready jobs, the highest priority and longest wait first, but of no tenant more than its share.
 ///
-/// A row that another replica is claiming is skipped; the conditions are checked again under the row's lock.
+/// A row that another replica is claiming is skipped; the conditions are checked again under the row's lock. A job that
+/// was ready for more than a minute had nobody to run it, which is not charged to its step's patience.
 pub async fn claim(
     pool: impl PgExecutor<'_>,
     owner: &str,
@@ -175,7 +176,8 @@ pub async fn claim(
          )
          update jobs set state = case state when 'queued' then 'running' else state end,
                 lease_owner = $1, lease_until = $5, fence = fence + 1, revision = revision + 1,
-                started_at = coalesce(started_at, $2)
+                started_at = coalesce(started_at, $2),
+                step_since = step_since + greatest($2 - greatest(run_after, lease_until) - interval '1 minute', interval '0')
          from picked where jobs.id = picked.id
          returning jobs.id, org_id, project_id, kind, params_version, params, params_sealed, resource_id, actor,
                    request_id, state, step, scratch, attempts, fence, run_after",
@@ -220,10 +222,10 @@ pub async fn renew(
     Ok(state.as_deref().and_then(parse_state))
 }
 
-/// Gives the lease back; nothing happens when it is no longer ours.
-pub async fn release(tx: &mut PgConnection, claim: &Claim, run_after: Option<DateTime<Utc>>) -> Result<()> {
+/// Gives the lease back until `run_after`; nothing happens when it is no longer ours.
+pub async fn release(tx: &mut PgConnection, claim: &Claim, run_after: DateTime<Utc>) -> Result<()> {
     let released = sqlx::query(
-        "update jobs set lease_owner = null, lease_until = null, run_after = coalesce($4, run_after)
+        "update jobs set lease_owner = null, lease_until = null, run_after = $4, crashes = 0
          where id = $1 and fence = $2 and lease_owner = $3",
     )
     .bind(claim.job.uuid())
@@ -293,27 +295,34 @@ pub async fn event(
     Ok(())
 }
 
-/// Begins (again) the step at `position`; tells how often it was begun and when first.
-pub async fn start_step(
-    tx: &mut PgConnection,
-    job: JobId,
-    position: usize,
-    now: DateTime<Utc>,
-) -> Result<(i32, DateTime<Utc>)> {
+/// A try of the present step.
+#[derive(Debug, Clone, Copy, FromRow)]
+pub struct Try {
+    /// Which it is, from 1; a retry by a person begins anew.
+    pub attempts: i32,
+    /// Times in a row that it was begun without coming to an end, this one included.
+    pub crashes: i32,
+    /// Since when the step is tried.
+    pub step_since: DateTime<Utc>,
+}
+
+/// Begins (again) the present step, which is at `position`.
+pub async fn start_step(tx: &mut PgConnection, job: JobId, position: usize, now: DateTime<Utc>) -> Result<Try> {
     sqlx::query(
-        "update jobs set attempts = case when step = $2 then attempts + 1 else 1 end, step = $2, revision = revision + 1
-         where id = $1",
+        "update job_steps set state = 'running', attempts = attempts + 1, started_at = coalesce(started_at, $3)
+         where job_id = $1 and position = $2",
     )
     .bind(job.uuid())
     .bind(index(position))
+    .bind(now)
     .execute(&mut *tx)
     .await?;
     Ok(sqlx::query_as(
-        "update job_steps set state = 'running', attempts = attempts + 1, started_at = coalesce(started_at, $3)
-         where job_id = $1 and position = $2 returning attempts, started_at",
+        "update jobs set attempts = attempts + 1, crashes = crashes + 1, step_since = coalesce(step_since, $2),
+                revision = revision + 1
+         where id = $1 returning attempts, crashes, step_since",
     )
     .bind(job.uuid())
-    .bind(index(position))
     .bind(now)
     .fetch_one(tx)
     .await?)
@@ -336,7 +345,7 @@ pub async fn finish_step(
         .await?;
     sqlx::query(
         "update jobs set progress_percent = greatest(progress_percent, $2), expected_end_at = $3, attempts = 0,
-                step = $4, revision = revision + 1 where id = $1",
+                crashes = 0, step_since = null, step = $4, revision = revision + 1 where id = $1",
     )
     .bind(job.uuid())
     .bind(percent)
@@ -414,7 +423,7 @@ pub async fn start_unwinding(
     .execute(&mut *tx)
     .await?;
     sqlx::query(
-        "update jobs set state = 'unwinding', step = $2, attempts = 0, problem_code = $3, problem_detail = $4,
+        "update jobs set state = 'unwinding', step = $2, attempts = 0, crashes = 0, problem_code = $3, problem_detail = $4,
                 problem_step = $5, internal_detail = $6, expected_end_at = null, revision = revision + 1 where id = $1",
     )
     .bind(job.uuid())
@@ -428,12 +437,15 @@ pub async fn start_unwinding(
     Ok(())
 }
 
-/// Counts a try of an undo; tells which it is.
-pub async fn start_undo(tx: &mut PgConnection, job: JobId) -> Result<i32> {
-    Ok(sqlx::query_scalar(
-        "update jobs set attempts = attempts + 1, revision = revision + 1 where id = $1 returning attempts",
+/// Begins (again) the undo of the present step.
+pub async fn start_undo(tx: &mut PgConnection, job: JobId, now: DateTime<Utc>) -> Result<Try> {
+    Ok(sqlx::query_as(
+        "update jobs set attempts = attempts + 1, crashes = crashes + 1, step_since = coalesce(step_since, $2),
+                revision = revision + 1
+         where id = $1 returning attempts, crashes, step_since",
     )
     .bind(job.uuid())
+    .bind(now)
     .fetch_one(tx)
     .await?)
 }
@@ -450,11 +462,13 @@ pub async fn finish_undo(tx: &mut PgConnection, job: JobId, position: usize, now
     .bind(now)
     .execute(&mut *tx)
     .await?;
-    sqlx::query("update jobs set step = greatest($2 - 1, 0), attempts = 0, revision = revision + 1 where id = $1")
-        .bind(job.uuid())
-        .bind(index(position))
-        .execute(tx)
-        .await?;
+    sqlx::query(
+        "update jobs set step = greatest($2 - 1, 0), attempts = 0, crashes = 0, revision = revision + 1 where id = $1",
+    )
+    .bind(job.uuid())
+    .bind(index(position))
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -506,7 +520,8 @@ pub async fn stick(tx: &mut PgConnection, job: JobId, fault: Fault<'_>) -> Resul
 /// Runs as the tenant too. Whether its kind can be cancelled is the caller's to check.
 pub async fn request_cancel(tx: &mut PgConnection, job: JobId, now: DateTime<Utc>) -> Result<bool> {
     let org: Option<Uuid> = sqlx::query_scalar(
-        "update jobs set cancel_requested = true, state = 'cancelling', run_after = $2, revision = revision + 1
+        "update jobs set cancel_requested = true, state = 'cancelling', attempts = 0, crashes = 0, step_since = null,
+                run_after = $2, revision = revision + 1
          where id = $1 and state in ('queued', 'running') returning org_id",
     )
     .bind(job.uuid())
@@ -520,10 +535,11 @@ pub async fn request_cancel(tx: &mut PgConnection, job: JobId, now: DateTime<Utc
     Ok(true)
 }
 
-/// Lets a stuck job go on where it stopped. False when it is not stuck.
+/// Lets a stuck job go on where it stopped, with as much patience as at first. False when it is not stuck.
 pub async fn retry(tx: &mut PgConnection, job: JobId, now: DateTime<Utc>) -> Result<bool> {
     let org: Option<Uuid> = sqlx::query_scalar(
-        "update jobs set state = stuck_from, stuck_from = null, attempts = 0, run_after = $2, revision = revision + 1
+        "update jobs set state = stuck_from, stuck_from = null, attempts = 0, crashes = 0, step_since = null, run_after = $2,
+                revision = revision + 1
          where id = $1 and state = 'stuck' returning org_id",
     )
     .bind(job.uuid())

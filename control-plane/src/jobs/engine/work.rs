@@ -13,9 +13,8 @@ use super::{
 };
 use crate::store::{
     StoreError,
-    jobs::{self, Claim, ClaimedRow, Event, Fault},
+    jobs::{self, Claim, ClaimedRow, Event, Fault, Try},
 };
-use chrono::{DateTime, Utc};
 use control_plane_api::{
     id::{JobId, OrganisationId, ProjectId},
     job::JobState,
@@ -30,8 +29,8 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// A step that was begun so often and never ended has most likely taken its runner down each time.
-const MOST_ATTEMPTS: i32 = 50;
+/// A step that was begun so often in a row and never came to an end has most likely taken its runner down each time.
+const MOST_CRASHES: i32 = 20;
 /// Tries of an undo before a person must look: with back-off about ten minutes.
 const MOST_UNDO_ATTEMPTS: i32 = 25;
 
@@ -142,7 +141,7 @@ impl<'a, E: Send + Sync + 'static> Work<'a, E> {
             };
             match halt {
                 Ok(()) => {}
-                Err(Halt::Turn(Turn::Stopped)) => return self.give_back(None, Turn::Stopped).await,
+                Err(Halt::Turn(Turn::Stopped)) => return self.give_back().await,
                 Err(Halt::Turn(turn)) => return turn,
                 Err(Halt::Step(StepError::LeaseLost)) => return Turn::Lost,
                 Err(Halt::Step(StepError::Cancelled)) => self.state = JobState::Cancelling,
@@ -157,11 +156,10 @@ impl<'a, E: Send + Sync + 'static> Work<'a, E> {
     /// Runs the present step; on success the next one is present.
     async fn forward(&mut self) -> Result<(), Halt> {
         let info = self.info()?.clone();
-        let (attempt, began) = self.begin_step(&info).await?;
+        let Try { attempts: attempt, crashes, step_since } = self.begin_step(&info).await?;
         let clock = Instant::now();
-        let mut outcome = if attempt > MOST_ATTEMPTS {
-            let inside = format!("step {} was begun {attempt} times", info.name);
-            Err(StepError::permanent(ProblemCode::Internal, "the step was begun too often without an end", inside))
+        let mut outcome = if crashes > MOST_CRASHES {
+            Err(crashed_too_often(info.name, crashes))
         } else {
             self.guarded(info.limits.attempt, self.workflow.run(self.call()), false).await?
         };
@@ -173,7 +171,7 @@ impl<'a, E: Send + Sync + 'static> Work<'a, E> {
         match outcome {
             Ok(()) => Ok(()),
             Err(error @ (StepError::LeaseLost | StepError::Cancelled)) => Err(error.into()),
-            Err(StepError::Transient(cause)) if self.shared.clock.now() - began < span(info.limits.deadline) => {
+            Err(StepError::Transient(cause)) if self.shared.clock.now() - step_since < span(info.limits.deadline) => {
                 self.shared.metrics.step_failures.get_or_create(&labels).inc();
                 Err(Halt::Turn(self.retry_later(&info, attempt, &cause).await?))
             }
@@ -185,16 +183,16 @@ impl<'a, E: Send + Sync + 'static> Work<'a, E> {
         }
     }
 
-    async fn begin_step(&self, info: &StepInfo) -> Result<(i32, DateTime<Utc>), StepError> {
+    async fn begin_step(&self, info: &StepInfo) -> Result<Try, StepError> {
         let (mut tx, state) = self.lease.begin().await?;
         if state == JobState::Cancelling {
             return Err(StepError::Cancelled);
         }
-        let (attempt, began) = jobs::start_step(&mut tx, self.job.id, self.step, self.shared.clock.now()).await?;
-        let event = Event { name: "step-started", step: Some(info.name), attempt, detail: None };
+        let begun = jobs::start_step(&mut tx, self.job.id, self.step, self.shared.clock.now()).await?;
+        let event = Event { name: "step-started", step: Some(info.name), attempt: begun.attempts, detail: None };
         self.lease.event(&mut tx, event).await?;
         tx.commit().await?;
-        Ok((attempt, began))
+        Ok(begun)
     }
 
     async fn finish_step(&mut self, info: &StepInfo, attempt: i32) -> Result<(), StepError> {
@@ -243,9 +241,11 @@ impl<'a, E: Send + Sync + 'static> Work<'a, E> {
             job.id = %self.job.id, job.kind = self.workflow.info().kind, job.step = info.name, attempt, event,
             cause = cause.internal, "{detail}"
         );
-        let (mut tx, _) = self.lease.begin().await?;
+        let (mut tx, state) = self.lease.begin().await?;
         self.lease.event(&mut tx, Event { name: event, step: Some(info.name), attempt, detail: Some(detail) }).await?;
-        jobs::release(&mut tx, &self.lease.claim, Some(self.shared.clock.now() + span(wait))).await?;
+        // A cancellation that came meanwhile is not kept waiting.
+        let wait = if state == JobState::Cancelling && self.state == JobState::Running { Duration::ZERO } else { wait };
+        jobs::release(&mut tx, &self.lease.claim, self.shared.clock.now() + span(wait)).await?;
         tx.commit().await?;
         Ok(Turn::Waiting)
     }
@@ -274,11 +274,16 @@ impl<'a, E: Send + Sync + 'static> Work<'a, E> {
     async fn back(&mut self) -> Result<(), Halt> {
         let info = self.info()?.clone();
         let (mut tx, _) = self.lease.begin().await?;
-        let attempt = jobs::start_undo(&mut tx, self.job.id).await?;
+        let Try { attempts: attempt, crashes, .. } =
+            jobs::start_undo(&mut tx, self.job.id, self.shared.clock.now()).await?;
         let started = Event { name: "undo-started", step: Some(info.name), attempt, detail: None };
         self.lease.event(&mut tx, started).await?;
         tx.commit().await?;
-        let mut outcome = self.guarded(info.limits.attempt, self.workflow.undo(self.call()), true).await?;
+        let mut outcome = if crashes > MOST_CRASHES {
+            Err(crashed_too_often(info.name, crashes))
+        } else {
+            self.guarded(info.limits.attempt, self.workflow.undo(self.call()), true).await?
+        };
         if outcome.is_ok() {
             outcome = self.finish_undo(&info, attempt).await;
         }
@@ -288,7 +293,7 @@ impl<'a, E: Send + Sync + 'static> Work<'a, E> {
             Err(StepError::Transient(cause) | StepError::Permanent(cause)) => {
                 let labels = StepLabels { kind: self.workflow.info().kind, step: info.name };
                 self.shared.metrics.step_failures.get_or_create(&labels).inc();
-                if attempt >= MOST_UNDO_ATTEMPTS {
+                if attempt >= MOST_UNDO_ATTEMPTS || crashes > MOST_CRASHES {
                     return Err(Halt::Turn(stick(&self.lease, Some(info.name), &cause).await));
                 }
                 let wait = backoff::delay(attempt.unsigned_abs(), self.spread);
@@ -352,16 +357,17 @@ impl<'a, E: Send + Sync + 'static> Work<'a, E> {
         }
     }
 
-    async fn give_back(&self, run_after: Option<DateTime<Utc>>, turn: Turn) -> Turn {
+    /// This runner stops: others go on at once.
+    async fn give_back(&self) -> Turn {
         let outcome = async {
             let mut tx = self.shared.database.system().await?;
-            jobs::release(&mut tx, &self.lease.claim, run_after).await?;
+            jobs::release(&mut tx, &self.lease.claim, self.shared.clock.now()).await?;
             tx.commit().await
         };
         if let Err(error) = outcome.await {
             tracing::warn!(job.id = %self.job.id, %error, "could not give a job back; its lease will end by itself");
         }
-        turn
+        Turn::Stopped
     }
 }
 
@@ -375,6 +381,11 @@ fn span(time: Duration) -> chrono::Duration {
 
 fn fault<'a>(step: Option<&'a str>, cause: &'a Cause) -> Fault<'a> {
     Fault { code: cause.code.as_str(), detail: &cause.detail, step, internal: &cause.internal }
+}
+
+fn crashed_too_often(step: &str, crashes: i32) -> StepError {
+    let inside = format!("{step} was begun {crashes} times in a row and came to no end");
+    StepError::permanent(ProblemCode::Internal, "the step was begun too often without an end", inside)
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> StepError {

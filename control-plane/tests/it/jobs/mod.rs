@@ -5,5 +5,6 @@ mod crash;
 mod engine;
 pub(crate) mod house;
 mod instances;
+mod patience;
 mod sabotage;
 mod speed;
