@@ -167,7 +167,7 @@ class Rig:
         """Bootstrap address and librdkafka options of a way to reach the broker, and whose CPU counts beside the broker's."""
         ca = ["-X", f"ssl.ca.location={self.pki / 'public-ca.pem'}"]
         tls = ["-X", "security.protocol=ssl", *ca]
-        sasl_tls = ["-X", "security.protocol=sasl_ssl", "-X", "sasl.mechanisms=SCRAM-SHA-512", "-X", f"sasl.username={USER}",
+        sasl_tls = ["-X", "security.protocol=sasl_ssl", "-X", "sasl.mechanisms=PLAIN", "-X", f"sasl.username={USER}",
                     "-X", f"sasl.password={PASSWORD}", *ca]
         return {
             "direct": (UPSTREAM, [], None), "copy": (COPY, [], "copy"), "proxy": (PROXY, [], "proxy"), "gateway": (GATEWAY, [], "gateway"),

@@ -1,7 +1,6 @@
 //! How fast the engine is: measurements, asked for by name (`cargo test -- --ignored jobs::speed --nocapture`).
 //!
-//! G12: from the commit of an order to the first step; G13: one-step jobs a second, all durable
-//! (performance-reliability.md §10).
+//! From the commit of an order to the first step, and one-step jobs a second, all durable, beside what claims alone cost.
 
 use super::house::House;
 use async_trait::async_trait;
@@ -63,7 +62,7 @@ async fn until(finished: &Finished, jobs: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
+#[ignore = "a measurement: `make bench` runs it"]
 async fn how_fast() {
     let house = House::with_clock(Clock::system()).await;
     let finished = Finished::default();
@@ -81,7 +80,9 @@ async fn how_fast() {
         tokio::time::sleep(Duration::from_millis(2).saturating_sub(began.elapsed())).await;
     }
     waits.sort();
-    println!("G12 enqueue to first step: p50 {:?}, p99 {:?}", waits[150], waits[297]);
+    let milliseconds = |wait: Duration| wait.as_secs_f64() * 1e3;
+    println!("first step p50 ms: {:.2}", milliseconds(waits[150]));
+    println!("first step p99 ms: {:.2}", milliseconds(waits[297]));
     runners.stop().await;
 
     for _ in 0..3000 {
@@ -91,6 +92,39 @@ async fn how_fast() {
     let began = Instant::now();
     let runners = Runners::start(house.runner_of("two", registry, finished.clone()), config);
     until(&finished, 3300).await;
-    println!("G13 one-step jobs: {:.0} a second", 3000.0 / began.elapsed().as_secs_f64());
+    println!("one-step jobs a second: {:.0}", 3000.0 / began.elapsed().as_secs_f64());
     runners.stop().await;
+    println!("single claims a second: {:.0}", single_claims(&house).await);
+}
+
+/// What the same Postgres does at most when each job is one claim and nothing else, by eight connections.
+async fn single_claims(house: &House) -> f64 {
+    const CONNECTIONS: u32 = 8;
+    const CLAIMS: u32 = 500;
+    let mut sql = house.database.superuser().await;
+    for statement in [
+        "create table queue (id bigint primary key, owner text)",
+        "create index on queue (id) where owner is null",
+        "insert into queue select * from generate_series(1, 8000)",
+    ] {
+        sqlx::query(statement).execute(&mut sql).await.unwrap();
+    }
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        connections.push(house.database.superuser().await);
+    }
+    let began = Instant::now();
+    let claims = connections.into_iter().map(|mut sql| {
+        tokio::spawn(async move {
+            for _ in 0..CLAIMS {
+                let claim = "update queue set owner = 'me' where id = (
+                                 select id from queue where owner is null order by id limit 1 for update skip locked)";
+                sqlx::query(claim).execute(&mut sql).await.unwrap();
+            }
+        })
+    });
+    for claim in claims.collect::<Vec<_>>() {
+        claim.await.unwrap();
+    }
+    f64::from(CONNECTIONS * CLAIMS) / began.elapsed().as_secs_f64()
 }
