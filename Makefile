@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export SLUICE_HOME SLUICE_TOOLS SLUICE_LISTEN PROFILE DETACH
 
-.PHONY: help up down status clean-data test lint unit clients accept bench soak docs generate deny
+.PHONY: help up down status clean-data test lint unit clients accept bench docs generate deny
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ bench: ## Ratios against peers, in one run
 docs: ## Build the documentation
 	@cd docs && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
-generate: ## Write every generated file anew: OpenAPI, CLI reference, features
+generate: ## Write generated files anew: OpenAPI documents, reference of the command line
 	@scripts/generate
 
 deny: ## Licences, sources and bans of all dependencies
