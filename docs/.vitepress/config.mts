@@ -7,10 +7,12 @@ const pages = [
     ['concepts', 'Concepts', '基本概念'],
     ['connect', 'Connect clients', '连接客户端'],
     ['operate', 'Run it', '运维'],
+    ['from-other-clouds', 'From other clouds', '从其他云迁来'],
   ] },
   { dir: 'reference', en: 'Reference', zh: '参考', items: [
     ['api-conventions', 'API conventions', 'API 约定'],
     ['configuration', 'Configuration', '配置项'],
+    ['cli', 'Command line', '命令行'],
     ['features', 'What works', '功能现状'],
   ] },
   { dir: 'develop', en: 'Develop', zh: '开发', items: [
@@ -23,13 +25,27 @@ const pages = [
   ] },
 ] as const
 
-const sidebar = (language: 'en' | 'zh') =>
-  pages.map((section) => ({
+const prefix = { en: '', zh: '/zh' }
+
+const sidebar = (language: 'en' | 'zh') => [
+  ...pages.map((section) => ({
     text: section[language],
     items: section.items.map(([page, en, zh]) => ({
       text: language === 'en' ? en : zh,
-      link: `${language === 'zh' ? '/zh' : ''}/${section.dir}/${page}`,
+      link: `${prefix[language]}/${section.dir}/${page}`,
     })),
+  })),
+  // Decisions are written once, in English.
+  language === 'en'
+    ? { text: 'Decisions', items: [{ text: 'All decisions', link: '/adr/' }] }
+    : { text: '决策记录', items: [{ text: '全部决策（英文）', link: '/adr/' }] },
+]
+
+const nav = (language: 'en' | 'zh') =>
+  pages.map((section) => ({
+    text: section[language],
+    link: `${prefix[language]}/${section.dir}/${section.items[0][0]}`,
+    activeMatch: `^${prefix[language]}/${section.dir}/`,
   }))
 
 export default defineConfig({
@@ -39,18 +55,20 @@ export default defineConfig({
   srcExclude: ['adr/README.md'],
   ignoreDeadLinks: [/^https?:\/\/(localhost|127\.)/],
   locales: {
-    root: { label: 'English', lang: 'en', themeConfig: { sidebar: [
-      ...sidebar('en'),
-      { text: 'Reference, generated', items: [{ text: 'Command line', link: '/reference/cli' }] },
-      { text: 'Decisions', items: [{ text: 'All decisions', link: '/adr/' }] },
-    ] } },
-    zh: { label: '简体中文', lang: 'zh-CN', link: '/zh/', themeConfig: {
+    root: { label: 'English', lang: 'en', themeConfig: { nav: nav('en'), sidebar: sidebar('en') } },
+    zh: { label: '简体中文', lang: 'zh-CN', link: '/zh/', description: '多租户托管 Apache Kafka 云服务', themeConfig: {
+      nav: nav('zh'),
       sidebar: sidebar('zh'),
       outline: { label: '本页内容' },
       docFooter: { prev: '上一页', next: '下一页' },
       darkModeSwitchLabel: '外观',
       returnToTopLabel: '回到顶部',
       langMenuLabel: '语言',
+      sidebarMenuLabel: '目录',
+      lightModeSwitchTitle: '切换到浅色',
+      darkModeSwitchTitle: '切换到深色',
+      skipToContentLabel: '跳到正文',
+      notFound: { title: '没有这个页面', quote: '链接可能已经变动，请从首页查找。', linkText: '回到首页', linkLabel: '回到首页' },
     } },
   },
   themeConfig: {
@@ -58,6 +76,7 @@ export default defineConfig({
       button: { buttonText: '搜索', buttonAriaLabel: '搜索' },
       modal: { noResultsText: '没有结果', resetButtonTitle: '清除', footer: { selectText: '选择', navigateText: '切换', closeText: '关闭' } },
     } } },
+    // Chinese has no spaces: words are told apart by the browser's own segmenter.
     miniSearch: { options: { tokenize: (text: string) =>
       Array.from(new Intl.Segmenter('zh', { granularity: 'word' }).segment(text), (part) => part.segment.trim()).filter(Boolean) } },
     } },
