@@ -38,6 +38,9 @@ accept: ## Walk the features from outside, against what `make up` started
 bench: ## Ratios against peers, in one run
 	@scripts/bench
 
+soak: ## Random and hostile messages for as long as SLUICE_CASES says
+	@scripts/soak
+
 docs: ## Build the documentation
 	@cd docs && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 

@@ -32,12 +32,13 @@ pub(in crate::gateway) fn response(_: Scope<'_>, format: Format, body: &[u8]) ->
     let mut count = 0;
     for _ in 0..r.array()? {
         let (key, least, most) = (r.i16()?, r.i16()?, r.i16()?);
+        let tags_at = r.position();
         r.tags()?;
         if let Some((least, most)) = table::offered(key, least, most) {
             for field in [key, least, most] {
                 kept.i16(field);
             }
-            kept.tags();
+            kept.raw(r.since(tags_at));
             count += 1;
         }
     }

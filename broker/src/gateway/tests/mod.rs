@@ -1,7 +1,11 @@
 //! Tests of the gateway over in-memory pipes: a client, the gateway's real connection code, and a
 //! Kafka whose every byte the test writes.
+//!
+//! `SLUICE_CASES` asks tests of random input for more than a commit needs (`make soak`).
 
 mod addresses;
+mod definitions;
+mod every_message;
 mod hostile;
 mod logins;
 mod pipeline;
@@ -190,6 +194,11 @@ impl Peer {
         within(self.0.read_to_end(&mut rest)).await.expect("an orderly end");
         rest
     }
+}
+
+/// How much random input a test tries: `few`, unless more is asked for.
+pub(super) fn cases(few: usize) -> usize {
+    std::env::var("SLUICE_CASES").map_or(few, |cases| cases.parse().expect("SLUICE_CASES is a number"))
 }
 
 /// Nothing here waits for more than the machine: a test that would hang fails.

@@ -1,5 +1,5 @@
-//! What the gateway does not have to change it does not change (D9): every API and version that is
-//! relayed passes byte for byte, whatever its body is, in both directions.
+//! What the gateway does not have to change it does not change: every API and version that is relayed
+//! passes byte for byte, whatever its body is, in both directions.
 
 use super::super::table::{RequestRule, ResponseRule, TABLE};
 use super::*;
