@@ -52,7 +52,6 @@ export default defineConfig({
   title: 'Sluice',
   description: 'A managed multi-tenant Apache Kafka cloud',
   cleanUrls: true,
-  srcExclude: ['adr/README.md'],
   ignoreDeadLinks: [/^https?:\/\/(localhost|127\.)/],
   locales: {
     root: { label: 'English', lang: 'en', themeConfig: { nav: nav('en'), sidebar: sidebar('en') } },
