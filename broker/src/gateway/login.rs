@@ -263,6 +263,7 @@ where
             return Ok(Proof::WrongPassword);
         }
         proved.check(&answer.token).map_err(scram)?;
+        shared.keys.accept(&proved);
         Ok(Proof::Accepted { lifetime_ms: answer.lifetime_ms })
     }
 

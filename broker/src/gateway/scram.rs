@@ -15,6 +15,8 @@ use tokio::sync::Semaphore;
 const MAX_ITERATIONS: u32 = 1 << 20;
 /// Users whose keys are remembered: more than any instance's clients.
 const CACHED: usize = 4096;
+/// Keys of passwords that Kafka has not accepted: for a client that keeps trying a wrong one.
+const TRIED: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Hash {
@@ -80,7 +82,12 @@ pub(super) struct Exchange {
 /// An exchange that proved the password and waits for Kafka's own proof.
 pub(super) struct Proved {
     signature: hmac::Tag,
+    label: Label,
+    keys: Arc<Keys>,
 }
+
+/// What keys are found by: a keyed hash of all that they depend on.
+type Label = [u8; 32];
 
 /// What Kafka answered to the first message.
 struct Challenge<'a> {
@@ -115,7 +122,7 @@ impl Exchange {
         if challenge.nonce.len() <= self.nonce.len() || !challenge.nonce.starts_with(&self.nonce) {
             return Err(ScramError::Nonce);
         }
-        let user_keys = keys.derive(self.hash, user, password, &challenge).await?;
+        let (label, user_keys) = keys.derive(self.hash, user, password, &challenge).await?;
         let without_proof = format!("c=biws,r={}", challenge.nonce);
         let message = format!("{},{},{without_proof}", self.first_bare, challenge.text);
         let stored = digest::digest(self.hash.digest(), user_keys.client.as_ref());
@@ -128,7 +135,8 @@ impl Exchange {
             .map(|(key, signature)| key ^ signature)
             .collect();
         let signature = hmac::sign(&hmac::Key::new(self.hash.hmac(), user_keys.server.as_ref()), message.as_bytes());
-        Ok((Proved { signature }, format!("{without_proof},p={}", BASE64.encode(proof))))
+        let proved = Proved { signature, label, keys: user_keys };
+        Ok((proved, format!("{without_proof},p={}", BASE64.encode(proof))))
     }
 }
 
@@ -175,10 +183,12 @@ pub(super) fn user_of_first_message(message: &[u8]) -> Option<String> {
 }
 
 /// Keys that were derived before, under a keyed hash of the password, so that a storm of
-/// reconnecting clients costs one PBKDF2 a user (kafka.md finding 14).
+/// reconnecting clients costs one PBKDF2 a user (kafka.md finding 14). Guesses have a place of their own,
+/// so that no stranger can push out what users proved.
 pub(super) struct KeyCache {
     secret: hmac::Key,
-    known: Mutex<HashMap<[u8; 32], Arc<Keys>>>,
+    proved: Mutex<HashMap<Label, Arc<Keys>>>,
+    tried: Mutex<HashMap<Label, Arc<Keys>>>,
     /// Derivations at once: one leaves the other cores to traffic.
     derivations: Semaphore,
     /// The hash that a user logged in with last, to be tried first.
@@ -194,7 +204,13 @@ impl std::fmt::Debug for KeyCache {
 impl KeyCache {
     pub(super) fn new() -> Result<Self, ScramError> {
         let secret = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| ScramError::Random)?;
-        Ok(Self { secret, known: Mutex::default(), derivations: Semaphore::new(1), preferred: Mutex::default() })
+        Ok(Self {
+            secret,
+            proved: Mutex::default(),
+            tried: Mutex::default(),
+            derivations: Semaphore::new(1),
+            preferred: Mutex::default(),
+        })
     }
 
     /// The hash to try first for `user`.
@@ -203,9 +219,13 @@ impl KeyCache {
     }
 
     pub(super) fn prefer(&self, user: &str, hash: Hash) {
-        let mut preferred = self.preferred.lock().unwrap_or_else(PoisonError::into_inner);
-        make_room(&mut preferred);
-        preferred.insert(user.to_owned(), hash);
+        remember(&self.preferred, CACHED, user.to_owned(), hash);
+    }
+
+    /// Kafka accepted the password: its keys stay.
+    pub(super) fn accept(&self, proved: &Proved) {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner).remove(&proved.label);
+        remember(&self.proved, CACHED, proved.label, proved.keys.clone());
     }
 
     async fn derive(
@@ -214,29 +234,30 @@ impl KeyCache {
         user: &str,
         password: &str,
         challenge: &Challenge<'_>,
-    ) -> Result<Arc<Keys>, ScramError> {
+    ) -> Result<(Label, Arc<Keys>), ScramError> {
         let label = self.label(hash, user, password, challenge);
         if let Some(keys) = self.lookup(&label) {
-            return Ok(keys);
+            return Ok((label, keys));
         }
         let _one_at_a_time = self.derivations.acquire().await.map_err(|_| ScramError::Random)?;
         if let Some(keys) = self.lookup(&label) {
-            return Ok(keys);
+            return Ok((label, keys));
         }
         let (password, salt, iterations) = (password.to_owned(), challenge.salt.clone(), challenge.iterations);
         let derived = tokio::task::spawn_blocking(move || Keys::derive(hash, &password, &salt, iterations));
         let keys = Arc::new(derived.await.map_err(|_| ScramError::Random)?);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        make_room(&mut known);
-        known.insert(label, keys.clone());
-        Ok(keys)
+        remember(&self.tried, TRIED, label, keys.clone());
+        Ok((label, keys))
     }
 
-    fn lookup(&self, label: &[u8; 32]) -> Option<Arc<Keys>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(label).cloned()
+    fn lookup(&self, label: &Label) -> Option<Arc<Keys>> {
+        let find = |keys: &Mutex<HashMap<Label, Arc<Keys>>>| {
+            keys.lock().unwrap_or_else(PoisonError::into_inner).get(label).cloned()
+        };
+        find(&self.proved).or_else(|| find(&self.tried))
     }
 
-    fn label(&self, hash: Hash, user: &str, password: &str, challenge: &Challenge<'_>) -> [u8; 32] {
+    fn label(&self, hash: Hash, user: &str, password: &str, challenge: &Challenge<'_>) -> Label {
         let mut context = hmac::Context::with_key(&self.secret);
         let iterations = challenge.iterations.get().to_be_bytes();
         for part in [hash.mechanism().as_bytes(), user.as_bytes(), password.as_bytes(), &challenge.salt, &iterations] {
@@ -250,13 +271,16 @@ impl KeyCache {
     }
 }
 
-/// Forgets any one entry when the map is full: what is dropped is only slower next time.
-fn make_room<K: Clone + Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>) {
-    if map.len() >= CACHED
+/// Forgets any one entry of a full map: what is dropped is only slower next time.
+fn remember<K: Clone + Eq + std::hash::Hash, V>(map: &Mutex<HashMap<K, V>>, most: usize, key: K, value: V) {
+    let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
+    if map.len() >= most
+        && !map.contains_key(&key)
         && let Some(any) = map.keys().next().cloned()
     {
         map.remove(&any);
     }
+    map.insert(key, value);
 }
 
 impl Keys {
@@ -289,6 +313,20 @@ mod tests {
         );
         assert_eq!(proved.check(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="), Ok(()));
         assert_eq!(proved.check(b"v=7rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="), Err(ScramError::ServerSignature));
+    }
+
+    #[tokio::test]
+    async fn guesses_do_not_push_out_what_a_user_proved() {
+        let keys = KeyCache::new().unwrap();
+        let challenge = Challenge::parse(b"r=x,s=c2FsdA==,i=1").unwrap();
+        let (label, derived) = keys.derive(Hash::Sha256, "alice", "right", &challenge).await.unwrap();
+        let signature = hmac::sign(&keys.secret, b"");
+        keys.accept(&Proved { signature, label, keys: derived });
+        for guess in 0..CACHED + TRIED {
+            keys.derive(Hash::Sha256, "alice", &guess.to_string(), &challenge).await.unwrap();
+        }
+        assert!(keys.lookup(&label).is_some());
+        assert_eq!(keys.tried.lock().unwrap().len(), TRIED);
     }
 
     #[test]
