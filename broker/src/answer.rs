@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use broker_api::refusal::{Refusal, RefusalCode};
+use tokio::task::JoinHandle;
 
 pub fn refuse(code: RefusalCode, detail: String, generation: Option<u64>) -> Response {
     let status = match code {
@@ -19,7 +20,12 @@ pub fn refuse(code: RefusalCode, detail: String, generation: Option<u64>) -> Res
 /// Runs a change to its end, though its caller may go away: a handler alone is dropped with its
 /// connection, and would leave half of it.
 pub async fn to_its_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> T {
-    match tokio::spawn(change).await {
+    finished(tokio::spawn(change)).await
+}
+
+/// What a task gives; its panic is its waiter's too.
+pub async fn finished<T>(task: JoinHandle<T>) -> T {
+    match task.await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

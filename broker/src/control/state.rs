@@ -7,6 +7,7 @@
 use super::metrics::NodeMetrics;
 use super::supervisor::{SupervisorClient, SupervisorError};
 use super::tls::server_config;
+use crate::answer::finished;
 use crate::directory::{NodeDirectory, write_atomic};
 use crate::gateway::{Gateway, GatewayError, Snapshot};
 use crate::identity::IdentityError;
@@ -123,7 +124,8 @@ impl NodeControl {
         let control = control_point(&offered, Some((&in_force, &self.control.borrow())))?;
         let change = change(&in_force, &offered)?;
         self.gateway.apply(&offered)?;
-        write_atomic(&self.directory.last_good_spec(), json).map_err(AcceptError::Persist)?;
+        let (path, text) = (self.directory.last_good_spec(), json.to_vec());
+        off_the_data_path(move || write_atomic(&path, &text)).await.map_err(AcceptError::Persist)?;
         let offered = Arc::new(offered);
         self.in_force.store(offered.clone());
         self.control.send_replace(control);
@@ -139,7 +141,8 @@ impl NodeControl {
 
     /// Takes over what a driver put into the directory, or another gateway process accepted.
     pub async fn accept_newest(self: &Arc<Self>) {
-        let Ok(newest) = spec::newest(&self.directory) else { return };
+        let directory = self.directory.clone();
+        let Ok(newest) = off_the_data_path(move || spec::newest(&directory)).await else { return };
         if newest.generation <= self.in_force.load().generation {
             return;
         }
@@ -209,6 +212,11 @@ impl NodeControl {
     pub async fn drain(&self, deadline: Duration) {
         self.gateway.drain(deadline).await;
     }
+}
+
+/// Runs what waits for a disk where no connection waits for it: their threads are few.
+async fn off_the_data_path<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    finished(tokio::task::spawn_blocking(work)).await
 }
 
 /// Builds every TLS configuration of a spec, so that none fails later.

@@ -201,7 +201,13 @@ where
     async fn run(mut self) -> Result<(), End> {
         loop {
             match self.until_event().await? {
-                Event::Reauthenticate => self.reauthenticate().await?,
+                Event::Reauthenticate => {
+                    if let Err(end) = self.reauthenticate().await {
+                        // So that the refusal arrives before the end does.
+                        end_gently(&mut self.duplex.client).await;
+                        return Err(end);
+                    }
+                }
                 Event::Drained => {
                     let Duplex { mut client, mut upstream, .. } = self.duplex;
                     tokio::join!(end_gently(&mut upstream), end_gently(&mut client));
