@@ -4,7 +4,7 @@
 //! `O_APPEND`. Kafka rotates its own (see `logging`).
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -18,15 +18,19 @@ pub fn on_start(path: &Path) -> io::Result<()> {
     if size(path)? >= FILE_BYTES { shift(path) } else { Ok(()) }
 }
 
-/// Makes room in a file that a child holds open: its content moves to a closed file and it is cut
-/// to nothing, since the child goes on appending to the same one.
+/// Makes room in a file that a child holds open: its end moves to a closed file and it is cut to
+/// nothing, since the child goes on appending to the same one. Of a child that wrote much more since the
+/// last look, only as much is kept as a file may hold.
 pub fn while_open(path: &Path) -> io::Result<()> {
-    if size(path)? < FILE_BYTES {
+    let size = size(path)?;
+    if size < FILE_BYTES {
         return Ok(());
     }
     shift_closed(path)?;
-    fs::copy(path, closed(path, 1))?;
-    OpenOptions::new().write(true).open(path)?.set_len(0)
+    let mut open = OpenOptions::new().read(true).write(true).open(path)?;
+    open.seek(SeekFrom::Start(size - FILE_BYTES))?;
+    io::copy(&mut (&open).take(FILE_BYTES), &mut append(&closed(path, 1))?)?;
+    open.set_len(0)
 }
 
 fn size(path: &Path) -> io::Result<u64> {
@@ -118,10 +122,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.log");
         let mut child = append(&path).unwrap();
+        child.write_all(b"before").unwrap();
         child.write_all(&vec![b'x'; FILE_BYTES as usize]).unwrap();
         while_open(&path).unwrap();
         child.write_all(b"after").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"after");
-        assert_eq!(size(&closed(&path, 1)).unwrap(), FILE_BYTES);
+        assert!(fs::read(closed(&path, 1)).unwrap() == vec![b'x'; FILE_BYTES as usize], "the last of it, no more");
     }
 }
