@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export SLUICE_HOME SLUICE_TOOLS SLUICE_LISTEN PROFILE DETACH
 
-.PHONY: help up down status clean-data test lint unit clients accept bench docs generate deny
+.PHONY: help up down status clean-data test lint unit clients accept bench soak docs generate deny
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
