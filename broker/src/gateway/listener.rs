@@ -6,6 +6,7 @@
 
 use super::connection;
 use super::error::GatewayError;
+use super::gather;
 use super::metrics::{ByPath, Metrics, PathLabel, Refusal};
 use super::scram::KeyCache;
 use super::snapshot::Snapshot;
@@ -39,6 +40,7 @@ pub(super) struct Shared {
     pub(super) metrics: Metrics,
     pub(super) tls: tokio_rustls::TlsAcceptor,
     pub(super) keys: KeyCache,
+    pub(super) gather_budget: Arc<gather::Budget>,
     open: AtomicU32,
     /// Tasks that accept, which end when their listener closed.
     acceptors: TaskTracker,
@@ -67,6 +69,7 @@ impl Shared {
             metrics,
             tls: tls.into(),
             keys,
+            gather_budget: Arc::default(),
             open: AtomicU32::new(0),
             acceptors: TaskTracker::new(),
             connections: TaskTracker::new(),

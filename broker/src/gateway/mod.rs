@@ -19,6 +19,7 @@ mod filters;
 mod flow;
 mod frame;
 mod framed;
+mod gather;
 mod listener;
 mod login;
 mod metrics;

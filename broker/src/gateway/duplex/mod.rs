@@ -12,6 +12,7 @@ use crate::gateway::filters::Scope;
 use crate::gateway::filters::endpoints::Walker;
 use crate::gateway::flow::Flow;
 use crate::gateway::frame::{self, LENGTH, REQUEST_PEEK, RequestHeader};
+use crate::gateway::gather::{Gathering, OverBudget};
 use crate::gateway::listener::Shared;
 use crate::gateway::pipeline::{Expected, Pipeline};
 use crate::gateway::snapshot::Snapshot;
@@ -37,6 +38,8 @@ pub(super) enum Fault {
     Request { api: &'static str, source: Malformed },
     #[error("Kafka's response to {api} is malformed: {source}")]
     Response { api: &'static str, source: Malformed },
+    #[error(transparent)]
+    TooMuch(#[from] OverBudget),
     #[error("Kafka answered what was not asked")]
     OutOfTurn,
 }
@@ -82,8 +85,7 @@ enum Place<G> {
     },
     /// In a frame that is needed whole.
     Gather {
-        frame: Vec<u8>,
-        size: usize,
+        frame: Gathering,
         then: G,
     },
 }
@@ -253,7 +255,7 @@ where
             _ if self.gone => return 0,
             (_, Hold::No) => return usize::MAX,
             (Place::Relay { left } | Place::Drop { left }, _) => *left,
-            (Place::Gather { frame, size, .. }, _) => size - frame.len(),
+            (Place::Gather { frame, .. }, _) => frame.missing(),
             (Place::Boundary, Hold::Drain) if unread.is_empty() => 0,
             // A length that is refused ends the connection elsewhere.
             (Place::Boundary, Hold::Drain) if unread.len() >= LENGTH => {

@@ -4,6 +4,7 @@ use super::{Duplex, Fault, Hold, Place};
 use crate::gateway::filters::{Decision, Format, produce};
 use crate::gateway::flow::LOOKAHEAD_BYTES;
 use crate::gateway::frame::{self, LENGTH, REQUEST_PEEK, RequestHeader};
+use crate::gateway::gather::Gathering;
 use crate::gateway::pipeline::Expected;
 use crate::gateway::table::{self, Api, RequestRule};
 use crate::gateway::wire::Malformed;
@@ -51,20 +52,20 @@ where
                     }
                     self.request = Place::Boundary;
                 }
-                Place::Gather { frame, size, .. } => {
+                Place::Gather { frame, .. } => {
                     if !self.requests.is_written() {
                         break;
                     }
-                    let n = here.min(*size - frame.len());
-                    frame.extend_from_slice(&self.requests.unread()[..n]);
+                    let n = here.min(frame.missing());
+                    frame.add(&self.requests.unread()[..n])?;
                     self.requests.take_out(n);
-                    if frame.len() < *size {
+                    if frame.missing() > 0 {
                         return Ok(progress || n > 0);
                     }
-                    if let Place::Gather { frame, then: (header, api), .. } =
+                    if let Place::Gather { mut frame, then: (header, api) } =
                         std::mem::replace(&mut self.request, Place::Boundary)
                     {
-                        self.decide(frame, header, api)?;
+                        self.decide(frame.whole(), header, api)?;
                     }
                 }
                 // Only responses are walked or rewritten.
@@ -124,7 +125,9 @@ where
                 Place::Relay { left: size }
             }
             RequestRule::Filter(_) if size > MAX_CONTROL_REQUEST => return Err(Fault::FrameLength),
-            RequestRule::Filter(_) => Place::Gather { frame: Vec::new(), size, then: (header, api) },
+            RequestRule::Filter(_) => {
+                Place::Gather { frame: Gathering::new(size, &self.shared.gather_budget), then: (header, api) }
+            }
             RequestRule::Refuse(answer) => {
                 self.shared.metrics.deny(key);
                 let body = answer(version);

@@ -5,6 +5,7 @@ use crate::gateway::filters::endpoints::Walker;
 use crate::gateway::filters::{Format, addresses};
 use crate::gateway::flow::LOOKAHEAD_BYTES;
 use crate::gateway::frame::{self, LENGTH, RESPONSE_PEEK};
+use crate::gateway::gather::Gathering;
 use crate::gateway::pipeline::Expected;
 use crate::gateway::table::{self, ResponseRule};
 use crate::gateway::wire::Malformed;
@@ -57,18 +58,18 @@ where
                         break;
                     }
                 }
-                Place::Gather { frame, size, .. } => {
-                    let n = here.min(*size - frame.len());
+                Place::Gather { frame, .. } => {
+                    let n = here.min(frame.missing());
                     if !self.responses.is_written() {
                         break;
                     }
-                    frame.extend_from_slice(&self.responses.unread()[..n]);
+                    frame.add(&self.responses.unread()[..n])?;
                     self.responses.take_out(n);
-                    if frame.len() < *size {
+                    if frame.missing() > 0 {
                         return Ok(progress || n > 0);
                     }
-                    if let Place::Gather { frame, then, .. } = std::mem::replace(&mut self.response, Place::Boundary) {
-                        self.complete(frame, then)?;
+                    if let Place::Gather { mut frame, then } = std::mem::replace(&mut self.response, Place::Boundary) {
+                        self.complete(frame.whole(), then)?;
                     }
                 }
                 // Only requests are dropped.
@@ -99,7 +100,8 @@ where
             if size > MAX_CONTROL_RESPONSE {
                 return Err(Fault::FrameLength);
             }
-            self.response = Place::Gather { frame: Vec::new(), size, then: expected };
+            let frame = Gathering::new(size, &self.shared.gather_budget);
+            self.response = Place::Gather { frame, then: expected };
             return Ok(true);
         }
         if let Expected::FromKafka { key, version, flexible, rule, .. } = expected {

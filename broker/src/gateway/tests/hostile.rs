@@ -265,6 +265,29 @@ async fn a_request_that_names_more_than_kafka_would_take_ends_its_connection() {
 }
 
 #[tokio::test]
+async fn clients_that_never_end_large_requests_do_not_fill_the_memory() {
+    let rig = Rig::new();
+    // CreateTopics, of which the last bytes never come.
+    let begun = 3 * 1024 * 1024i32;
+    let mut head = begun.to_be_bytes().to_vec();
+    head.extend([0, 19, 0, 5, 0, 0, 0, 1]);
+    head.resize(begun as usize - 100, 0);
+    let mut held = Vec::new();
+    let ended = loop {
+        let (mut client, served) = rig.plaintext();
+        let sent = within(client.0.write_all(&head)).await;
+        if sent.is_err() || held.len() > 100 {
+            break served;
+        }
+        held.push((client, served));
+    };
+    assert!((30..=50).contains(&held.len()), "{} of 3 MiB are held", held.len());
+    drop(rig.kafka);
+    assert!(matches!(within(ended).await.unwrap(), Err(End::Protocol(Fault::TooMuch(_)))));
+    assert!(held.iter().all(|(_, served)| !served.is_finished()), "who was first stays");
+}
+
+#[tokio::test]
 async fn what_came_before_a_bad_frame_still_reaches_kafka() {
     let mut rig = Rig::new();
     let (mut client, served) = rig.plaintext();
