@@ -210,6 +210,7 @@ impl Runner {
         let serving = until_serving(address, self.settings.probe_every);
         let silent = until_silent(address, self.settings.silence);
         tokio::pin!(serving, silent);
+        let has_served = process.has_served();
         let mut settling = interval(SETTLE_EVERY);
         settling.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut rotation = interval(Duration::from_secs(30));
@@ -223,10 +224,10 @@ impl Runner {
                     Order::Leave => return Next::Finish,
                 },
                 () = &mut serving, if self.served_since.is_none() => {
-                    self.serves(started);
+                    self.serves(&process, started);
                     settling.reset_immediately();
                 }
-                () = &mut silent, if self.served_since.is_some() => return self.end_silent(&process).await,
+                () = &mut silent, if has_served || self.served_since.is_some() => return self.end_silent(&process).await,
                 _ = settling.tick(), if self.served_since.is_some() && !self.settled => self.settle().await,
                 _ = rotation.tick() => {
                     let path = self.settings.directory.logs().join(OUTPUT_LOG);
@@ -238,8 +239,11 @@ impl Runner {
         }
     }
 
-    fn serves(&mut self, started: Instant) {
+    fn serves(&mut self, process: &Process, started: Instant) {
         self.served_since = Some(Instant::now());
+        if let Err(error) = process.note_served() {
+            warn!(%error, "could not put on record that the broker served");
+        }
         info!(broker.start_ms = started.elapsed().as_millis() as u64, "the broker serves");
         self.status.send_modify(|status| {
             status.state = BrokerState::Running;

@@ -59,6 +59,9 @@ struct Record {
     boot_id: String,
     /// Absent when the supervisor died between writing this and knowing it.
     started: Option<Started>,
+    /// It was seen to do what it is for.
+    #[serde(default)]
+    served: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,7 +101,7 @@ pub struct Process {
 impl Process {
     /// Starts a process in a process group of its own, on record in `run`.
     pub fn spawn(role: ProcessRole, launch: &Launch, run: &Path) -> io::Result<Self> {
-        let mut record = Record { role, nonce: random_nonce(), boot_id: boot_id()?, started: None };
+        let mut record = Record { role, nonce: random_nonce(), boot_id: boot_id()?, started: None, served: false };
         let path = run.join(format!("{role}-{}.json", record.nonce));
         record.write(&path)?;
         let spawned = record.spawn(launch).and_then(|started| {
@@ -153,6 +156,16 @@ impl Process {
 
     pub fn nonce(&self) -> &str {
         &self.nonce
+    }
+
+    /// Puts on record that it serves, for a supervisor that adopts it when it no longer does.
+    pub fn note_served(&self) -> io::Result<()> {
+        let record = Record::read(&self.record).ok_or(io::ErrorKind::NotFound)?;
+        Record { served: true, ..record }.write(&self.record)
+    }
+
+    pub fn has_served(&self) -> bool {
+        Record::read(&self.record).is_some_and(|record| record.served)
     }
 
     /// Sends a signal; a process that is gone already is no error.

@@ -70,6 +70,20 @@ fn a_broker_that_lives_but_no_longer_answers_is_started_again() {
 }
 
 #[test]
+fn a_broker_that_stopped_answering_while_no_supervisor_looked_is_started_again_too() {
+    let mut node = Node::new();
+    node.arguments = vec!["--silence-seconds", "2"];
+    node.start();
+    let first = node.wait_until_running();
+    node.kill_supervisor();
+    let pid = rustix::process::Pid::from_raw(first.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    node.start();
+    node.wait_until_another_runs(first);
+    assert!(!lives(first));
+}
+
+#[test]
 fn a_killed_supervisor_leaves_the_broker_and_the_next_one_adopts_it() {
     let mut node = Node::new();
     node.start();
