@@ -39,7 +39,14 @@ impl std::fmt::Debug for Bootstrapped {
 }
 
 /// Makes them, or finds that the organisation exists. The owner may use the operator API: it is their installation.
-pub async fn bootstrap(app: &App, first: &FirstOwner) -> Result<Bootstrapped, AppError> {
+///
+/// `keep` puts the password where its owner finds it, before anything is committed: a crash in between leaves a password
+/// of nobody, which the next run replaces, and never an owner whose password nobody knows.
+pub async fn bootstrap(
+    app: &App,
+    first: &FirstOwner,
+    keep: impl FnOnce(&str) -> std::io::Result<()>,
+) -> Result<Bootstrapped, AppError> {
     let mut tx = app.db.system().await?;
     organisations::lock_names(&mut tx).await?;
     if organisations::find_by_name(&mut tx, &first.organisation).await?.is_some() {
@@ -60,6 +67,7 @@ pub async fn bootstrap(app: &App, first: &FirstOwner) -> Result<Bootstrapped, Ap
     let origin = Origin { request_id: "bootstrap".to_owned(), ..Origin::default() };
     let entry = Entry::new("bootstrap").on("organisation", organisation);
     audit::append(&mut tx, &entry.by_origin(organisation, "platform".to_owned(), &origin, app.clock.now())).await?;
+    keep(&password).map_err(|error| AppError::Internal(format!("the password cannot be kept: {error}")))?;
     tx.commit().await?;
     Ok(Bootstrapped::Made { password })
 }

@@ -9,7 +9,12 @@ use control_plane::{
     store::Database,
     telemetry::logs,
 };
-use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
+use std::{
+    fs::{self, Permissions},
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -41,22 +46,25 @@ pub async fn run(config: &Config, options: &Options) -> Result<()> {
     };
     let app = assemble::app(config).await?;
     let first = FirstOwner { organisation: options.organisation.clone(), email: options.email.clone(), password };
-    match bootstrap(&app, &first).await? {
+    let keep = |password: &str| match &options.credentials {
+        Some(path) => write_private(path, &format!("email: {}\npassword: {password}\n", options.email)),
+        None => Ok(()),
+    };
+    match bootstrap(&app, &first, keep).await? {
         Bootstrapped::Already => tracing::info!(organisation = options.organisation, "exists already: nothing to do"),
         Bootstrapped::Made { password } => {
-            if let Some(path) = &options.credentials {
-                let text = format!("email: {}\npassword: {password}\n", options.email);
-                let mut file = fs::OpenOptions::new()
-                    .write(true)
-                    .create(true)
-                    .truncate(true)
-                    .mode(0o600)
-                    .open(path)
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-                file.write_all(text.as_bytes())?;
-            }
             writeln!(std::io::stdout(), "email: {}\npassword: {password}", options.email)?;
         }
     }
     Ok(())
+}
+
+/// A file that only its owner reads, whole or not at all.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(new, path)
 }
