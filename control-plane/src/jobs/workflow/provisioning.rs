@@ -97,6 +97,16 @@ pub(super) async fn provisioned<W: Workflow<Environment = Environment>>(
     Ok(Provisioned::build(context.environment.sizing, &instance, &brokers, &secrets)?)
 }
 
+/// Makes every node of the instance that is not there, all at once, and all to their end: what one failure leaves
+/// half-made, an undo must find.
+pub(super) async fn ensure_nodes(environment: &Environment, provisioned: &Provisioned) -> Result<(), StepError> {
+    let starts = provisioned.specs.iter().map(|spec| environment.platform.driver.ensure_node(spec));
+    for outcome in futures::future::join_all(starts).await {
+        outcome?;
+    }
+    Ok(())
+}
+
 /// Removes every node of the instance, all at once.
 pub(super) async fn remove_nodes(
     environment: &Environment,

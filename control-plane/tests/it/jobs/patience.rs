@@ -3,7 +3,10 @@
 use super::house::House;
 use chrono::Duration as Span;
 use control_plane::{
-    drivers::simulation::{Fault, Operation, Severity, When},
+    drivers::{
+        NodeRef,
+        simulation::{Fault, Operation, Severity, When},
+    },
     jobs::{
         engine::{Runner, Turn},
         workflow::Environment,
@@ -82,4 +85,20 @@ async fn time_in_which_no_replica_runs_is_not_charged_to_a_purchase() {
     assert_eq!(turn_after(&house, &runner, Span::seconds(60)).await, [Turn::Ended(JobState::Succeeded)]);
     house.assert_running(id).await;
     assert_eq!(house.job_state(job).await, "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purchase_goes_on_after_a_reboot_that_took_its_brokers() {
+    for operation in [Operation::PutUser, Operation::Canary] {
+        let house = House::build().await;
+        let runner = house.runner("one");
+        house.world.fail(Fault { operation, call: 1, when: When::BeforeEffect, severity: Severity::Transient });
+        let (id, job) = house.order("orders").await;
+        assert_eq!(house.turn(&runner).await, [Turn::Waiting]);
+        for node_id in 0..3 {
+            house.world.kill_node(NodeRef { instance: id, node_id });
+        }
+        assert_eq!(house.finish(&runner, job).await, "succeeded", "{operation:?}");
+        assert_eq!(house.instance_state(id).await.as_deref(), Some("running"));
+    }
 }

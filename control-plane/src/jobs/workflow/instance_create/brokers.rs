@@ -3,7 +3,7 @@
 use super::{Context, InstanceCreate};
 use crate::jobs::{
     engine::{Limits, Step, StepError},
-    workflow::provisioning::{load, provisioned, remove_nodes},
+    workflow::provisioning::{ensure_nodes, load, provisioned, remove_nodes},
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -27,13 +27,7 @@ impl Step<InstanceCreate> for StartBrokers {
 
     async fn run(&self, context: &Context<'_>) -> Result<(), StepError> {
         let provisioned = provisioned(context, context.params.instance_id).await?;
-        let driver = &context.environment.platform.driver;
-        // All at once, and all to their end: what one failure leaves half-made, the undo must find.
-        let starts = provisioned.specs.iter().map(|spec| driver.ensure_node(spec));
-        for outcome in futures::future::join_all(starts).await {
-            outcome?;
-        }
-        Ok(())
+        ensure_nodes(context.environment, &provisioned).await
     }
 
     async fn undo(&self, context: &Context<'_>) -> Result<(), StepError> {

@@ -5,10 +5,10 @@ use crate::{
     domain::node_spec::bootstrap,
     jobs::{
         engine::{Limits, Step, StepError},
-        workflow::provisioning::{kafka_error, provisioned},
+        workflow::provisioning::{ensure_nodes, kafka_error, provisioned},
     },
     kafka::Credentials,
-    provisioned::address,
+    provisioned::{Provisioned, address},
     store::{SystemTx, provisioning as rows},
 };
 use async_trait::async_trait;
@@ -20,8 +20,12 @@ use control_plane_api::{
 use serde::Serialize;
 use std::time::Duration;
 
+/// Enough for brokers that went with their machine to come back.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Between looks at the cluster.
 const EVERY: Duration = Duration::from_millis(100);
+/// Looks between attempts to make a broker that has not joined.
+const ENSURE_EVERY: u32 = 50;
 
 /// The cluster is whole, its bindings are written, and the first user can sign in.
 ///
@@ -39,24 +43,47 @@ impl Step<InstanceCreate> for ConfigureKafka {
     }
 
     fn limits(&self) -> Limits {
-        Limits { deadline: Duration::from_secs(120), ..Limits::default() }
+        Limits { deadline: PATIENCE, ..Limits::default() }
     }
 
     async fn run(&self, context: &Context<'_>) -> Result<(), StepError> {
         let provisioned = provisioned(context, context.params.instance_id).await?;
-        let (kafka, cluster) = (&context.environment.platform.kafka, provisioned.cluster());
-        let failed = |error| kafka_error(ProblemCode::BrokerNotReady, &error);
-        while !kafka.ready(&cluster, provisioned.specs.len()).await.map_err(failed)? {
-            context.progress("waiting until every broker has joined the cluster", 10).await?;
-            tokio::time::sleep(EVERY).await;
-        }
-        kafka.bind_platform_acls(&cluster).await.map_err(failed)?;
-        kafka.put_user(&cluster, &credentials(context)).await.map_err(failed)
+        let outcome = configure(context, &provisioned).await;
+        revived(context, &provisioned, outcome).await
     }
 
     async fn undo(&self, _context: &Context<'_>) -> Result<(), StepError> {
         Ok(())
     }
+}
+
+async fn configure(context: &Context<'_>, provisioned: &Provisioned) -> Result<(), StepError> {
+    let (kafka, cluster) = (&context.environment.platform.kafka, provisioned.cluster());
+    let failed = |error| kafka_error(ProblemCode::BrokerNotReady, &error);
+    for round in 1_u32.. {
+        if kafka.ready(&cluster, provisioned.specs.len()).await.map_err(failed)? {
+            break;
+        }
+        context.progress("waiting until every broker has joined the cluster", 10).await?;
+        if round % ENSURE_EVERY == 0 {
+            ensure_nodes(context.environment, provisioned).await?;
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+    kafka.bind_platform_acls(&cluster).await.map_err(failed)?;
+    kafka.put_user(&cluster, &credentials(context)).await.map_err(failed)
+}
+
+/// Brokers that could not be reached may have gone with their machine: the next try finds them made again.
+async fn revived(
+    context: &Context<'_>,
+    provisioned: &Provisioned,
+    outcome: Result<(), StepError>,
+) -> Result<(), StepError> {
+    if let Err(StepError::Transient(_)) = &outcome {
+        ensure_nodes(context.environment, provisioned).await?;
+    }
+    outcome
 }
 
 /// A message goes through every broker the way clients go.
@@ -73,14 +100,15 @@ impl Step<InstanceCreate> for Verify {
     }
 
     fn limits(&self) -> Limits {
-        Limits { deadline: Duration::from_secs(60), ..Limits::default() }
+        Limits { deadline: PATIENCE, ..Limits::default() }
     }
 
     async fn run(&self, context: &Context<'_>) -> Result<(), StepError> {
         let provisioned = provisioned(context, context.params.instance_id).await?;
         let kafka = &context.environment.platform.kafka;
         let sent = kafka.canary(&provisioned.cluster(), &credentials(context)).await;
-        sent.map_err(|error| kafka_error(ProblemCode::CanaryFailed, &error))
+        let outcome = sent.map_err(|error| kafka_error(ProblemCode::CanaryFailed, &error));
+        revived(context, &provisioned, outcome).await
     }
 
     async fn undo(&self, _context: &Context<'_>) -> Result<(), StepError> {

@@ -4,7 +4,7 @@ use super::{Context, InstanceCreate};
 use crate::{
     jobs::{
         engine::{Limits, Step, StepError},
-        workflow::provisioning::provisioned,
+        workflow::provisioning::{ensure_nodes, provisioned},
     },
     provisioned::Provisioned,
     store::provisioning as rows,
@@ -42,7 +42,6 @@ impl Step<InstanceCreate> for WaitReady {
 
     async fn run(&self, context: &Context<'_>) -> Result<(), StepError> {
         let provisioned = provisioned(context, context.params.instance_id).await?;
-        let platform = &context.environment.platform;
         let began = context.clock().now();
         for round in 0_u32.. {
             let seen = look(context, &provisioned).await;
@@ -63,9 +62,7 @@ impl Step<InstanceCreate> for WaitReady {
             context.progress(detail, u32::try_from(ready * 100 / seen.len().max(1)).unwrap_or(0)).await?;
             if round % ENSURE_EVERY == ENSURE_EVERY - 1 {
                 // The machine may have gone away with the nodes that the step before started.
-                for spec in &provisioned.specs {
-                    platform.driver.ensure_node(spec).await?;
-                }
+                ensure_nodes(context.environment, &provisioned).await?;
             }
             tokio::time::sleep(EVERY).await;
         }
