@@ -16,7 +16,7 @@ use control_plane::{
         local::{LocalDriver, LocalOptions},
         simulation::{Simulation, SimulationConfig, World},
     },
-    http::{Settings, limits::Rate},
+    http::{Settings, limits::Rate, server::Connections},
     jobs::{
         engine::{Config as RunnersConfig, Metrics as JobMetrics, Runner, Runners},
         workflow::{self, Environment},
@@ -82,6 +82,10 @@ pub fn http_settings(limits: &LimitsConfig) -> Settings {
         concurrency: limits.concurrent_requests,
         timeout: std::time::Duration::from_secs(limits.request_timeout_seconds),
     }
+}
+
+pub fn connections(limits: &LimitsConfig) -> Connections {
+    Connections { most: limits.connections, silence: std::time::Duration::from_secs(limits.connection_silence_seconds) }
 }
 
 /// Where brokers run.

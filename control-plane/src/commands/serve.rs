@@ -9,7 +9,11 @@ use control_plane::{
         catalogue::{RegionSeed, seed_regions},
     },
     config::Config,
-    http, loops,
+    http::{
+        self,
+        server::{self, Connections},
+    },
+    loops,
     store::Database,
     telemetry::logs,
 };
@@ -18,6 +22,9 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
+
+/// Who reads `/metrics`: a few, every few seconds.
+const SCRAPERS: Connections = Connections { most: 32, silence: Duration::from_secs(120) };
 
 pub async fn run(config: Config) -> Result<()> {
     logs::start(&config.log)?;
@@ -48,17 +55,15 @@ pub async fn run(config: Config) -> Result<()> {
             app.feed.close();
         }
     });
-    let serve_api = axum::serve(api, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(app.stopping.clone().cancelled_owned());
-    let serve_metrics = axum::serve(metrics, metrics_router(app.clone()))
-        .with_graceful_shutdown(app.stopping.clone().cancelled_owned());
+    let serve_api = server::serve(api, router, assemble::connections(&config.limits), app.stopping.clone());
+    let serve_metrics = server::serve(metrics, metrics_router(app.clone()), SCRAPERS, app.stopping.clone());
     let grace = Duration::from_secs(config.limits.stop_grace_seconds);
     let overdue = async {
         app.stopping.cancelled().await;
         tokio::time::sleep(grace).await;
     };
     tokio::select! {
-        served = async { tokio::try_join!(serve_api.into_future(), serve_metrics.into_future()) } => { served?; }
+        ((), ()) = async { tokio::join!(serve_api, serve_metrics) } => {}
         () = overdue => tracing::warn!(seconds = grace.as_secs(), "some requests did not end in time"),
     }
     background.stop().await;

@@ -85,6 +85,10 @@ pub struct LimitsConfig {
     pub sign_in_burst: u32,
     /// Requests that are worked on at once; more are answered 503.
     pub concurrent_requests: usize,
+    /// Connections at once; more wait until one ends.
+    pub connections: usize,
+    /// A connection that takes longer to begin its next request, or to send its head, is closed.
+    pub connection_silence_seconds: u64,
     /// A request that takes longer is answered 504.
     pub request_timeout_seconds: u64,
     /// How long requests in flight may take when the process stops.
@@ -175,6 +179,8 @@ impl Default for LimitsConfig {
             sign_ins_per_minute: 30,
             sign_in_burst: 20,
             concurrent_requests: 512,
+            connections: 4096,
+            connection_silence_seconds: 60,
             request_timeout_seconds: 60,
             stop_grace_seconds: 20,
         }

@@ -11,12 +11,14 @@ pub mod context;
 pub mod docs;
 pub mod documents;
 pub mod extract;
+mod field_text;
 pub mod health;
 pub mod limits;
 pub mod middleware;
 pub mod operator;
 pub mod problem;
 pub mod respond;
+pub mod server;
 pub mod tenant;
 
 pub use extract::{Idempotent, IfMatch, NoBody, ResourcePath, ValidJson, ValidQuery};

@@ -4,7 +4,10 @@
 
 use crate::{
     app::{AppError, Refusal},
-    http::context::{Language, RequestContext},
+    http::{
+        context::{Language, RequestContext},
+        field_text,
+    },
 };
 use axum::{
     Json,
@@ -86,6 +89,14 @@ fn problem(refusal: Refusal, path: String, context: &RequestContext) -> Problem 
         (Some((_, zh)), Language::Chinese) => zh,
         (None, _) => say(code.cause()),
     };
+    let mut errors = refusal.errors;
+    if language == Language::Chinese {
+        for fault in &mut errors {
+            if let Some(text) = field_text::chinese(fault) {
+                fault.detail = text;
+            }
+        }
+    }
     Problem {
         kind: format!("/docs/errors/{}", code.as_str()),
         title: say(code.title()),
@@ -95,7 +106,7 @@ fn problem(refusal: Refusal, path: String, context: &RequestContext) -> Problem 
         code,
         request_id: context.origin().request_id.clone(),
         retry_after_seconds: refusal.retry_after_seconds,
-        errors: refusal.errors,
+        errors,
         params: refusal.params,
     }
 }

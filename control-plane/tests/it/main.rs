@@ -6,6 +6,7 @@ mod access;
 mod arrows;
 mod audit;
 mod conformance;
+mod connections;
 mod errors;
 mod forged_tokens;
 mod idempotency;

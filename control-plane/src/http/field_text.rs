@@ -1,0 +1,109 @@
+//! Faults of fields in Chinese. They are made in English where they are found; here their code and parameters are said again.
+
+use control_plane_api::problem::FieldError;
+use serde_json::Value;
+
+/// The fault's sentence in Chinese; `None` for a code that is only known in English.
+pub fn chinese(fault: &FieldError) -> Option<String> {
+    let sentence = match fault.code.as_str() {
+        // Shape.
+        "malformed-json" => "不是有效的 JSON",
+        "required" => "缺少必填项",
+        "unknown-field" => "未知字段",
+        "unknown-value" => "取值未知；可接受：{accepted}",
+        "wrong-type" => "类型不符",
+        "unexpected-body" => "此请求不应带请求体",
+        "unreadable" => "请求体传输中断",
+        "malformed" => "格式不正确",
+        "out-of-range" => "超出范围；可接受 {min} 至 {max}",
+        "too-long" => "过长；最多 {limit} 个字符",
+        "bad-character" => "不接受字符 U+0000",
+        "in-the-past" => "须为将来的时间",
+        // Names.
+        "taken" => "名称已被占用，请换一个",
+        "malformed-name" => "须为 2 至 64 个字母、数字、`-` 或 `_`",
+        "name-shape" => "名称须为 4 至 64 个字母、数字、`-` 或 `_`，以字母开头",
+        "spec-shape" => "规格名须为 1 至 64 个小写字母、数字、`.`、`-` 或 `_`，以字母开头，如 kafka.100",
+        "malformed-email" => "须为 name@host 形式的邮箱地址，最多 254 个字符",
+        "too-many-labels" => "标签过多；最多 {limit} 个",
+        "label-key" => "标签键须为 1 至 63 个字母、数字、`.`、`-`、`_` 或 `/`",
+        "label-value" => "标签值最多 255 个字符，不含控制字符",
+        "topic-shape" => "主题名须为 1 至 249 个字母、数字、`.`、`-` 或 `_`",
+        "version-shape" => "版本号须由点分隔的数字组成，如 4.3.1",
+        // People and accounts.
+        "password-length" => "密码须为 {min} 至 {max} 个字符",
+        "password-characters" => "密码只能包含字母、数字和 ASCII 特殊字符，不含空格",
+        "password-classes" => "密码须包含大写字母、小写字母、数字、特殊字符中的三种",
+        "password-start" => "密码不能以 `-` 开头",
+        "password-weak" => "密码过弱，或包含用户名；请换一个",
+        "no-password" => "服务账号使用 API 密钥，没有密码",
+        "user-shape" => "Kafka 用户名须为 4 至 64 个字母、数字、`-` 或 `_`，以字母开头",
+        "user-reserved" => "以 `sluice` 开头的名称由平台保留，请换一个",
+        "owner" => "不能是所有者，可为其他任一角色",
+        "unknown-scope" => "不是该账号角色的权限；可接受：{accepted}",
+        // The catalogue.
+        "unknown-spec" => "没有该规格；可接受：{accepted}",
+        "retired-spec" => "该规格已停售；可接受：{accepted}",
+        "unknown-disk-type" => "没有该磁盘类型；可接受：{accepted}",
+        "disk-type-not-of-spec" => "该规格不提供此磁盘类型；可接受：{accepted}",
+        "retired-disk-type" => "该磁盘类型已停售；可接受：{accepted}",
+        "unknown-version" => "不提供该版本；可接受：{accepted}",
+        "retired-version" => "该版本已停止提供；可接受：{accepted}",
+        "retired-default" => "默认版本必须可用",
+        // Orders.
+        "two-zones" => "两个可用区无法在失去其中一个时保持三节点的多数；可接受：一个，或三个及以上",
+        "duplicate-zone" => "可用区重复，每个只需填写一次",
+        "unknown-zone" => "没有该可用区；可接受：{accepted}",
+        "zones-of-two-regions" => "可用区分属多个地域（{regions}），实例只能位于一个地域",
+        "more-zones-than-brokers" => "可用区多于节点；可接受：一个，或三至 {limit} 个",
+        "months-without-prepaid" => "按小时计费时不填月数，仅预付费需要",
+        "months-not-offered" => "不提供该月数；可接受：{accepted}",
+        "quota-exceeded" => "已达配额；上限 {limit}，已用 {used}",
+        "sold-out" => "可用区资源不足；{zones}",
+        "unknown-quote" => "项目中没有该报价，请重新询价",
+        "quote-expired" => "报价已过期，请重新询价",
+        "quote-of-other-terms" => "报价与订单内容不一致，请重新询价",
+        "price-moved" => "价格已变动；报价 {quoted} CNY，现价 {now} CNY",
+        _ => return None,
+    };
+    Some(filled(sentence, fault))
+}
+
+/// Clauses, which `；` parts, with the fault's parameters; a clause whose parameters the fault does not carry is left out.
+fn filled(sentence: &str, fault: &FieldError) -> String {
+    let clauses = sentence.split('；').filter_map(|clause| {
+        let mut text = clause.to_owned();
+        for (name, value) in &fault.params {
+            text = text.replace(&format!("{{{name}}}"), &shown(value));
+        }
+        (!text.contains('{')).then_some(text)
+    });
+    clauses.collect::<Vec<_>>().join("；")
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join("、"),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_says_in_chinese_what_would_be_accepted() {
+        let fault = FieldError::new("/spec", "unknown-spec", "…").with("accepted", vec!["kafka.100", "kafka.300"]);
+        assert_eq!(chinese(&fault).unwrap(), "没有该规格；可接受：kafka.100、kafka.300");
+        let fault = FieldError::new("/storage_gb", "out-of-range", "…").with("min", 600).with("max", 90_000);
+        assert_eq!(chinese(&fault).unwrap(), "超出范围；可接受 600 至 90000");
+    }
+
+    #[test]
+    fn a_clause_without_its_parameters_is_left_out() {
+        assert_eq!(chinese(&FieldError::new("/x", "out-of-range", "…")).unwrap(), "超出范围");
+        assert_eq!(chinese(&FieldError::new("/x", "no-such-code", "…")), None);
+    }
+}
