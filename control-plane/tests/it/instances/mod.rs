@@ -9,3 +9,4 @@ mod jobs;
 mod list;
 mod purchase;
 mod refusals;
+mod replicas;

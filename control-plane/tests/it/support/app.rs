@@ -65,7 +65,7 @@ impl TestApp {
 
     /// A request of `person`: `app.get(path).by(person).send()`.
     pub fn call(&self, method: Method, path: impl Into<String>) -> Call<'_> {
-        Call { router: &self.router, method, path: path.into(), headers: Vec::new(), body: None }
+        Call::new(&self.router, method, path)
     }
 
     pub fn get(&self, path: impl Into<String>) -> Call<'_> {
@@ -84,12 +84,11 @@ pub struct Replica {
 
 impl Replica {
     pub fn get(&self, path: impl Into<String>) -> Call<'_> {
-        Call { router: &self.router, method: Method::GET, path: path.into(), headers: Vec::new(), body: None }
+        Call::new(&self.router, Method::GET, path)
     }
 
     pub fn post(&self, path: impl Into<String>, body: Value) -> Call<'_> {
-        Call { router: &self.router, method: Method::POST, path: path.into(), headers: Vec::new(), body: None }
-            .json(body)
+        Call::new(&self.router, Method::POST, path).json(body)
     }
 }
 
@@ -157,7 +156,11 @@ pub struct Call<'a> {
     body: Option<Vec<u8>>,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    pub fn new(router: &'a Router, method: Method, path: impl Into<String>) -> Self {
+        Self { router, method, path: path.into(), headers: Vec::new(), body: None }
+    }
+
     pub fn by(self, person: &Person) -> Self {
         self.bearer(&person.token)
     }

@@ -1,6 +1,6 @@
 //! What tests stand on: a private Postgres, an application in this process, people of two organisations.
 
-mod app;
+pub mod app;
 mod cluster;
 mod database;
 mod people;
