@@ -44,7 +44,7 @@ soak: ## Random and hostile messages for as long as SLUICE_CASES says
 docs: ## Build the documentation
 	@cd docs && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
-generate: ## Write generated files anew: OpenAPI documents, reference of the command line
+generate: ## Write every generated file anew: OpenAPI, problem codes, CLI reference
 	@scripts/generate
 
 deny: ## Licences, sources and bans of all dependencies

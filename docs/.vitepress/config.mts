@@ -13,6 +13,7 @@ const pages = [
     ['api-conventions', 'API conventions', 'API 约定'],
     ['configuration', 'Configuration', '配置项'],
     ['cli', 'Command line', '命令行'],
+    ['errors', 'Problem codes', '问题代码'],
     ['features', 'What works', '功能现状'],
   ] },
   { dir: 'develop', en: 'Develop', zh: '开发', items: [

@@ -207,14 +207,17 @@ pub enum InstanceAction {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateInstance {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::patch::not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Null takes it away.
+    #[serde(default, deserialize_with = "crate::patch::null_resets", skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// A null value removes the label.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<BTreeMap<String, Option<String>>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// A null value removes the label; null in place of all labels removes all.
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Option<BTreeMap<String, Option<String>>>>,
+    /// Null switches it off.
+    #[serde(default, deserialize_with = "crate::patch::null_resets", skip_serializing_if = "Option::is_none")]
     pub deletion_protection: Option<bool>,
 }
 

@@ -13,6 +13,7 @@ pub mod instance;
 pub mod job;
 pub mod money;
 pub mod page;
+mod patch;
 pub mod problem;
 pub mod quote;
 pub mod tenancy;

@@ -19,6 +19,13 @@ pub struct Page<T: ToSchema> {
     pub total: Option<u64>,
 }
 
+impl<T: ToSchema> Page<T> {
+    /// A list that is always short: one page holds all.
+    pub fn whole(items: Vec<T>) -> Self {
+        Self { items, next_cursor: None, total: None }
+    }
+}
+
 /// Query of every list.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -69,12 +69,15 @@ pub struct CreateProject {
     pub description: String,
 }
 
+/// JSON merge patch (RFC 7396) of a project.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateProject {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::patch::not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Null takes it away.
+    #[serde(default, deserialize_with = "crate::patch::null_resets", skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
 
@@ -111,6 +114,14 @@ impl fmt::Debug for PutMember {
 #[serde(deny_unknown_fields)]
 pub struct UpdateMember {
     pub role: Role,
+}
+
+/// A role, and the rights that it includes.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RoleDoc {
+    pub role: Role,
+    /// `instance-create`, `job-read`…: what problems and scopes of API keys name.
+    pub rights: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

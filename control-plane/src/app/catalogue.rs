@@ -15,7 +15,6 @@ use control_plane_api::{
     page::Page,
     problem::ProblemCode,
 };
-use utoipa::ToSchema;
 
 /// A region that this installation serves, as its configuration says.
 #[derive(Debug, Clone)]
@@ -51,11 +50,6 @@ pub async fn seed_regions(db: &Database, regions: &[RegionSeed], now: DateTime<U
     Ok(tx.commit().await?)
 }
 
-/// Lists of the catalogue are short: one page holds all.
-fn all<T: ToSchema>(items: Vec<T>) -> Page<T> {
-    Page { items, next_cursor: None, total: None }
-}
-
 pub async fn list_regions(app: &App, actor: &Actor) -> Result<Page<Region>, AppError> {
     let mut tx = app.db.tenant(actor).await?;
     let offered = catalogue::load(&mut tx).await?;
@@ -65,14 +59,16 @@ pub async fn list_regions(app: &App, actor: &Actor) -> Result<Page<Region>, AppE
         zones.map(|zone| view(zone.name.clone(), zone.region.clone(), offered.sold_out_specs(zone))).collect()
     };
     let view = |(name, title): (String, String)| Region { zones: zones_of(&name), name, title };
-    Ok(all(regions.into_iter().map(view).collect()))
+    Ok(Page::whole(regions.into_iter().map(view).collect()))
 }
 
 pub async fn list_zones(app: &App, actor: &Actor) -> Result<Page<Zone>, AppError> {
     let mut tx = app.db.tenant(actor).await?;
     let offered = catalogue::load(&mut tx).await?;
     let zones = offered.zones.iter();
-    Ok(all(zones.map(|zone| view(zone.name.clone(), zone.region.clone(), offered.sold_out_specs(zone))).collect()))
+    Ok(Page::whole(
+        zones.map(|zone| view(zone.name.clone(), zone.region.clone(), offered.sold_out_specs(zone))).collect(),
+    ))
 }
 
 fn view(name: String, region: String, sold_out_specs: Vec<String>) -> Zone {
@@ -82,19 +78,19 @@ fn view(name: String, region: String, sold_out_specs: Vec<String>) -> Zone {
 /// Specs on sale.
 pub async fn list_specs(app: &App, actor: &Actor) -> Result<Page<Spec>, AppError> {
     let mut tx = app.db.tenant(actor).await?;
-    Ok(all(catalogue::specs(&mut tx).await?.into_iter().filter(|spec| spec.available).collect()))
+    Ok(Page::whole(catalogue::specs(&mut tx).await?.into_iter().filter(|spec| spec.available).collect()))
 }
 
 /// Disk types on sale.
 pub async fn list_disk_types(app: &App, actor: &Actor) -> Result<Page<DiskType>, AppError> {
     let mut tx = app.db.tenant(actor).await?;
-    Ok(all(catalogue::disk_types(&mut tx).await?.into_iter().filter(|disk| disk.available).collect()))
+    Ok(Page::whole(catalogue::disk_types(&mut tx).await?.into_iter().filter(|disk| disk.available).collect()))
 }
 
 /// Versions on offer, the newest first.
 pub async fn list_kafka_versions(app: &App, actor: &Actor) -> Result<Page<KafkaVersion>, AppError> {
     let mut tx = app.db.tenant(actor).await?;
-    Ok(all(catalogue::kafka_versions(&mut tx).await?.into_iter().filter(|version| version.available).collect()))
+    Ok(Page::whole(catalogue::kafka_versions(&mut tx).await?.into_iter().filter(|version| version.available).collect()))
 }
 
 /// Whoever may use the operator API; to others it does not exist.
@@ -105,18 +101,18 @@ fn operator(actor: &Actor) -> Result<(), AppError> {
 /// All specs, retired ones too.
 pub async fn list_all_specs(app: &App, actor: &Actor) -> Result<Page<Spec>, AppError> {
     operator(actor)?;
-    Ok(all(catalogue::specs(&mut *app.db.system().await?).await?))
+    Ok(Page::whole(catalogue::specs(&mut *app.db.system().await?).await?))
 }
 
 /// All versions, retired ones too.
 pub async fn list_all_kafka_versions(app: &App, actor: &Actor) -> Result<Page<KafkaVersion>, AppError> {
     operator(actor)?;
-    Ok(all(catalogue::kafka_versions(&mut *app.db.system().await?).await?))
+    Ok(Page::whole(catalogue::kafka_versions(&mut *app.db.system().await?).await?))
 }
 
 pub async fn list_zone_rooms(app: &App, actor: &Actor) -> Result<Page<ZoneRoom>, AppError> {
     operator(actor)?;
-    Ok(all(capacity::rooms(&mut *app.db.system().await?).await?))
+    Ok(Page::whole(capacity::rooms(&mut *app.db.system().await?).await?))
 }
 
 /// Adds, prices or retires a spec. Instances keep the figures they were sold with.

@@ -107,6 +107,12 @@ impl From<StoreError> for AppError {
                 .field(FieldError::new(pointer, "taken", format!("{what} is in use; choose another")))
                 .into(),
             StoreError::JobActive => Refusal::new(ProblemCode::JobActive).into(),
+            StoreError::Unstorable(_) => Refusal::new(ProblemCode::MalformedRequest)
+                .detail(
+                    "A text holds the character U+0000, or a time lies before 4713 BC; neither is accepted.",
+                    "文本包含字符 U+0000，或时间早于公元前 4713 年，均不被接受。",
+                )
+                .into(),
             other => Self::Store(other),
         }
     }

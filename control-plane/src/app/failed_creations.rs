@@ -1,7 +1,7 @@
 //! Creations that failed: what remains of them is a record with the cause.
 
 use crate::{
-    app::{App, AppError, Begun, Write, audit::Entry, page::PageRequest},
+    app::{App, AppError, Write, audit::Entry, page::PageRequest},
     domain::{actor::ProjectScope, rights::Right},
     store::failed_creations::{self, FailedCreationRecord, Place},
 };
@@ -40,10 +40,7 @@ pub async fn delete_failed_creations(app: &App, scope: &ProjectScope) -> Result<
 
 async fn remove(app: &App, scope: &ProjectScope, id: Option<InstanceId>) -> Result<Removed, AppError> {
     scope.require(Right::InstanceDelete)?;
-    let mut write = match Write::begin::<Removed>(app, &scope.actor, scope, None).await? {
-        Begun::Replayed(answer) => return Ok(answer.value),
-        Begun::Fresh(write) => write,
-    };
+    let mut write = Write::start(app, &scope.actor, scope).await?;
     let removed = Removed { removed: failed_creations::delete(&mut write.tx, id).await? };
     if removed.removed == 0 {
         return Ok(removed);

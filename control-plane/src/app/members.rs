@@ -7,7 +7,7 @@ use crate::{
     },
     domain::{
         actor::{Actor, Forbidden, ProjectScope},
-        rights::{Right, rights_of},
+        rights::{Right, may_grant},
     },
     store::{
         Scope,
@@ -22,6 +22,9 @@ use control_plane_api::{
     tenancy::{Member, PutMember, Role},
 };
 use std::collections::BTreeSet;
+
+/// Longest name that a person is shown by, in characters.
+const MAX_DISPLAY_NAME: usize = 128;
 
 /// Where roles are held: a project, or the whole organisation.
 #[derive(Debug, Clone)]
@@ -55,15 +58,6 @@ impl Circle {
     fn require(&self, right: Right) -> Result<(), Forbidden> {
         if self.rights().contains(&right) { Ok(()) } else { Err(Forbidden { right }) }
     }
-
-    /// Nobody gives, changes or takes a role that holds more than their own.
-    fn require_reach(&self, role: Role) -> Result<(), Forbidden> {
-        let own = self.rights();
-        match rights_of(role).into_iter().find(|right| !own.contains(right)) {
-            Some(right) => Err(Forbidden { right }),
-            None => Ok(()),
-        }
-    }
 }
 
 pub async fn list_members(app: &App, circle: &Circle, query: &PageQuery) -> Result<Page<Member>, AppError> {
@@ -82,9 +76,13 @@ pub async fn add_member(
     request: &PutMember,
 ) -> Result<Answer<Member>, AppError> {
     circle.require(Right::MemberWrite)?;
-    circle.require_reach(request.role)?;
+    may_grant(&circle.rights(), request.role)?;
     let email = request.email.trim().to_lowercase();
     let mut errors: Vec<FieldError> = email_fault(&email).into_iter().collect();
+    if request.display_name.chars().count() > MAX_DISPLAY_NAME {
+        let detail = format!("{MAX_DISPLAY_NAME} characters at most");
+        errors.push(FieldError::new("/display_name", "too-long", detail).with("limit", MAX_DISPLAY_NAME));
+    }
     errors.extend(request.password.as_deref().and_then(|password| password_fault("/password", password)));
     if !errors.is_empty() {
         return Err(Refusal::invalid(errors).into());
@@ -116,7 +114,7 @@ pub async fn add_member(
         }
     };
     if let Some(present) = members::lock(&mut write.tx, user).await? {
-        circle.require_reach(present.role)?;
+        may_grant(&circle.rights(), present.role)?;
         keep_an_owner(&mut write, circle, &present, Some(request.role)).await?;
     }
     members::put(&mut write.tx, user, request.role, now).await?;
@@ -126,7 +124,7 @@ pub async fn add_member(
 
 pub async fn update_member(app: &App, circle: &Circle, user: UserId, role: Role) -> Result<Member, AppError> {
     circle.require(Right::MemberWrite)?;
-    circle.require_reach(role)?;
+    may_grant(&circle.rights(), role)?;
     let (mut write, present) = change(app, circle, user).await?;
     keep_an_owner(&mut write, circle, &present, Some(role)).await?;
     members::put(&mut write.tx, user, role, app.clock.now()).await?;
@@ -160,11 +158,9 @@ impl Circle {
 }
 
 async fn change<'a>(app: &'a App, circle: &'a Circle, user: UserId) -> Result<(Write<'a>, MemberRecord), AppError> {
-    let Begun::Fresh(mut write) = Write::begin::<()>(app, circle.actor(), circle.scope(), None).await? else {
-        return Err(AppError::Internal("a replay without a key".to_owned()));
-    };
+    let mut write = Write::start(app, circle.actor(), circle.scope()).await?;
     let present = members::lock(&mut write.tx, user).await?.ok_or_else(AppError::not_found)?;
-    circle.require_reach(present.role)?;
+    may_grant(&circle.rights(), present.role)?;
     Ok((write, present))
 }
 

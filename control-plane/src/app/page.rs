@@ -24,11 +24,15 @@ impl<K: Serialize + DeserializeOwned> PageRequest<K> {
         let mut errors = Vec::new();
         let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
-            errors.push(FieldError::new("limit", "out-of-range", format!("1 to {MAX_LIMIT} rows a page")));
+            errors.push(
+                FieldError::new("limit", "out-of-range", format!("1 to {MAX_LIMIT} rows a page"))
+                    .with("min", 1)
+                    .with("max", MAX_LIMIT),
+            );
         }
         let count = query.count.as_deref() == Some("exact");
         if query.count.is_some() && !count {
-            errors.push(FieldError::new("count", "unknown-value", "only `exact` is known"));
+            errors.push(FieldError::new("count", "unknown-value", "only `exact` is known").with("accepted", "exact"));
         }
         let mut after = None;
         if let Some(text) = &query.cursor {

@@ -4,7 +4,7 @@ use crate::{
     app::{Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write, audit::Entry, check_etag, page::PageRequest},
     domain::{
         actor::{Actor, ProjectScope},
-        rights::Right,
+        rights::{Right, rights_of},
     },
     store::{
         StoreError, instances,
@@ -15,7 +15,7 @@ use control_plane_api::{
     id::ProjectId,
     page::{Page, PageQuery},
     problem::{FieldError, ProblemCode},
-    tenancy::{CreateProject, Project, Quota, UpdateProject},
+    tenancy::{CreateProject, Project, Quota, Role, RoleDoc, UpdateProject},
 };
 
 /// The project with this id or name, if the actor may know of it.
@@ -70,9 +70,7 @@ pub async fn update_project(
     request: &UpdateProject,
 ) -> Result<Project, AppError> {
     scope.require(Right::ProjectUpdate)?;
-    let Begun::Fresh(mut write) = Write::begin::<()>(app, &scope.actor, scope, None).await? else {
-        return Err(AppError::Internal("a replay without a key".to_owned()));
-    };
+    let mut write = Write::start(app, &scope.actor, scope).await?;
     let present = projects::find(&mut write.tx, scope.project).await?.ok_or_else(AppError::not_found)?;
     check_etag(if_match, present.revision)?;
     let name = request.name.as_ref().unwrap_or(&present.name);
@@ -92,9 +90,7 @@ pub async fn update_project(
 pub async fn delete_project(app: &App, scope: &ProjectScope) -> Result<(), AppError> {
     scope.require(Right::ProjectDelete)?;
     // The entry belongs to the organisation: the project is gone.
-    let Begun::Fresh(mut write) = Write::begin::<()>(app, &scope.actor, &scope.actor, None).await? else {
-        return Err(AppError::Internal("a replay without a key".to_owned()));
-    };
+    let mut write = Write::start(app, &scope.actor, &scope.actor).await?;
     match projects::delete(&mut write.tx, scope.project).await {
         Err(StoreError::Reference { .. }) => {
             return Err(Refusal::new(ProblemCode::ActionNotAllowed)
@@ -111,11 +107,18 @@ pub async fn delete_project(app: &App, scope: &ProjectScope) -> Result<(), AppEr
 }
 
 /// What the project may hold, and holds.
-pub async fn list_quotas(app: &App, scope: &ProjectScope) -> Result<Vec<Quota>, AppError> {
+pub async fn list_quotas(app: &App, scope: &ProjectScope) -> Result<Page<Quota>, AppError> {
     scope.require(Right::QuotaRead)?;
     let mut tx = app.db.tenant(scope).await?;
-    let (used, limit) = instances::lock_quota(&mut tx).await?;
-    Ok(vec![Quota { name: "instances".to_owned(), limit, used }])
+    let (used, limit) = instances::quota(&mut tx).await?;
+    Ok(Page::whole(vec![Quota { name: "instances".to_owned(), limit, used }]))
+}
+
+/// What each role may do. Whoever sees the project may know.
+pub fn list_roles(scope: &ProjectScope) -> Result<Page<RoleDoc>, AppError> {
+    scope.require(Right::ProjectRead)?;
+    let rights = |role| rights_of(role).into_iter().map(|right| right.to_string()).collect();
+    Ok(Page::whole(Role::ALL.iter().map(|role| RoleDoc { role: *role, rights: rights(*role) }).collect()))
 }
 
 /// 2 to 64 letters, digits, `-` and `_`.

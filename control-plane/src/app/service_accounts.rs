@@ -10,8 +10,8 @@ use crate::{
     },
     auth::random::{API_KEY_PREFIX, RandomToken},
     domain::{
-        actor::{Forbidden, ProjectScope},
-        rights::{Right, rights_of},
+        actor::ProjectScope,
+        rights::{Right, may_grant, rights_of},
     },
     store::{
         TenantTx,
@@ -65,7 +65,7 @@ pub async fn create_service_account(
         role_fault(request.role),
     ];
     refuse(faults.into_iter().flatten().collect())?;
-    require_reach(scope, request.role)?;
+    may_grant(&scope.rights, request.role)?;
     let mut write = match Write::begin(app, &scope.actor, scope, key).await? {
         Begun::Replayed(answer) => return Ok(answer),
         Begun::Fresh(write) => write,
@@ -90,7 +90,7 @@ pub async fn update_service_account(
     let role = request.role.unwrap_or(present.role);
     let description = request.description.as_ref().unwrap_or(&present.description);
     refuse([role_fault(role), description_fault("/description", description)].into_iter().flatten().collect())?;
-    require_reach(scope, role)?;
+    may_grant(&scope.rights, role)?;
     accounts::update(&mut write.tx, id, role, description).await?;
     let account = read(app, scope, &mut write.tx, id).await?;
     let entry = Entry::new("update_service_account").on("service-account", id).detail(request);
@@ -123,13 +123,13 @@ pub async fn create_api_key(
         Begun::Fresh(write) => write,
     };
     let account = accounts::lock(&mut write.tx, id).await?.ok_or_else(AppError::not_found)?;
-    require_reach(scope, account.role)?;
+    may_grant(&scope.rights, account.role)?;
     let rights = rights_of(account.role);
     for (place, name) in request.scopes.iter().enumerate() {
         if !name.parse::<Right>().is_ok_and(|right| rights.contains(&right)) {
             let known = rights.iter().map(|right| right.as_str()).collect::<Vec<_>>().join(", ");
             let detail = format!("a right of the role {}: {known}", account.role.as_str());
-            faults.push(FieldError::new(format!("/scopes/{place}"), "unknown-scope", detail));
+            faults.push(FieldError::new(format!("/scopes/{place}"), "unknown-scope", detail).with("accepted", known));
         }
     }
     refuse(faults)?;
@@ -180,9 +180,7 @@ async fn change<'a>(
     scope: &'a ProjectScope,
     id: ServiceAccountId,
 ) -> Result<(Write<'a>, AccountRecord), AppError> {
-    let Begun::Fresh(mut write) = Write::begin::<()>(app, &scope.actor, scope, None).await? else {
-        return Err(AppError::Internal("a replay without a key".to_owned()));
-    };
+    let mut write = Write::start(app, &scope.actor, scope).await?;
     let present = accounts::lock(&mut write.tx, id).await?.ok_or_else(AppError::not_found)?;
     Ok((write, present))
 }
@@ -205,14 +203,6 @@ fn refuse(faults: Vec<FieldError>) -> Result<(), Refusal> {
 /// An owner is a person.
 fn role_fault(role: Role) -> Option<FieldError> {
     (role == Role::Owner).then(|| FieldError::new("/role", "owner", "any role but owner"))
-}
-
-/// Nobody makes an account that may do more than they.
-fn require_reach(scope: &ProjectScope, role: Role) -> Result<(), Forbidden> {
-    match rights_of(role).into_iter().find(|right| !scope.rights.contains(right)) {
-        Some(right) => Err(Forbidden { right }),
-        None => Ok(()),
-    }
 }
 
 fn view(project: ProjectId, record: AccountRecord, keys: &[KeyRecord]) -> ServiceAccount {

@@ -90,6 +90,11 @@ impl<'a> Write<'a> {
         Ok(Begun::Fresh(Write { app, actor, key, tx }))
     }
 
+    /// As [`Write::begin`], for requests that take no idempotency key.
+    pub async fn start(app: &'a App, actor: &'a Actor, scope: impl Into<Scope>) -> Result<Self, AppError> {
+        Ok(Self { app, actor, key: None, tx: app.db.tenant(scope).await? })
+    }
+
     /// Writes the audit entry and the answer for repeats, and commits.
     pub async fn commit<T: Serialize>(mut self, entry: Entry, value: T) -> Result<Answer<T>, AppError> {
         let now = self.app.clock.now();

@@ -73,7 +73,7 @@ pub fn check_spec(name: &str, put: &PutSpec, disk_types: &[DiskType]) -> Vec<Fie
     if !shaped {
         faults.push(FieldError::new(
             "spec",
-            "name-shape",
+            "spec-shape",
             "a spec's name is 1 to 64 lower-case letters, digits, '.', '-' and '_', beginning with a letter, as kafka.100",
         ));
     }
@@ -113,11 +113,9 @@ pub fn check_spec(name: &str, put: &PutSpec, disk_types: &[DiskType]) -> Vec<Fie
     for (at, name) in put.disk_types.iter().enumerate() {
         if !disk_types.iter().any(|disk| disk.name == *name) {
             let known = disk_types.iter().map(|disk| disk.name.as_str()).collect::<Vec<_>>().join(", ");
-            faults.push(FieldError::new(
-                format!("/disk_types/{at}"),
-                "unknown-disk-type",
-                format!("{name:?} is no disk type; accepted: {known}"),
-            ));
+            let detail = format!("{name:?} is no disk type; accepted: {known}");
+            let fault = FieldError::new(format!("/disk_types/{at}"), "unknown-disk-type", detail);
+            faults.push(fault.with("accepted", known));
         }
     }
     for (pointer, price) in [("/price_per_month", put.price_per_month), ("/price_per_hour", put.price_per_hour)] {

@@ -36,10 +36,12 @@ pub fn check_user(pointer: &str, user: &str, faults: &mut Vec<FieldError>) {
 
 /// All rules that the password breaks. Never repeats the password.
 pub fn check_password(pointer: &str, user: &str, password: &str, faults: &mut Vec<FieldError>) {
-    let mut fault = |code: &str, detail: &str| faults.push(FieldError::new(pointer, code, detail));
     if !PASSWORD_LENGTH.contains(&password.chars().count()) {
-        fault("password-length", "a password is 8 to 32 characters");
+        let (min, max) = (*PASSWORD_LENGTH.start(), *PASSWORD_LENGTH.end());
+        let detail = format!("a password is {min} to {max} characters");
+        faults.push(FieldError::new(pointer, "password-length", detail).with("min", min).with("max", max));
     }
+    let mut fault = |code: &str, detail: &str| faults.push(FieldError::new(pointer, code, detail));
     if !password.chars().all(|c| c.is_ascii_graphic()) {
         fault(
             "password-characters",

@@ -1,5 +1,6 @@
 //! Rights, and the one table that says which role has which.
 
+use crate::domain::actor::Forbidden;
 use control_plane_api::tenancy::Role;
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
@@ -79,9 +80,12 @@ pub fn rights_of(role: Role) -> BTreeSet<Right> {
     Right::ALL.iter().copied().filter(|right| role == Role::Owner || right.roles().contains(&role)).collect()
 }
 
-/// Whether somebody with the rights `granter` may hand out `role`: nobody gives more than they have.
-pub fn may_grant(granter: &BTreeSet<Right>, role: Role) -> bool {
-    rights_of(role).is_subset(granter)
+/// Whether somebody with the rights `granter` may give, change or take `role`: nobody reaches beyond what they have.
+pub fn may_grant(granter: &BTreeSet<Right>, role: Role) -> Result<(), Forbidden> {
+    match rights_of(role).into_iter().find(|right| !granter.contains(right)) {
+        Some(right) => Err(Forbidden { right }),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -113,8 +117,8 @@ mod tests {
     #[test]
     fn nobody_grants_more_than_they_have() {
         let operator = rights_of(Role::Operator);
-        assert!(may_grant(&operator, Role::Operator));
-        assert!(!may_grant(&operator, Role::Admin));
-        assert!(may_grant(&rights_of(Role::Owner), Role::Owner));
+        assert_eq!(may_grant(&operator, Role::Operator), Ok(()));
+        assert!(may_grant(&operator, Role::Admin).is_err());
+        assert_eq!(may_grant(&rights_of(Role::Owner), Role::Owner), Ok(()));
     }
 }

@@ -3,7 +3,6 @@
 use crate::{
     app::{Answer, App, jobs::wait_for_end},
     domain::actor::ProjectScope,
-    http::HttpError,
 };
 use axum::{
     Json,
@@ -55,18 +54,17 @@ pub struct Accepted {
 
 impl Accepted {
     /// Waits for the job's end as far as the caller prefers.
-    pub async fn after(
-        app: &App,
-        scope: &ProjectScope,
-        answer: Answer<Job>,
-        PreferWait(waited): PreferWait,
-    ) -> Result<Self, HttpError> {
+    pub async fn after(app: &App, scope: &ProjectScope, answer: Answer<Job>, PreferWait(waited): PreferWait) -> Self {
         let replayed = answer.replayed;
         let job = match waited {
-            Some(longest) => wait_for_end(app, scope, answer.value.id, longest).await?,
+            // The job is accepted, whatever becomes of the waiting.
+            Some(longest) => wait_for_end(app, scope, answer.value.id, longest).await.unwrap_or_else(|error| {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot wait for a job");
+                answer.value
+            }),
             None => answer.value,
         };
-        Ok(Self { job, replayed, waited })
+        Self { job, replayed, waited }
     }
 }
 

@@ -17,6 +17,9 @@ pub enum StoreError {
     /// Worth trying again.
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),
+    /// A value of the request that the database has no room for: U+0000 in a text, a time of before it begins.
+    #[error("a value cannot be stored")]
+    Unstorable(#[source] sqlx::Error),
     /// A row holds what this version of the program does not know.
     #[error("row of {table} cannot be read: {reason}")]
     Corrupt { table: &'static str, reason: String },
@@ -53,6 +56,10 @@ impl From<sqlx::Error> for StoreError {
                 let state = database.code().unwrap_or_default();
                 if ["08", "40", "53", "57P"].iter().any(|class| state.starts_with(class)) {
                     return Self::Unavailable(error);
+                }
+                // 22008 a time out of range, 22021 and 22P05 U+0000 in a text or in JSON.
+                if ["22008", "22021", "22P05"].contains(&state.as_ref()) {
+                    return Self::Unstorable(error);
                 }
                 Self::Other(error)
             }

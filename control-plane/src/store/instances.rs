@@ -164,24 +164,30 @@ pub async fn name_taken(tx: &mut TenantTx, name: &str) -> Result<bool, StoreErro
     .await?)
 }
 
-/// Instances of the project that count, and how many it may hold. Nobody else orders in the project until the
-/// transaction ends.
-pub async fn lock_quota(tx: &mut TenantTx) -> Result<(u32, u32), StoreError> {
+/// Instances of the project that count, and how many it may hold.
+pub async fn quota(tx: &mut TenantTx) -> Result<(u32, u32), StoreError> {
     let (org, project) = (tx.org(), tx.project());
-    let quota: i32 =
-        sqlx::query_scalar("select instance_quota from projects where org_id = $1 and id = $2 for no key update")
-            .bind(org)
-            .bind(project)
-            .fetch_one(&mut **tx)
-            .await?;
-    let used: i64 = sqlx::query_scalar(
-        "select count(*) from instances where org_id = $1 and project_id = $2 and state <> 'create-failed'",
+    let (used, quota): (i64, i32) = sqlx::query_as(
+        "select (select count(*) from instances where org_id = $1 and project_id = $2 and state <> 'create-failed'),
+                instance_quota from projects where org_id = $1 and id = $2",
     )
     .bind(org)
     .bind(project)
     .fetch_one(&mut **tx)
     .await?;
     Ok((u32::try_from(used).unwrap_or(u32::MAX), quota.unsigned_abs()))
+}
+
+/// As [`quota`], and nobody else orders in the project until the transaction ends.
+pub async fn lock_quota(tx: &mut TenantTx) -> Result<(u32, u32), StoreError> {
+    let (org, project) = (tx.org(), tx.project());
+    // A statement of its own: the count must see what was committed while this one waited.
+    sqlx::query("select from projects where org_id = $1 and id = $2 for no key update")
+        .bind(org)
+        .bind(project)
+        .execute(&mut **tx)
+        .await?;
+    quota(tx).await
 }
 
 /// The project's instance with this id, or else the live one with this name.

@@ -11,6 +11,9 @@ use std::{
     time::Duration,
 };
 
+/// Methods that have a label of their own.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 /// Upper bounds in seconds, from a cached read to the request timeout.
 const DURATIONS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
@@ -89,6 +92,8 @@ impl Metrics {
     /// `route`: template of the route, empty when there was none.
     pub fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
         self.in_flight.dec();
+        // Callers invent methods; labels must not be theirs to choose.
+        let method = if METHODS.contains(&method) { method } else { "other" };
         let (method, route) = (method.to_owned(), route.to_owned());
         self.durations
             .get_or_create(&RouteLabels { method: method.clone(), route: route.clone() })
@@ -133,11 +138,14 @@ mod tests {
         let metrics = Metrics::default();
         metrics.arrived();
         metrics.answered("GET", "/v1/projects/{project}", 200, Duration::from_millis(3));
+        metrics.arrived();
+        metrics.answered("BREW", "", 405, Duration::from_millis(1));
         metrics.sign_in(SignIn::Refused);
         metrics.set_pools(&[("app", 5, 2)]);
         let text = metrics.encode().unwrap();
         for line in [
             r#"sluice_http_requests_total{method="GET",route="/v1/projects/{project}",status="200"} 1"#,
+            r#"sluice_http_requests_total{method="other",route="",status="405"} 1"#,
             r#"sluice_sign_ins_total{outcome="Refused"} 1"#,
             r#"sluice_database_connections{pool="app",state="busy"} 3"#,
             "sluice_http_requests_in_flight 0",

@@ -57,6 +57,7 @@ const TABLE: &[(&str, Access)] = &[
     ("update_project", Project(Right::ProjectUpdate)),
     ("delete_project", Project(Right::ProjectDelete)),
     ("list_quotas", Project(Right::QuotaRead)),
+    ("list_roles", Project(Right::ProjectRead)),
     ("list_project_audit_events", Project(Right::AuditRead)),
     ("list_project_members", Project(Right::MemberRead)),
     ("add_project_member", Project(Right::MemberWrite)),

@@ -3,15 +3,19 @@
 use crate::support::TestApp;
 use axum::http::Method;
 use control_plane::http::documents;
-use control_plane_api::problem::{ErrorDoc, ProblemCode};
+use control_plane_api::{
+    page::Page,
+    problem::{ErrorDoc, Problem, ProblemCode},
+    tenancy::{Role, RoleDoc},
+};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 #[tokio::test]
 async fn every_code_is_documented_in_both_languages() {
     let app = TestApp::start().await;
     let list = async |language: &str| {
-        app.get("/v1/errors").header("accept-language", language).send().await.expect::<Vec<ErrorDoc>>(200)
+        app.get("/v1/errors").header("accept-language", language).send().await.expect::<Page<ErrorDoc>>(200).items
     };
     let (english, chinese) = (list("en").await, list("zh-CN").await);
     assert_eq!(english.len(), ProblemCode::ALL.len());
@@ -34,8 +38,15 @@ fn the_committed_documents_are_those_of_the_program() {
     for (name, text) in api.files().unwrap() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi").join(name);
         let committed = fs::read_to_string(&path).unwrap_or_default();
-        assert!(committed == text, "{name} is stale: run `sluice-control-plane openapi --out openapi`");
+        assert!(committed == text, "{name} is stale: run `make generate`");
     }
+}
+
+#[test]
+fn the_committed_page_of_problem_codes_is_that_of_the_program() {
+    let printed = Command::new(env!("CARGO_BIN_EXE_sluice-control-plane")).arg("errors").output().unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/errors.md");
+    assert!(fs::read(path).unwrap_or_default() == printed.stdout, "errors.md is stale: run `make generate`");
 }
 
 #[tokio::test]
@@ -114,4 +125,96 @@ async fn a_stale_change_is_refused_and_an_unchanged_resource_is_not_sent_again()
     change("first").await.expect::<Value>(200);
     let stale = change("second").await.problem("etag-mismatch");
     assert_eq!(stale.params["etag"], "r2");
+}
+
+#[tokio::test]
+async fn faults_of_fields_speak_the_callers_language_too() {
+    let app = TestApp::start().await;
+    let order = json!({
+        "name": "x", "spec": "none", "storage_gb": 1, "disk_type": "none", "zones": ["a", "b"], "kafka_version": "0.1",
+        "billing": {"mode": "prepaid", "months": 10}, "labels": {"a b": "\n"},
+        "access": {"sasl_ssl": {"user": "sluice-", "password": "-"}}, "description": "x".repeat(2000),
+    });
+    let bodies = [
+        ("/v1/projects/default/instances", order),
+        ("/v1/members", json!({"email": "x", "role": "viewer", "password": "short", "display_name": "x".repeat(200)})),
+        ("/v1/members", json!({"email": "a@b.c", "role": "king"})),
+        ("/v1/projects/default/service-accounts", json!({"name": "!", "role": "owner"})),
+        ("/v1/projects", json!({"name": "default"})),
+    ];
+    let chinese = |text: &str| text.chars().any(|letter| ('\u{4e00}'..='\u{9fff}').contains(&letter));
+    let mut seen = 0;
+    for (path, body) in bodies {
+        for language in ["en", "zh-CN"] {
+            let call = app.post(path, body.clone()).by(app.acme.owner()).header("accept-language", language);
+            let problem: Problem = serde_json::from_slice(&call.send().await.body).unwrap();
+            assert!(!problem.errors.is_empty(), "{path}");
+            for fault in &problem.errors {
+                assert_eq!(chinese(&fault.detail), language == "zh-CN", "{} {}", fault.code, fault.detail);
+            }
+            seen += problem.errors.len();
+        }
+    }
+    assert!(seen >= 2 * 20, "{seen} faults");
+}
+
+#[tokio::test]
+async fn what_no_text_or_time_of_the_database_can_be_is_refused_and_no_fault_of_ours() {
+    let app = TestApp::start().await;
+    let owner = app.acme.owner();
+    for path in [
+        "/v1/projects/a%00b",
+        "/v1/projects/default/instances/a%00b",
+        "/v1/projects/default/instances?name=%00",
+        "/v1/projects/default/instances?created_after=-200000-01-01T00:00:00Z",
+        "/v1/projects/default/jobs?actor=%00",
+        "/v1/audit-events?actor=%00",
+    ] {
+        let answer = app.get(path).by(owner).send().await;
+        assert!(answer.status.is_client_error(), "{path}: {}", answer.text());
+    }
+    for (path, body) in [
+        (
+            "/v1/members",
+            json!({"email": "a@b.c", "role": "viewer", "display_name": "\0", "password": "correct horse battery"}),
+        ),
+        ("/v1/projects", json!({"name": "shop", "description": "\0"})),
+        ("/v1/auth/token", json!({"grant_type": "password", "email": "\0", "password": "\0"})),
+        (
+            "/v1/projects/default/instances",
+            json!({"name": "\0", "spec": "100", "storage_gb": 600, "disk_type": "high"}),
+        ),
+    ] {
+        let answer = app.post(path, body).by(owner).send().await;
+        assert!(answer.status.is_client_error(), "{path}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn null_in_a_patch_resets_what_has_a_default_and_is_refused_for_what_has_none() {
+    let app = TestApp::start().await;
+    let owner = app.acme.owner();
+    let patch = |body: Value| {
+        app.call(Method::PATCH, "/v1/projects/default")
+            .by(owner)
+            .text("application/merge-patch+json", body.to_string())
+            .send()
+    };
+    let described: Value = patch(json!({"description": "ours"})).await.expect(200);
+    assert_eq!(described["description"], "ours");
+    let reset: Value = patch(json!({"description": null})).await.expect(200);
+    assert_eq!((reset["name"].as_str(), reset["description"].as_str()), (Some("default"), Some("")));
+    let problem = patch(json!({"name": null})).await.problem("malformed-request");
+    assert_eq!((problem.errors[0].pointer.as_str(), problem.errors[0].code.as_str()), ("/name", "wrong-type"));
+}
+
+#[tokio::test]
+async fn every_role_is_listed_with_its_rights() {
+    let app = TestApp::start().await;
+    let viewer = app.acme.person(Role::Viewer);
+    let roles: Page<RoleDoc> = app.get("/v1/projects/default/roles").by(viewer).send().await.expect(200);
+    assert_eq!(roles.items.iter().map(|doc| doc.role).collect::<Vec<_>>(), Role::ALL);
+    let of = |role| roles.items.iter().find(|doc| doc.role == role).unwrap();
+    assert!(of(Role::Owner).rights.iter().any(|right| right == "message-delete"));
+    assert!(of(Role::Viewer).rights.iter().all(|right| right != "instance-create"));
 }

@@ -99,7 +99,7 @@ pub(super) enum Checked {
 /// 12 to 128 characters (NIST SP 800-63B §3.1.1.2 asks for length, not for kinds of characters).
 pub fn password_fault(pointer: &str, password: &str) -> Option<FieldError> {
     (!(12..=128).contains(&password.chars().count()))
-        .then(|| FieldError::new(pointer, "password-length", "12 to 128 characters"))
+        .then(|| FieldError::new(pointer, "password-length", "12 to 128 characters").with("min", 12).with("max", 128))
 }
 
 /// Changes the own password and ends all other sessions of the user.

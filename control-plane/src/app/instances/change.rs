@@ -59,11 +59,12 @@ fn patched(record: &InstanceRecord, patch: &UpdateInstance) -> Result<InstanceRe
         next.description.clone_from(description);
     }
     if let Some(labels) = &patch.labels {
-        for (key, value) in labels {
-            match value {
-                Some(value) => next.labels.insert(key.clone(), value.clone()),
-                None => next.labels.remove(key),
-            };
+        match labels {
+            None => next.labels.clear(),
+            Some(labels) => labels.iter().for_each(|(key, value)| match value {
+                Some(value) => drop(next.labels.insert(key.clone(), value.clone())),
+                None => drop(next.labels.remove(key)),
+            }),
         }
         names::check_labels("/labels", &next.labels, &mut faults);
     }
@@ -80,10 +81,7 @@ pub async fn update_instance(
     patch: &UpdateInstance,
 ) -> Result<Instance, AppError> {
     scope.require(Right::InstanceUpdate)?;
-    let mut write = match Write::begin::<Instance>(app, &scope.actor, scope, None).await? {
-        Begun::Replayed(answer) => return Ok(answer.value),
-        Begun::Fresh(write) => write,
-    };
+    let mut write = Write::start(app, &scope.actor, scope).await?;
     let record = lock(&mut write.tx, id_or_name).await?;
     check_etag(if_match, record.revision)?;
     allow(&record, InstanceAction::Update)?;

@@ -10,6 +10,7 @@ use crate::{
     domain::{
         actor::ProjectScope,
         kafka_user::{self, PASSWORD_BYTES},
+        names,
         placement::PlacedBroker,
         plan,
         price::Price,
@@ -99,7 +100,8 @@ async fn examine(app: &App, tx: &mut TenantTx, request: &CreateInstance) -> Resu
     }
     // From here on orders of one project wait for each other.
     let (used, limit) = instances::lock_quota(tx).await?;
-    if instances::name_taken(tx, &request.name).await? {
+    // A name of no shape is told already.
+    if names::is_name(&request.name) && instances::name_taken(tx, &request.name).await? {
         let detail = format!("an instance of the project is named {}; choose another name", request.name);
         conflicts.push((ProblemCode::NameTaken, FieldError::new("/name", "taken", detail)));
     }

@@ -36,7 +36,8 @@ fn parse(query: &InstanceFilter, after: Option<&Place>) -> Result<(Filter, Sort)
     let states: Vec<String> = split(query.state.as_deref());
     for state in states.iter().filter(|state| states::parse_state(state).is_none()) {
         let known = states::STATES.map(states::state_name).join(", ");
-        faults.push(FieldError::new("state", "unknown-value", format!("{state:?} is no state; accepted: {known}")));
+        let detail = format!("{state:?} is no state; accepted: {known}");
+        faults.push(FieldError::new("state", "unknown-value", detail).with("accepted", known));
     }
     let label = query.label.as_deref().map(|text| text.split_once(':').map(|(k, v)| (k.to_owned(), v.to_owned())));
     if label == Some(None) {
@@ -48,7 +49,7 @@ fn parse(query: &InstanceFilter, after: Option<&Place>) -> Result<(Filter, Sort)
     };
     if sort.is_none() {
         let known = Sort::ALL.map(Sort::as_str).join(", ");
-        faults.push(FieldError::new("sort", "unknown-value", format!("accepted: {known}")));
+        faults.push(FieldError::new("sort", "unknown-value", format!("accepted: {known}")).with("accepted", known));
     }
     let sort = sort.unwrap_or_default();
     if after.is_some_and(|place| place.sort != sort) {

@@ -74,10 +74,7 @@ async fn act(
 /// Removes the record of a job that has ended (product.md §7: one that succeeded or failed).
 pub async fn delete_job(app: &App, scope: &ProjectScope, id: JobId) -> Result<(), AppError> {
     scope.require(Right::JobWrite)?;
-    let mut write = match Write::begin::<()>(app, &scope.actor, scope, None).await? {
-        Begun::Replayed(_) => return Ok(()),
-        Begun::Fresh(write) => write,
-    };
+    let mut write = Write::start(app, &scope.actor, scope).await?;
     let record = jobs_view::lock(&mut write.tx, id).await?.ok_or_else(AppError::not_found)?;
     if !record.state.ended() {
         let en = "The record of a job can be removed only when the job has ended.";

@@ -88,6 +88,7 @@ fn parse(query: &JobFilter) -> Result<Filter, Refusal> {
         .map(|state| {
             let known = "queued, running, cancelling, unwinding, succeeded, failed, cancelled, stuck";
             FieldError::new("state", "unknown-value", format!("{state:?} is no state; accepted: {known}"))
+                .with("accepted", known)
         })
         .collect();
     if !faults.is_empty() {

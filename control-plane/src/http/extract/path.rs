@@ -65,8 +65,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// Opaque texts of a list of entity tags. Weak tags are taken as strong ones: ours name whole resources.
+/// Opaque texts of a list of entity tags; a header that is no text names none of ours. Weak tags are taken as strong ones: ours name whole resources.
 pub(crate) fn tags(headers: &HeaderMap, name: header::HeaderName) -> Option<Vec<String>> {
-    let text = headers.get(name)?.to_str().ok()?;
+    let text = headers.get(name)?.to_str().unwrap_or_default();
     Some(text.split(',').map(|tag| tag.trim().trim_start_matches("W/").trim_matches('"').to_owned()).collect())
 }

@@ -67,7 +67,7 @@ async fn answer(
     headers: &HeaderMap,
 ) -> Result<Response, HttpError> {
     let wanted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (kind, head, line): (_, _, fn(&AuditEvent) -> Result<String, serde_json::Error>) = match () {
+    let (kind, head, line): (_, _, WriteLine) = match () {
         () if wanted.contains("application/x-ndjson") => ("application/x-ndjson", "", ndjson),
         () if wanted.contains("text/csv") => ("text/csv; charset=utf-8", CSV_HEAD, csv),
         () => return Ok(Json(audit::list_events(&app, &trail, filter, query).await?).into_response()),
@@ -82,6 +82,9 @@ async fn answer(
     }));
     Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
 }
+
+/// How an event becomes a line of a file.
+type WriteLine = fn(&AuditEvent) -> Result<String, serde_json::Error>;
 
 fn ndjson(event: &AuditEvent) -> Result<String, serde_json::Error> {
     Ok(serde_json::to_string(event)? + "\n")

@@ -8,7 +8,10 @@ use crate::{
     },
 };
 use axum::Json;
-use control_plane_api::problem::{ErrorDoc, Problem, ProblemCode};
+use control_plane_api::{
+    page::Page,
+    problem::{ErrorDoc, Problem, ProblemCode},
+};
 use utoipa_axum::routes;
 
 pub fn router() -> ApiRouter {
@@ -32,9 +35,9 @@ pub(crate) fn explain(code: ProblemCode, language: Language) -> ErrorDoc {
 /// List problem codes
 ///
 /// Every code that an answer can carry, with cause and remedy, in the language of `Accept-Language`.
-#[utoipa::path(get, path = "/v1/errors", tag = "errors", responses((status = 200, body = Vec<ErrorDoc>)))]
-async fn list_errors(context: RequestContext) -> Json<Vec<ErrorDoc>> {
-    Json(ProblemCode::ALL.iter().map(|code| explain(*code, context.language())).collect())
+#[utoipa::path(get, path = "/v1/errors", tag = "errors", responses((status = 200, body = Page<ErrorDoc>)))]
+async fn list_errors(context: RequestContext) -> Json<Page<ErrorDoc>> {
+    Json(Page::whole(ProblemCode::ALL.iter().map(|code| explain(*code, context.language())).collect()))
 }
 
 /// Explain a problem code

@@ -63,7 +63,7 @@ async fn create_instance(
         return Ok(PlanOr::plan(instances::plan_instance(&app, &scope, &request.body).await?));
     }
     let answer = instances::create_instance(&app, &scope, request.key, &request.body).await?;
-    Ok(PlanOr::Done(Accepted::after(&app, &scope, answer, wait).await?))
+    Ok(PlanOr::Done(Accepted::after(&app, &scope, answer, wait).await))
 }
 
 /// Show an instance
@@ -129,5 +129,5 @@ async fn delete_instance(
         return Ok(PlanOr::plan(instances::plan_deletion(&app, &scope, &instance, if_match.tags()).await?));
     }
     let answer = instances::delete_instance(&app, &scope, &instance, if_match.tags(), request.key).await?;
-    Ok(PlanOr::Done(Accepted::after(&app, &scope, answer, wait).await?))
+    Ok(PlanOr::Done(Accepted::after(&app, &scope, answer, wait).await))
 }

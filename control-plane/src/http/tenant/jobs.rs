@@ -103,7 +103,7 @@ async fn cancel_job(
     request: Idempotent<NoBody>,
 ) -> Result<Accepted, HttpError> {
     let answer = jobs::cancel_job(&app, &scope, job, request.key).await?;
-    Accepted::after(&app, &scope, answer, wait).await
+    Ok(Accepted::after(&app, &scope, answer, wait).await)
 }
 
 /// Retry a stuck job
@@ -122,7 +122,7 @@ async fn retry_job(
     request: Idempotent<NoBody>,
 ) -> Result<Accepted, HttpError> {
     let answer = jobs::retry_job(&app, &scope, job, request.key).await?;
-    Accepted::after(&app, &scope, answer, wait).await
+    Ok(Accepted::after(&app, &scope, answer, wait).await)
 }
 
 /// Show the secrets of a job's result

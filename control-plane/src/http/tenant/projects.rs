@@ -9,7 +9,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use control_plane_api::{
     page::{Page, PageQuery},
     problem::Problem,
-    tenancy::{CreateProject, Project, Quota, UpdateProject},
+    tenancy::{CreateProject, Project, Quota, RoleDoc, UpdateProject},
 };
 use std::sync::Arc;
 use utoipa_axum::routes;
@@ -19,6 +19,7 @@ pub fn router() -> ApiRouter {
         .routes(routes!(list_projects, create_project))
         .routes(routes!(get_project, update_project, delete_project))
         .routes(routes!(list_quotas))
+        .routes(routes!(list_roles))
 }
 
 /// List projects
@@ -59,7 +60,10 @@ async fn get_project(State(app): State<Arc<App>>, scope: ProjectScope) -> Result
 }
 
 /// Change a project
-#[utoipa::path(patch, path = "/v1/projects/{project}", tag = "projects", request_body = UpdateProject, security(("bearer" = [])),
+///
+/// A JSON merge patch (RFC 7396).
+#[utoipa::path(patch, path = "/v1/projects/{project}", tag = "projects", 
+    request_body(content = UpdateProject, content_type = "application/merge-patch+json"), security(("bearer" = [])),
     params(("project" = String, Path, description = "Id or name."), ("If-Match" = Option<String>, Header)),
     responses((status = 200, body = Project), (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn update_project(
@@ -85,7 +89,17 @@ async fn delete_project(State(app): State<Arc<App>>, scope: ProjectScope) -> Res
 /// List quotas of a project
 #[utoipa::path(get, path = "/v1/projects/{project}/quotas", tag = "projects", security(("bearer" = [])),
     params(("project" = String, Path, description = "Id or name.")),
-    responses((status = 200, body = Vec<Quota>), (status = "default", body = Problem, content_type = "application/problem+json")))]
-async fn list_quotas(State(app): State<Arc<App>>, scope: ProjectScope) -> Result<Json<Vec<Quota>>, HttpError> {
+    responses((status = 200, body = Page<Quota>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn list_quotas(State(app): State<Arc<App>>, scope: ProjectScope) -> Result<Json<Page<Quota>>, HttpError> {
     Ok(Json(projects::list_quotas(&app, &scope).await?))
+}
+
+/// List roles
+///
+/// Every role that a member or a service account of the project can have, with its rights.
+#[utoipa::path(get, path = "/v1/projects/{project}/roles", tag = "members", security(("bearer" = [])),
+    params(("project" = String, Path, description = "Id or name.")),
+    responses((status = 200, body = Page<RoleDoc>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn list_roles(scope: ProjectScope) -> Result<Json<Page<RoleDoc>>, HttpError> {
+    Ok(Json(projects::list_roles(&scope)?))
 }

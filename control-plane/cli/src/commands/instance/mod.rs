@@ -152,7 +152,7 @@ async fn update(ctx: &Context, scope: &Scope, args: Update) -> Result<()> {
     let change = UpdateInstance {
         name: args.name,
         description: args.description,
-        labels: (!labels.is_empty()).then_some(labels),
+        labels: (!labels.is_empty()).then_some(Some(labels)),
         deletion_protection: None,
     };
     if change.name.is_none() && change.description.is_none() && change.labels.is_none() {
