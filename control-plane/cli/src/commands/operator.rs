@@ -2,10 +2,7 @@
 
 use super::api;
 use crate::{
-    client::{
-        Extent,
-        call::{Call, path},
-    },
+    client::call::{Call, path},
     context::Context,
     error::{Error, Result},
 };
@@ -76,7 +73,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
     let (client, out) = (&ctx.client, &ctx.out);
     match command {
         Command::Spec(SpecCommand::List) => {
-            out.list(&client.list::<Spec>(Call::get(path("operator/v1/specs")), Extent::All).await?)
+            out.list(&client.catalogue::<Spec>(&Call::get(path("operator/v1/specs"))).await?)
         }
         Command::Spec(SpecCommand::Put { name, data }) => {
             let body: PutSpec = serde_json::from_str(&api::read(&data)?)
@@ -86,8 +83,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
             out.one::<Spec>(&client.fetch(&Call::put(one).json(&body)?).await?)
         }
         Command::Version(VersionCommand::List) => {
-            let call = Call::get(path("operator/v1/kafka-versions"));
-            out.list(&client.list::<KafkaVersion>(call, Extent::All).await?)
+            out.list(&client.catalogue::<KafkaVersion>(&Call::get(path("operator/v1/kafka-versions"))).await?)
         }
         Command::Version(VersionCommand::Put(args)) => {
             let mut one = path("operator/v1/kafka-versions");
@@ -102,6 +98,6 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
             let body = PutZoneRoom { vcpus: args.vcpus, memory_gib: args.memory, storage_gb: args.storage };
             out.one::<ZoneRoom>(&client.fetch(&Call::put(one).json(&body)?).await?)
         }
-        Command::Room => out.list(&client.list::<ZoneRoom>(Call::get(path("operator/v1/zones")), Extent::All).await?),
+        Command::Room => out.list(&client.catalogue::<ZoneRoom>(&Call::get(path("operator/v1/zones"))).await?),
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     args::ListArgs,
     client::{
-        Doc, Extent,
+        Doc,
         call::{Call, path},
     },
     context::Context,
@@ -100,6 +100,6 @@ async fn find(ctx: &Context, wanted: &str) -> Result<Project> {
 pub async fn run_quota(ctx: &Context, command: QuotaCommand) -> Result<()> {
     let QuotaCommand::List = command;
     let scope = ctx.project().await?;
-    let docs: Vec<Doc<Quota>> = ctx.client.list(Call::get(scope.path(&["quotas"])), Extent::All).await?;
+    let docs: Vec<Doc<Quota>> = ctx.client.catalogue(&Call::get(scope.path(&["quotas"]))).await?;
     ctx.out.list(&docs)
 }

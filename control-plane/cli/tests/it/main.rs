@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod config;
+mod document;
 mod outcomes;
 mod output;
 mod purchase;

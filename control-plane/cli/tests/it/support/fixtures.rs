@@ -108,3 +108,22 @@ pub fn standard(request: &Request) -> Reply {
         _ => Reply::problem(404, "not-found"),
     }
 }
+
+pub fn member() -> Value {
+    json!({"user_id": "usr_01jd9mz5w8e4wahj8k6t3v2q7y", "email": "bob@example.com", "display_name": "Bob",
+        "role": "viewer", "created_at": TIME})
+}
+
+pub const KEY: &str = "key_01jd9mz5w8e4wahj8k6t3v2q7z";
+
+pub fn service_account() -> Value {
+    json!({"id": "sva_01jd9mz5w8e4wahj8k6t3v2q80", "project_id": PROJECT, "name": "ci", "role": "developer",
+        "description": "", "created_at": TIME, "etag": "1",
+        "keys": [{"id": KEY, "description": "", "hint": "slk_ab", "scopes": [], "expires_at": null,
+            "last_used_at": null, "created_at": TIME}]})
+}
+
+pub fn failed_creation() -> Value {
+    json!({"id": INSTANCE, "name": "broken", "spec": "kafka.100", "zones": ["local-1a"], "job_id": JOB,
+        "cause": "broker 2 did not start", "created_at": TIME, "failed_at": TIME})
+}

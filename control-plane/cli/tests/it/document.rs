@@ -1,0 +1,145 @@
+//! Every call that the program makes is an operation of the committed API documents, with its parameters.
+
+use crate::support::*;
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, path::Path};
+
+/// Commands that together make every call there is.
+const COMMANDS: &[&str] = &[
+    "status",
+    "version",
+    "whoami",
+    "project list",
+    "project get default",
+    "project create other --description x",
+    "project update default --name better",
+    "project delete default --yes",
+    "member list",
+    "member add carol@example.com --role viewer",
+    "member update bob@example.com --role admin",
+    "member remove bob@example.com --yes",
+    "role list",
+    "service-account list",
+    "service-account get ci",
+    "service-account create ci2 --role viewer",
+    "service-account delete ci --yes",
+    "key create ci --expires 90d",
+    "key revoke key_01jd9mz5w8e4wahj8k6t3v2q7z --yes",
+    "catalog specs",
+    "catalog regions",
+    "catalog zones",
+    "catalog versions",
+    "catalog disk-types",
+    "quote --spec 100",
+    "instance list --state running --name a --address b --spec c --zone d --label e=f -q g --sort -name \
+     --created-after 24h --created-before 1h",
+    "instance get orders",
+    "instance create orders --spec 100 --storage 600 --disk high --yes",
+    "instance create orders --spec 100 --storage 600 --disk high --dry-run",
+    "instance update orders --description x",
+    "instance protect orders",
+    "instance delete orders --yes --no-wait",
+    "instance delete orders --dry-run",
+    "instance connect orders",
+    "instance snippet orders python --user app --topic t",
+    "cert truststore orders --format jks --out -",
+    "failed-creation list",
+    "failed-creation delete broken",
+    "failed-creation delete --all --yes",
+    "job list --state running --kind a --instance b --actor c --from 24h --to 1h",
+    "job get orders",
+    "job cancel orders --yes",
+    "job retry orders --no-wait",
+    "job delete job_01jd9mz5w8e4wahj8k6t3v2q7t",
+    "quota list",
+    "audit list --actor a --action b --resource c --result d --from 24h --to 1h",
+    "errors list",
+    "errors get not-found",
+    "operator spec list",
+    "operator spec put kafka.200 -d @spec.json",
+    "operator version list",
+    "operator version put 4.3.1 --oldest-client 2.1",
+    "operator room",
+    "operator set-room local-1a --vcpus 8 --memory 16 --storage 900",
+    "logout",
+];
+
+/// Answers well enough for every command to go on to its last call.
+fn everything(request: &Request) -> Reply {
+    let path = request.target.split('?').next().unwrap_or_default().to_owned();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    match (request.method.as_str(), last) {
+        ("GET", "instances") => Reply::page(&[instance("orders", "running")]),
+        ("GET", "jobs") => Reply::page(&[job("succeeded", 2)]),
+        ("GET", "members") => Reply::page(&[member()]),
+        ("GET", "service-accounts") => Reply::page(&[service_account()]),
+        ("GET", "failed-creations") => Reply::page(&[failed_creation()]),
+        ("GET", "orders" | INSTANCE) => Reply::json(200, &instance("orders", "running")),
+        ("GET", JOB) => Reply::json(200, &job("succeeded", 2)),
+        ("POST", "quotes") => Reply::json(201, &quote()),
+        ("POST", "instances") if !request.target.contains("dry_run") => Reply::json(202, &job("queued", 0)),
+        ("POST", "cancel" | "retry") => Reply::json(202, &job("succeeded", 2)),
+        ("POST", "reveal") => Reply::json(200, &json!({ "secrets": { "password": "x" } })),
+        ("GET", "readyz" | "version") => Reply::json(200, &json!({ "version": "1" })),
+        _ => standard(request),
+    }
+}
+
+fn document(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../openapi").join(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The operation of a request, if the document has it.
+fn operation<'a>(document: &'a Value, method: &str, path: &str) -> Option<&'a Value> {
+    let wanted: Vec<_> = path.split('/').collect();
+    let paths = document["paths"].as_object()?;
+    let fits = |template: &str| {
+        let parts: Vec<_> = template.split('/').collect();
+        parts.len() == wanted.len() && parts.iter().zip(&wanted).all(|(part, own)| part.starts_with('{') || part == own)
+    };
+    // A literal path is meant before one with parameters.
+    let mut found: Vec<_> = paths.iter().filter(|(template, _)| fits(template)).collect();
+    found.sort_by_key(|(template, _)| template.matches('{').count());
+    found.into_iter().find_map(|(_, item)| item.get(method.to_lowercase()))
+}
+
+#[test]
+fn every_call_is_in_the_documents_of_the_api() {
+    let server = Server::start(everything);
+    let home = Home::signed_in(&server, 600);
+    let mut spec = spec();
+    spec.as_object_mut().unwrap().remove("name");
+    home.write("spec.json", &spec.to_string());
+    for command in COMMANDS {
+        let ran = home.run(command);
+        assert_ne!(ran.code, 2, "{command}: {}", ran.err);
+        assert!(
+            !ran.err.contains("cannot be read") || ran.code != 1 || command.starts_with("version"),
+            "{command}: {}",
+            ran.err
+        );
+    }
+    let documents = [document("tenant.json"), document("operator.json")];
+    let mut missing = BTreeSet::new();
+    for request in server.seen() {
+        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        let Some(operation) = documents.iter().find_map(|document| operation(document, &request.method, path)) else {
+            missing.insert(format!("{} {path}", request.method));
+            continue;
+        };
+        let known: BTreeSet<_> = operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|parameter| parameter["name"].as_str())
+            .collect();
+        for name in query.split('&').filter_map(|pair| pair.split('=').next()).filter(|name| !name.is_empty()) {
+            if !known.contains(name) {
+                missing.insert(format!("{} {path}: parameter {name}", request.method));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "not in openapi/: {missing:#?}");
+}
