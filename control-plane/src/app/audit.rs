@@ -221,8 +221,10 @@ pub async fn list_events(
     let scope = trail.check()?;
     let request = PageRequest::<i64>::parse(query)?;
     let mut tx = app.db.tenant(scope).await?;
-    let rows = audit::list(&mut tx, &store_filter(filter), request.after, request.fetch()).await?;
-    Ok(request.page(rows, |row| row.seq, view, None))
+    let filter = store_filter(filter);
+    let rows = audit::list(&mut tx, &filter, request.after, request.fetch()).await?;
+    let total = if request.count { Some(audit::count(&mut tx, &filter).await?) } else { None };
+    Ok(request.page(rows, |row| row.seq, view, total))
 }
 
 /// All lines that match, newest first, read from the database as they are taken.

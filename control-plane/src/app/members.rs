@@ -65,7 +65,8 @@ pub async fn list_members(app: &App, circle: &Circle, query: &PageQuery) -> Resu
     let request = PageRequest::<UserId>::parse(query)?;
     let mut tx = app.db.tenant(circle.scope()).await?;
     let rows = members::list(&mut tx, request.after, request.fetch()).await?;
-    Ok(request.page(rows, |row| row.user, view, None))
+    let total = if request.count { Some(members::count(&mut tx).await?) } else { None };
+    Ok(request.page(rows, |row| row.user, view, total))
 }
 
 /// Gives a role; makes the account if the organisation has none with this address.

@@ -40,7 +40,8 @@ pub async fn list_service_accounts(
     let rows = accounts::list(&mut tx, request.after, request.fetch()).await?;
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let keys = accounts::live_keys(&mut tx, &ids, app.clock.now()).await?;
-    Ok(request.page(rows, |row| row.id, |row| view(scope.project, row, &keys), None))
+    let total = if request.count { Some(accounts::count(&mut tx).await?) } else { None };
+    Ok(request.page(rows, |row| row.id, |row| view(scope.project, row, &keys), total))
 }
 
 pub async fn get_service_account(

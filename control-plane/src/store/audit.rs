@@ -184,3 +184,26 @@ pub async fn list(
     .await?;
     Ok(rows.into_iter().map(Into::into).collect())
 }
+
+/// How many lines match.
+pub async fn count(tx: &mut TenantTx, filter: &EventFilter) -> Result<u64, StoreError> {
+    let (org, project) = (tx.org(), tx.project());
+    let count: i64 = sqlx::query_scalar(
+        "select count(*) from audit_events
+         where org_id = $1 and ($2::uuid is null or project_id = $2)
+             and ($3::text is null or actor = $3) and ($4::text is null or action = $4)
+             and ($5::text is null or resource_id = $5) and ($6::text is null or result = $6)
+             and ($7::timestamptz is null or created_at >= $7) and ($8::timestamptz is null or created_at < $8)",
+    )
+    .bind(org)
+    .bind(project)
+    .bind(&filter.actor)
+    .bind(&filter.action)
+    .bind(&filter.resource_id)
+    .bind(&filter.result)
+    .bind(filter.from)
+    .bind(filter.to)
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(count.unsigned_abs())
+}

@@ -70,6 +70,27 @@ pub async fn list(tx: &mut TenantTx, after: Option<UserId>, limit: i64) -> Resul
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
+/// Members of the transaction's project, or of the organisation when it has none.
+pub async fn count(tx: &mut TenantTx) -> Result<u64, StoreError> {
+    let (org, project) = (tx.org(), tx.project());
+    let count: i64 = match project {
+        Some(project) => {
+            sqlx::query_scalar("select count(*) from project_members where org_id = $1 and project_id = $2")
+                .bind(org)
+                .bind(project)
+                .fetch_one(&mut **tx)
+                .await?
+        }
+        None => {
+            sqlx::query_scalar("select count(*) from users where org_id = $1 and org_role is not null")
+                .bind(org)
+                .fetch_one(&mut **tx)
+                .await?
+        }
+    };
+    Ok(count.unsigned_abs())
+}
+
 /// The member, whose role nobody else changes until the transaction ends.
 pub async fn lock(tx: &mut TenantTx, user: UserId) -> Result<Option<MemberRecord>, StoreError> {
     let (org, project) = (tx.org(), tx.project());

@@ -102,6 +102,17 @@ pub async fn list(
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
+/// Service accounts of the project.
+pub async fn count(tx: &mut TenantTx) -> Result<u64, StoreError> {
+    let (org, project) = (tx.org(), tx.project());
+    let count: i64 = sqlx::query_scalar("select count(*) from service_accounts where org_id = $1 and project_id = $2")
+        .bind(org)
+        .bind(project)
+        .fetch_one(&mut **tx)
+        .await?;
+    Ok(count.unsigned_abs())
+}
+
 /// The account, which nobody else changes until the transaction ends.
 pub async fn lock(tx: &mut TenantTx, id: ServiceAccountId) -> Result<Option<AccountRecord>, StoreError> {
     let (org, project) = (tx.org(), tx.project());

@@ -10,6 +10,7 @@ use control_plane_api::{
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
+use utoipa::openapi::{RefOr, path::Parameter};
 
 #[tokio::test]
 async fn every_code_is_documented_in_both_languages() {
@@ -217,4 +218,24 @@ async fn every_role_is_listed_with_its_rights() {
     let of = |role| roles.items.iter().find(|doc| doc.role == role).unwrap();
     assert!(of(Role::Owner).rights.iter().any(|right| right == "message-delete"));
     assert!(of(Role::Viewer).rights.iter().all(|right| right != "instance-create"));
+}
+
+#[tokio::test]
+async fn every_paged_list_counts_when_asked() {
+    let app = TestApp::start().await;
+    let owner = app.acme.owner();
+    let (_, api) = documents::routes();
+    let pages = api.operations().filter(|(method, path, operation)| {
+        let named = |one: &RefOr<Parameter>| matches!(one, RefOr::T(parameter) if parameter.name == "count");
+        *method == Method::GET && path.starts_with("/v1/") && operation.parameters.iter().flatten().any(named)
+    });
+    let mut lists = 0;
+    for (_, path, _) in pages {
+        let path = path.replace("{project}", "default");
+        let page: Value = app.get(format!("{path}?count=exact")).by(owner).send().await.expect(200);
+        let items = page["items"].as_array().unwrap().len();
+        assert_eq!(page["total"].as_u64(), Some(items as u64), "{path}: {page}");
+        lists += 1;
+    }
+    assert!(lists >= 9, "{lists} lists");
 }
