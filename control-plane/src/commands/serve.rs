@@ -15,7 +15,7 @@ use control_plane::{
     },
     loops,
     store::Database,
-    telemetry::logs,
+    telemetry::{logs, traces::Traces},
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -27,7 +27,8 @@ use tokio::{
 const SCRAPERS: Connections = Connections { most: 32, silence: Duration::from_secs(120) };
 
 pub async fn run(config: Config) -> Result<()> {
-    logs::start(&config.log)?;
+    let traces = Traces::new(&config.traces)?;
+    logs::start_with(&config.log, traces.as_ref().map(Traces::tracer))?;
     if let Some(owner) = &config.database.owner_url {
         Database::migrate(owner.expose()).await.context("migrations")?;
     }
@@ -71,6 +72,9 @@ pub async fn run(config: Config) -> Result<()> {
     housekeeping.await?;
     app.db.close().await;
     tracing::info!("stopped");
+    if let Some(traces) = traces {
+        tokio::task::spawn_blocking(|| traces.stop()).await?;
+    }
     Ok(())
 }
 

@@ -33,6 +33,7 @@ pub struct Config {
     pub sign_in: SignInConfig,
     pub limits: LimitsConfig,
     pub log: LogConfig,
+    pub traces: TracesConfig,
     pub driver: DriverConfig,
 }
 
@@ -112,6 +113,15 @@ pub struct LogConfig {
     pub filter: String,
 }
 
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TracesConfig {
+    /// Where spans go, OTLP over HTTP: `http://127.0.0.1:4318/v1/traces`. Not set: no traces.
+    pub otlp_endpoint: Option<String>,
+    /// Share of the traces that begin here and are kept, 0 to 1; a caller's own choice is followed.
+    pub sample_ratio: f64,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DriverKind {
@@ -148,6 +158,7 @@ impl Default for Config {
             sign_in: SignInConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
+            traces: TracesConfig::default(),
             driver: DriverConfig::default(),
         }
     }
@@ -190,6 +201,12 @@ impl Default for LimitsConfig {
 impl Default for LogConfig {
     fn default() -> Self {
         Self { format: LogFormat::Human, filter: "info,krafka=warn".to_owned() }
+    }
+}
+
+impl Default for TracesConfig {
+    fn default() -> Self {
+        Self { otlp_endpoint: None, sample_ratio: 1.0 }
     }
 }
 

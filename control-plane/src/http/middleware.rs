@@ -7,6 +7,7 @@ use crate::{
         context::{REQUEST_ID, RequestContext},
         limits::Limits,
     },
+    telemetry::traces,
 };
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -17,7 +18,7 @@ use axum::{
 use control_plane_api::problem::ProblemCode;
 use std::{any::Any, collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::Instant};
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, field::Empty, info_span};
 
 /// Operation ids by method and template, from the documents.
 pub type Operations = BTreeMap<(Method, String), &'static str>;
@@ -32,8 +33,11 @@ pub async fn observe(
     let context = RequestContext::read(&request, limits);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
-    let span =
-        info_span!("request", request.id = context.origin().request_id, trace.id = context.trace_id(), %method, route);
+    let span = info_span!("request", request.id = context.origin().request_id, trace.id = Empty, %method, route);
+    traces::continue_from(&span, request.headers());
+    if let Some(id) = context.trace_id().map(str::to_owned).or_else(|| traces::trace_id(&span)) {
+        span.record("trace.id", id);
+    }
     request.extensions_mut().insert(context.clone());
     app.metrics.arrived();
     let mut response = async {

@@ -1,6 +1,7 @@
 //! Log lines: JSON or for people, to standard error. A line of a request carries its request id and trace.
 
 use crate::config::{LogConfig, LogFormat};
+use opentelemetry_sdk::trace::SdkTracer;
 use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -14,8 +15,14 @@ pub enum LogError {
 
 /// Once a process, first of all.
 pub fn start(config: &LogConfig) -> Result<(), LogError> {
+    start_with(config, None)
+}
+
+/// The same, with spans handed to `tracer` as well.
+pub fn start_with(config: &LogConfig, tracer: Option<SdkTracer>) -> Result<(), LogError> {
     let filter = EnvFilter::try_new(&config.filter)?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let traces = tracer.map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer));
+    let registry = tracing_subscriber::registry().with(filter).with(traces);
     match config.format {
         LogFormat::Json => registry
             .with(

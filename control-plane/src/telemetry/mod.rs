@@ -1,4 +1,5 @@
-//! Logs and metrics of the process. Knows no business: what is counted is said by who counts.
+//! Logs, metrics and traces of the process. Knows no business: what is counted is said by who counts.
 
 pub mod logs;
 pub mod metrics;
+pub mod traces;

@@ -25,3 +25,4 @@ mod sign_in;
 mod statements;
 #[allow(dead_code, unused_imports, reason = "what a later module of tests needs")]
 mod support;
+mod traces;

@@ -18,6 +18,7 @@ use control_plane_api::{id::JobId, job::JobState};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info_span};
 
 /// How a runner's work on a job came to an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,10 +107,15 @@ impl<E: Send + Sync + 'static> Runner<E> {
     pub async fn run(&self, row: ClaimedRow, bell: Arc<Notify>) -> Turn {
         let id = JobId::from_uuid(row.id);
         let kind = row.kind.clone();
-        let turn = match Work::prepare(&self.shared, row, bell).await {
-            Ok(work) => work.drive().await,
-            Err(turn) => turn,
-        };
+        let span = info_span!("job", job.id = %id, job.kind = kind, request.id = row.request_id);
+        let turn = async {
+            match Work::prepare(&self.shared, row, bell).await {
+                Ok(work) => work.drive().await,
+                Err(turn) => turn,
+            }
+        }
+        .instrument(span)
+        .await;
         match turn {
             Turn::Ended(state) => {
                 self.shared.metrics.ended.get_or_create(&Ended { kind: kind.clone(), state: name(state) }).inc();

@@ -28,6 +28,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::Notify;
+use tracing::{Instrument, info_span};
 
 /// A step that was begun so often in a row and never came to an end has most likely taken its runner down each time.
 const MOST_CRASHES: i32 = 20;
@@ -161,7 +162,8 @@ impl<'a, E: Send + Sync + 'static> Work<'a, E> {
         let mut outcome = if crashes > MOST_CRASHES {
             Err(crashed_too_often(info.name, crashes))
         } else {
-            self.guarded(info.limits.attempt, self.workflow.run(self.call()), false).await?
+            let span = info_span!("step", job.step = info.name, attempt);
+            self.guarded(info.limits.attempt, self.workflow.run(self.call()).instrument(span), false).await?
         };
         if outcome.is_ok() {
             outcome = self.finish_step(&info, attempt).await;
@@ -282,7 +284,8 @@ impl<'a, E: Send + Sync + 'static> Work<'a, E> {
         let mut outcome = if crashes > MOST_CRASHES {
             Err(crashed_too_often(info.name, crashes))
         } else {
-            self.guarded(info.limits.attempt, self.workflow.undo(self.call()), true).await?
+            let span = info_span!("undo", job.step = info.name, attempt);
+            self.guarded(info.limits.attempt, self.workflow.undo(self.call()).instrument(span), true).await?
         };
         if outcome.is_ok() {
             outcome = self.finish_undo(&info, attempt).await;
