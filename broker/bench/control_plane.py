@@ -100,10 +100,8 @@ def point_reads_and_requests(work, quick):
     duration = 5 if quick else 20
     goals = []
     with Stack(work, "simulation") as stack:
-        for number in range(10 if quick else 40):
-            job = json.loads(stack.sluice("instance", "create", f"wait-{number:03}", "--spec", "100", "--storage", "600", "--disk", "high",
-                                          "--yes", "--wait", "-o", "json"))
-            instance = job["id"] if job["id"].startswith("ins_") else job["resource"]["id"]
+        stack.sluice("instance", "create", "read-often", "--spec", "100", "--storage", "600", "--disk", "high", "--yes", "--wait")
+        instance = json.loads(stack.sluice("instance", "get", "read-often", "-o", "json"))["id"]
         project = json.loads(stack.sluice("project", "list", "-o", "json"))[0]["id"]
         url = f"http://{LISTEN}/v1/projects/{project}/instances/{instance}"
         token = stack.token()
