@@ -23,7 +23,7 @@ pub mod tenant;
 
 pub use extract::{Idempotent, IfMatch, NoBody, ResourcePath, ValidJson, ValidQuery};
 pub use problem::HttpError;
-pub use respond::{Created, Replayable, Tagged};
+pub use respond::{Created, Listed, Replayable, Tagged};
 
 use crate::app::App;
 use axum::{
@@ -62,6 +62,7 @@ pub fn router(app: Arc<App>, settings: Settings) -> Result<Router, serde_json::E
         .merge(docs::router(&api)?)
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
+        .layer(from_fn(respond::link_next))
         .layer(from_fn(conditional::not_modified))
         .layer(from_fn_with_state((app.clone(), Arc::new(api.ids())), middleware::audit_refusals))
         .layer(DefaultBodyLimit::max(extract::MAX_BODY_BYTES))

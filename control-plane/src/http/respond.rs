@@ -3,11 +3,14 @@
 use crate::app::Answer;
 use axum::{
     Json,
+    extract::Request,
     http::{HeaderValue, StatusCode, header},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
-use control_plane_api::tenancy::Project;
+use control_plane_api::{page::Page, tenancy::Project};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A resource that has an entity tag.
 pub trait HasEtag {
@@ -44,6 +47,39 @@ impl<T: Serialize + HasEtag> IntoResponse for Tagged<T> {
         }
         response
     }
+}
+
+/// A page of a list. [`link_next`] adds the link to the one after it.
+#[derive(Debug, Clone)]
+pub struct Listed<T: ToSchema>(pub Page<T>);
+
+#[derive(Debug, Clone)]
+struct NextCursor(String);
+
+impl<T: Serialize + ToSchema> IntoResponse for Listed<T> {
+    fn into_response(self) -> Response {
+        let cursor = self.0.next_cursor.clone().map(NextCursor);
+        let mut response = Json(self.0).into_response();
+        if let Some(cursor) = cursor {
+            response.extensions_mut().insert(cursor);
+        }
+        response
+    }
+}
+
+/// Middleware: `Link` with `rel="next"` (RFC 8288), the same query with the next page's cursor.
+pub async fn link_next(request: Request, next: Next) -> Response {
+    let uri = request.uri().clone();
+    let mut response = next.run(request).await;
+    if let Some(NextCursor(cursor)) = response.extensions_mut().remove::<NextCursor>() {
+        let query = uri.query().unwrap_or_default().split('&');
+        let kept = query.filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
+        let query: String = kept.map(|pair| format!("{pair}&")).collect();
+        if let Ok(link) = HeaderValue::from_str(&format!("<{}?{query}cursor={cursor}>; rel=\"next\"", uri.path())) {
+            response.headers_mut().insert(header::LINK, link);
+        }
+    }
+    response
 }
 
 /// 201 with the resource and its `Location`.

@@ -328,7 +328,7 @@ pub async fn start_step(tx: &mut PgConnection, job: JobId, position: usize, now:
     .await?)
 }
 
-/// Marks the step as done; the one after it is next.
+/// Marks the step as done; the one after it is next. What the step waited for is past.
 pub async fn finish_step(
     tx: &mut PgConnection,
     job: JobId,
@@ -337,12 +337,14 @@ pub async fn finish_step(
     expected_end: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    sqlx::query("update job_steps set state = 'succeeded', ended_at = $3 where job_id = $1 and position = $2")
-        .bind(job.uuid())
-        .bind(index(position))
-        .bind(now)
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query(
+        "update job_steps set state = 'succeeded', ended_at = $3, detail = null where job_id = $1 and position = $2",
+    )
+    .bind(job.uuid())
+    .bind(index(position))
+    .bind(now)
+    .execute(&mut *tx)
+    .await?;
     sqlx::query(
         "update jobs set progress_percent = greatest(progress_percent, $2), expected_end_at = $3, attempts = 0,
                 crashes = 0, step_since = null, step = $4, revision = revision + 1 where id = $1",

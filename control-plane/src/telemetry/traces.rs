@@ -41,6 +41,8 @@ impl Traces {
         if !(0.0..=1.0).contains(&config.sample_ratio) {
             return Err(TracesError::Ratio(config.sample_ratio));
         }
+        // Refused where the process has one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let exporter = SpanExporter::builder().with_http().with_endpoint(endpoint).build()?;
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)

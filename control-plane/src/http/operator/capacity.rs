@@ -3,7 +3,7 @@
 use crate::{
     app::{App, catalogue},
     domain::actor::Actor,
-    http::{ApiRouter, HttpError, ResourcePath, ValidJson},
+    http::{ApiRouter, HttpError, Listed, ResourcePath, ValidJson},
 };
 use axum::{Json, extract::State};
 use control_plane_api::{
@@ -21,8 +21,8 @@ pub fn router() -> ApiRouter {
 /// List zones with their room
 #[utoipa::path(get, path = "/operator/v1/zones", tag = "capacity", security(("bearer" = [])),
     responses((status = 200, body = Page<ZoneRoom>), (status = "default", body = Problem, content_type = "application/problem+json")))]
-async fn list_zone_rooms(State(app): State<Arc<App>>, actor: Actor) -> Result<Json<Page<ZoneRoom>>, HttpError> {
-    Ok(Json(catalogue::list_zone_rooms(&app, &actor).await?))
+async fn list_zone_rooms(State(app): State<Arc<App>>, actor: Actor) -> Result<Listed<ZoneRoom>, HttpError> {
+    Ok(Listed(catalogue::list_zone_rooms(&app, &actor).await?))
 }
 
 /// Give a zone other room

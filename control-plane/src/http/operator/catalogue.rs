@@ -3,7 +3,7 @@
 use crate::{
     app::{App, catalogue},
     domain::actor::Actor,
-    http::{ApiRouter, HttpError, ResourcePath, ValidJson},
+    http::{ApiRouter, HttpError, Listed, ResourcePath, ValidJson},
 };
 use axum::{Json, extract::State};
 use control_plane_api::{
@@ -27,8 +27,8 @@ pub fn router() -> ApiRouter {
 /// Retired ones too.
 #[utoipa::path(get, path = "/operator/v1/specs", tag = "catalogue", security(("bearer" = [])),
     responses((status = 200, body = Page<Spec>), (status = "default", body = Problem, content_type = "application/problem+json")))]
-async fn list_all_specs(State(app): State<Arc<App>>, actor: Actor) -> Result<Json<Page<Spec>>, HttpError> {
-    Ok(Json(catalogue::list_all_specs(&app, &actor).await?))
+async fn list_all_specs(State(app): State<Arc<App>>, actor: Actor) -> Result<Listed<Spec>, HttpError> {
+    Ok(Listed(catalogue::list_all_specs(&app, &actor).await?))
 }
 
 /// Add, price or retire a spec
@@ -51,11 +51,8 @@ async fn put_spec(
 /// Retired ones too.
 #[utoipa::path(get, path = "/operator/v1/kafka-versions", tag = "catalogue", security(("bearer" = [])),
     responses((status = 200, body = Page<KafkaVersion>), (status = "default", body = Problem, content_type = "application/problem+json")))]
-async fn list_all_kafka_versions(
-    State(app): State<Arc<App>>,
-    actor: Actor,
-) -> Result<Json<Page<KafkaVersion>>, HttpError> {
-    Ok(Json(catalogue::list_all_kafka_versions(&app, &actor).await?))
+async fn list_all_kafka_versions(State(app): State<Arc<App>>, actor: Actor) -> Result<Listed<KafkaVersion>, HttpError> {
+    Ok(Listed(catalogue::list_all_kafka_versions(&app, &actor).await?))
 }
 
 /// Offer or retire a Kafka version

@@ -3,9 +3,9 @@
 use crate::{
     app::{App, catalogue},
     domain::actor::Actor,
-    http::{ApiRouter, HttpError},
+    http::{ApiRouter, HttpError, Listed},
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use control_plane_api::{
     catalogue::{DiskType, KafkaVersion, Region, Spec, Zone},
     page::Page,
@@ -28,15 +28,15 @@ pub fn router() -> ApiRouter {
 /// Each with its zones, and the specs for which a zone has no room now.
 #[utoipa::path(get, path = "/v1/regions", tag = "catalogue", security(("bearer" = [])),
     responses((status = 200, body = Page<Region>), (status = "default", body = Problem, content_type = "application/problem+json")))]
-async fn list_regions(State(app): State<Arc<App>>, actor: Actor) -> Result<Json<Page<Region>>, HttpError> {
-    Ok(Json(catalogue::list_regions(&app, &actor).await?))
+async fn list_regions(State(app): State<Arc<App>>, actor: Actor) -> Result<Listed<Region>, HttpError> {
+    Ok(Listed(catalogue::list_regions(&app, &actor).await?))
 }
 
 /// List zones
 #[utoipa::path(get, path = "/v1/zones", tag = "catalogue", security(("bearer" = [])),
     responses((status = 200, body = Page<Zone>), (status = "default", body = Problem, content_type = "application/problem+json")))]
-async fn list_zones(State(app): State<Arc<App>>, actor: Actor) -> Result<Json<Page<Zone>>, HttpError> {
-    Ok(Json(catalogue::list_zones(&app, &actor).await?))
+async fn list_zones(State(app): State<Arc<App>>, actor: Actor) -> Result<Listed<Zone>, HttpError> {
+    Ok(Listed(catalogue::list_zones(&app, &actor).await?))
 }
 
 /// List specs
@@ -44,15 +44,15 @@ async fn list_zones(State(app): State<Arc<App>>, actor: Actor) -> Result<Json<Pa
 /// The bandwidth specs on sale, with their limits and prices, the smallest first.
 #[utoipa::path(get, path = "/v1/specs", tag = "catalogue", security(("bearer" = [])),
     responses((status = 200, body = Page<Spec>), (status = "default", body = Problem, content_type = "application/problem+json")))]
-async fn list_specs(State(app): State<Arc<App>>, actor: Actor) -> Result<Json<Page<Spec>>, HttpError> {
-    Ok(Json(catalogue::list_specs(&app, &actor).await?))
+async fn list_specs(State(app): State<Arc<App>>, actor: Actor) -> Result<Listed<Spec>, HttpError> {
+    Ok(Listed(catalogue::list_specs(&app, &actor).await?))
 }
 
 /// List disk types
 #[utoipa::path(get, path = "/v1/disk-types", tag = "catalogue", security(("bearer" = [])),
     responses((status = 200, body = Page<DiskType>), (status = "default", body = Problem, content_type = "application/problem+json")))]
-async fn list_disk_types(State(app): State<Arc<App>>, actor: Actor) -> Result<Json<Page<DiskType>>, HttpError> {
-    Ok(Json(catalogue::list_disk_types(&app, &actor).await?))
+async fn list_disk_types(State(app): State<Arc<App>>, actor: Actor) -> Result<Listed<DiskType>, HttpError> {
+    Ok(Listed(catalogue::list_disk_types(&app, &actor).await?))
 }
 
 /// List Kafka versions
@@ -60,6 +60,6 @@ async fn list_disk_types(State(app): State<Arc<App>>, actor: Actor) -> Result<Js
 /// Those that an order can name, the newest first.
 #[utoipa::path(get, path = "/v1/kafka-versions", tag = "catalogue", security(("bearer" = [])),
     responses((status = 200, body = Page<KafkaVersion>), (status = "default", body = Problem, content_type = "application/problem+json")))]
-async fn list_kafka_versions(State(app): State<Arc<App>>, actor: Actor) -> Result<Json<Page<KafkaVersion>>, HttpError> {
-    Ok(Json(catalogue::list_kafka_versions(&app, &actor).await?))
+async fn list_kafka_versions(State(app): State<Arc<App>>, actor: Actor) -> Result<Listed<KafkaVersion>, HttpError> {
+    Ok(Listed(catalogue::list_kafka_versions(&app, &actor).await?))
 }

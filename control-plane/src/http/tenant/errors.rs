@@ -3,7 +3,7 @@
 use crate::{
     app::AppError,
     http::{
-        ApiRouter, HttpError, ResourcePath,
+        ApiRouter, HttpError, Listed, ResourcePath,
         context::{Language, RequestContext},
     },
 };
@@ -36,8 +36,8 @@ pub(crate) fn explain(code: ProblemCode, language: Language) -> ErrorDoc {
 ///
 /// Every code that an answer can carry, with cause and remedy, in the language of `Accept-Language`.
 #[utoipa::path(get, path = "/v1/errors", tag = "errors", responses((status = 200, body = Page<ErrorDoc>)))]
-async fn list_errors(context: RequestContext) -> Json<Page<ErrorDoc>> {
-    Json(Page::whole(ProblemCode::ALL.iter().map(|code| explain(*code, context.language())).collect()))
+async fn list_errors(context: RequestContext) -> Listed<ErrorDoc> {
+    Listed(Page::whole(ProblemCode::ALL.iter().map(|code| explain(*code, context.language())).collect()))
 }
 
 /// Explain a problem code

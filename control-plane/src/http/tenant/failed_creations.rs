@@ -3,7 +3,7 @@
 use crate::{
     app::{App, failed_creations},
     domain::actor::ProjectScope,
-    http::{ApiRouter, HttpError, ResourcePath, ValidQuery},
+    http::{ApiRouter, HttpError, Listed, ResourcePath, ValidQuery},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use control_plane_api::{
@@ -31,8 +31,8 @@ async fn list_failed_creations(
     State(app): State<Arc<App>>,
     scope: ProjectScope,
     ValidQuery(query): ValidQuery<PageQuery>,
-) -> Result<Json<Page<FailedCreation>>, HttpError> {
-    Ok(Json(failed_creations::list_failed_creations(&app, &scope, &query).await?))
+) -> Result<Listed<FailedCreation>, HttpError> {
+    Ok(Listed(failed_creations::list_failed_creations(&app, &scope, &query).await?))
 }
 
 /// Remove all failed creations

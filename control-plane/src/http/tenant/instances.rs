@@ -4,11 +4,11 @@ use crate::{
     app::{App, instances},
     domain::actor::ProjectScope,
     http::{
-        ApiRouter, HttpError, Idempotent, IfMatch, NoBody, ResourcePath, Tagged, ValidJson, ValidQuery,
+        ApiRouter, HttpError, Idempotent, IfMatch, Listed, NoBody, ResourcePath, Tagged, ValidJson, ValidQuery,
         accepted::{Accepted, DryRun, PlanOr, PreferWait},
     },
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use control_plane_api::{
     instance::{CreateInstance, Instance, InstanceFilter, Plan, UpdateInstance},
     job::Job,
@@ -37,8 +37,8 @@ async fn list_instances(
     scope: ProjectScope,
     ValidQuery(filter): ValidQuery<InstanceFilter>,
     ValidQuery(query): ValidQuery<PageQuery>,
-) -> Result<Json<Page<Instance>>, HttpError> {
-    Ok(Json(instances::list_instances(&app, &scope, &filter, &query).await?))
+) -> Result<Listed<Instance>, HttpError> {
+    Ok(Listed(instances::list_instances(&app, &scope, &filter, &query).await?))
 }
 
 /// Buy an instance

@@ -7,8 +7,8 @@ use crate::{
     },
     domain::actor::ProjectScope,
     http::{
-        ApiRouter, HttpError, Idempotent, NoBody, Replayable, ResourcePath, Tagged, ValidQuery, accepted::Accepted,
-        accepted::PreferWait,
+        ApiRouter, HttpError, Idempotent, Listed, NoBody, Replayable, ResourcePath, Tagged, ValidQuery,
+        accepted::Accepted, accepted::PreferWait,
     },
 };
 use axum::{
@@ -55,8 +55,8 @@ async fn list_jobs(
     scope: ProjectScope,
     ValidQuery(filter): ValidQuery<JobFilter>,
     ValidQuery(query): ValidQuery<PageQuery>,
-) -> Result<Json<Page<Job>>, HttpError> {
-    Ok(Json(jobs::list_jobs(&app, &scope, &filter, &query).await?))
+) -> Result<Listed<Job>, HttpError> {
+    Ok(Listed(jobs::list_jobs(&app, &scope, &filter, &query).await?))
 }
 
 /// Show a job

@@ -6,7 +6,7 @@ use crate::{
         members::{self, Circle},
     },
     domain::actor::{Actor, ProjectScope},
-    http::{ApiRouter, Created, HttpError, Idempotent, Replayable, ResourcePath, ValidJson, ValidQuery},
+    http::{ApiRouter, Created, HttpError, Idempotent, Listed, Replayable, ResourcePath, ValidJson, ValidQuery},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use control_plane_api::{
@@ -33,8 +33,8 @@ async fn list_members(
     State(app): State<Arc<App>>,
     actor: Actor,
     ValidQuery(query): ValidQuery<PageQuery>,
-) -> Result<Json<Page<Member>>, HttpError> {
-    Ok(Json(members::list_members(&app, &Circle::Organisation(actor), &query).await?))
+) -> Result<Listed<Member>, HttpError> {
+    Ok(Listed(members::list_members(&app, &Circle::Organisation(actor), &query).await?))
 }
 
 /// Add a member to the organisation
@@ -92,8 +92,8 @@ async fn list_project_members(
     State(app): State<Arc<App>>,
     scope: ProjectScope,
     ValidQuery(query): ValidQuery<PageQuery>,
-) -> Result<Json<Page<Member>>, HttpError> {
-    Ok(Json(members::list_members(&app, &Circle::Project(scope), &query).await?))
+) -> Result<Listed<Member>, HttpError> {
+    Ok(Listed(members::list_members(&app, &Circle::Project(scope), &query).await?))
 }
 
 /// Add a member to a project

@@ -3,9 +3,9 @@
 use crate::{
     app::{App, projects},
     domain::actor::{Actor, ProjectScope},
-    http::{ApiRouter, Created, HttpError, Idempotent, IfMatch, Replayable, Tagged, ValidJson, ValidQuery},
+    http::{ApiRouter, Created, HttpError, Idempotent, IfMatch, Listed, Replayable, Tagged, ValidJson, ValidQuery},
 };
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use control_plane_api::{
     page::{Page, PageQuery},
     problem::Problem,
@@ -31,8 +31,8 @@ async fn list_projects(
     State(app): State<Arc<App>>,
     actor: Actor,
     ValidQuery(query): ValidQuery<PageQuery>,
-) -> Result<Json<Page<Project>>, HttpError> {
-    Ok(Json(projects::list_projects(&app, &actor, &query).await?))
+) -> Result<Listed<Project>, HttpError> {
+    Ok(Listed(projects::list_projects(&app, &actor, &query).await?))
 }
 
 /// Make a project
@@ -90,8 +90,8 @@ async fn delete_project(State(app): State<Arc<App>>, scope: ProjectScope) -> Res
 #[utoipa::path(get, path = "/v1/projects/{project}/quotas", tag = "projects", security(("bearer" = [])),
     params(("project" = String, Path, description = "Id or name.")),
     responses((status = 200, body = Page<Quota>), (status = "default", body = Problem, content_type = "application/problem+json")))]
-async fn list_quotas(State(app): State<Arc<App>>, scope: ProjectScope) -> Result<Json<Page<Quota>>, HttpError> {
-    Ok(Json(projects::list_quotas(&app, &scope).await?))
+async fn list_quotas(State(app): State<Arc<App>>, scope: ProjectScope) -> Result<Listed<Quota>, HttpError> {
+    Ok(Listed(projects::list_quotas(&app, &scope).await?))
 }
 
 /// List roles
@@ -100,6 +100,6 @@ async fn list_quotas(State(app): State<Arc<App>>, scope: ProjectScope) -> Result
 #[utoipa::path(get, path = "/v1/projects/{project}/roles", tag = "members", security(("bearer" = [])),
     params(("project" = String, Path, description = "Id or name.")),
     responses((status = 200, body = Page<RoleDoc>), (status = "default", body = Problem, content_type = "application/problem+json")))]
-async fn list_roles(scope: ProjectScope) -> Result<Json<Page<RoleDoc>>, HttpError> {
-    Ok(Json(projects::list_roles(&scope)?))
+async fn list_roles(scope: ProjectScope) -> Result<Listed<RoleDoc>, HttpError> {
+    Ok(Listed(projects::list_roles(&scope)?))
 }

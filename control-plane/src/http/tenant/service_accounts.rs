@@ -4,7 +4,8 @@ use crate::{
     app::{App, service_accounts as accounts},
     domain::actor::ProjectScope,
     http::{
-        ApiRouter, Created, HttpError, Idempotent, IfMatch, Replayable, ResourcePath, Tagged, ValidJson, ValidQuery,
+        ApiRouter, Created, HttpError, Idempotent, IfMatch, Listed, Replayable, ResourcePath, Tagged, ValidJson,
+        ValidQuery,
     },
 };
 use axum::{Json, extract::State, http::StatusCode};
@@ -33,8 +34,8 @@ async fn list_service_accounts(
     State(app): State<Arc<App>>,
     scope: ProjectScope,
     ValidQuery(query): ValidQuery<PageQuery>,
-) -> Result<Json<Page<ServiceAccount>>, HttpError> {
-    Ok(Json(accounts::list_service_accounts(&app, &scope, &query).await?))
+) -> Result<Listed<ServiceAccount>, HttpError> {
+    Ok(Listed(accounts::list_service_accounts(&app, &scope, &query).await?))
 }
 
 /// Make a service account
