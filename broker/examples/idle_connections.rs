@@ -4,10 +4,14 @@
 
 use anyhow::{Context, Result, bail};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-use std::{io::Read, net::SocketAddr, sync::Arc};
+use std::{
+    io::Read,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 use tokio_rustls::TlsConnector;
 
@@ -30,8 +34,8 @@ async fn main() -> Result<()> {
     };
     let mut plain_held = Vec::new();
     let mut tls_held = Vec::new();
-    for _ in 0..count {
-        let mut stream = TcpStream::connect(address).await?;
+    for number in 0..count {
+        let mut stream = connect(address, number).await?;
         match &tls {
             None => {
                 exchange(&mut stream, API_VERSIONS, &[]).await?;
@@ -49,6 +53,17 @@ async fn main() -> Result<()> {
     println!("held {}", plain_held.len() + tls_held.len());
     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
     Ok(())
+}
+
+/// A broker serves 200 connections of an IP address: each 200 come from a loopback address of their own.
+async fn connect(address: SocketAddr, number: usize) -> Result<TcpStream> {
+    if !address.ip().is_loopback() {
+        return Ok(TcpStream::connect(address).await?);
+    }
+    let socket = TcpSocket::new_v4()?;
+    let [.., high, low] = u32::try_from(number / 200)?.to_be_bytes();
+    socket.bind((Ipv4Addr::new(127, 99, high, low), 0).into())?;
+    Ok(socket.connect(address).await?)
 }
 
 /// One request with header version 1 (no client id) and its answer, which is thrown away.

@@ -5,6 +5,11 @@ pub const STATUS: &str = "/v1/status";
 /// `PUT` a [`crate::spec::NodeSpec`]: 200 with the status, 409 when its generation is older than
 /// the one in force, 422 when it cannot be served (the last good one stays).
 pub const SPEC: &str = "/v1/spec";
+/// `POST` a [`crate::connections::ListConnections`]: [`crate::connections::ConnectionList`]. A body rather than a
+/// query: client ids are any text.
+pub const CONNECTIONS: &str = "/v1/connections";
+/// `POST` a [`crate::connections::CloseConnections`]: [`crate::connections::ClosedConnections`].
+pub const CLOSE_CONNECTIONS: &str = "/v1/connections/close";
 /// `GET`: 200 while the process lives.
 pub const HEALTH: &str = "/healthz";
 /// `GET`: 200 when clients can be served, else 503 with the reason.

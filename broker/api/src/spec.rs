@@ -172,6 +172,17 @@ pub struct GatewayLimits {
     pub idle_timeout_ms: u64,
     /// Client connections to this broker; more are refused.
     pub max_connections: u32,
+    /// Client connections to this broker from one IP address, over all paths; more are refused
+    /// (product.md §5; Kafka's `max.connections.per.ip`).
+    #[serde(default = "default_connections_per_ip")]
+    pub max_connections_per_ip: u32,
+}
+
+/// Connections for one client IP (product.md §5).
+pub const DEFAULT_CONNECTIONS_PER_IP: u32 = 200;
+
+fn default_connections_per_ip() -> u32 {
+    DEFAULT_CONNECTIONS_PER_IP
 }
 
 impl Default for GatewayLimits {
@@ -182,6 +193,7 @@ impl Default for GatewayLimits {
             login_timeout_ms: 10_000,
             idle_timeout_ms: 600_000,
             max_connections: 10_000,
+            max_connections_per_ip: DEFAULT_CONNECTIONS_PER_IP,
         }
     }
 }

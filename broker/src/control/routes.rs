@@ -8,11 +8,13 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use broker_api::connections::{CloseConnections, ClosedConnections, ListConnections, MAX_CLOSED, MAX_LISTED};
 use broker_api::paths;
 use broker_api::refusal::RefusalCode;
 use broker_api::status::NodeState;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -21,6 +23,8 @@ pub fn router(node: Arc<NodeControl>) -> Router {
     Router::new()
         .route(paths::STATUS, get(status))
         .route(paths::SPEC, put(put_spec))
+        .route(paths::CONNECTIONS, post(connections))
+        .route(paths::CLOSE_CONNECTIONS, post(close_connections))
         .route(paths::HEALTH, get(async || "ok\n"))
         .route(paths::READY, get(ready))
         .route(paths::METRICS, get(metrics))
@@ -39,6 +43,39 @@ async fn put_spec(State(node): State<Arc<NodeControl>>, body: Bytes) -> Response
         Ok(()) => Json(node.status().await).into_response(),
         Err(error) => refuse(error.code(), error_text(&error), error.generation()),
     }
+}
+
+async fn connections(State(node): State<Arc<NodeControl>>, body: Bytes) -> Response {
+    let asked: ListConnections = match parsed(&body) {
+        Ok(asked) => asked,
+        Err(detail) => return refuse(RefusalCode::Malformed, detail, None),
+    };
+    if !(1..=MAX_LISTED).contains(&asked.limit) {
+        let detail = format!("limit is {}; 1 to {MAX_LISTED} are accepted", asked.limit);
+        return refuse(RefusalCode::Malformed, detail, None);
+    }
+    Json(node.gateway().list_connections(&asked)).into_response()
+}
+
+async fn close_connections(State(node): State<Arc<NodeControl>>, body: Bytes) -> Response {
+    let which: CloseConnections = match parsed(&body) {
+        Ok(which) => which,
+        Err(detail) => return refuse(RefusalCode::Malformed, detail, None),
+    };
+    let wrong = match &which {
+        CloseConnections::Ids(ids) => (ids.len() > MAX_CLOSED).then(|| format!("{MAX_CLOSED} ids at most")),
+        CloseConnections::Filter(filter) => {
+            filter.is_empty().then(|| "a filter names ip, user or client_id".to_owned())
+        }
+    };
+    if let Some(detail) = wrong {
+        return refuse(RefusalCode::Malformed, detail, None);
+    }
+    Json(ClosedConnections { closed: node.gateway().close_connections(&which) }).into_response()
+}
+
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| format!("the body is not understood: {error}"))
 }
 
 async fn ready(State(node): State<Arc<NodeControl>>) -> Response {

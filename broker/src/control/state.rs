@@ -108,6 +108,10 @@ impl NodeControl {
         }))
     }
 
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
     pub fn control(&self) -> watch::Receiver<ControlPoint> {
         self.control.subscribe()
     }

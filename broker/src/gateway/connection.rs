@@ -1,6 +1,7 @@
 //! One client connection from accept to close: TLS, login, service, and the ways that it ends.
 
 use super::block::BLOCK_BYTES;
+use super::connections::Card;
 use super::duplex::{Duplex, Event, Fault};
 use super::framed::Framed;
 use super::listener::Shared;
@@ -41,6 +42,8 @@ pub(super) enum End {
     Idle,
     #[error("the user was disabled")]
     UserDisabled,
+    #[error("somebody ended it")]
+    Kicked,
     #[error("this way in was closed")]
     PathClosed,
     #[error("the protocol was broken")]
@@ -58,6 +61,7 @@ impl End {
             Self::Login(_) | Self::UpstreamClosed => return None,
             Self::Idle => Refusal::Idle,
             Self::UserDisabled => Refusal::UserDisabled,
+            Self::Kicked => Refusal::Kicked,
             Self::PathClosed => Refusal::PathClosed,
             Self::Protocol(Fault::TlsOnPlainPort) => Refusal::TlsOnPlainPort,
             Self::Protocol(_) => Refusal::Protocol,
@@ -66,7 +70,8 @@ impl End {
 }
 
 /// Serves `client` until it ends, is drained or is cut.
-pub(super) async fn serve(client: TcpStream, peer: SocketAddr, path: AccessPath, shared: Arc<Shared>) {
+pub(super) async fn serve(client: TcpStream, card: Arc<Card>, shared: Arc<Shared>) {
+    let path = card.path;
     let Some(upstream) = shared.snapshot().paths.get(&path).map(|path| path.upstream) else { return };
     // Failing to set it costs latency only.
     let _ = client.set_nodelay(true);
@@ -78,18 +83,19 @@ pub(super) async fn serve(client: TcpStream, peer: SocketAddr, path: AccessPath,
                 shared.tls.accept_with(ReadAhead::new(client), |tls| tls.set_buffer_limit(Some(BLOCK_BYTES)));
             let handshake = timeout_at(deadline, handshake).await;
             let client = handshake.map_err(|_| End::LoginTimeout)?.map_err(End::Tls)?;
-            Box::pin(authenticated(client, kafka, path, &shared, deadline)).await
+            Box::pin(authenticated(client, kafka, &card, &shared, deadline)).await
         } else {
-            anonymous(client, kafka, path, &shared).await
+            anonymous(client, kafka, &card, &shared).await
         }
     };
     let ended = tokio::select! {
         biased;
         () = shared.cut.cancelled() => return,
+        () = card.kicked() => Err(End::Kicked),
         ended = service => ended,
     };
     if let Err(end) = ended {
-        report(&end, peer, path, &shared);
+        report(&end, card.peer, path, &shared);
     }
 }
 
@@ -129,22 +135,22 @@ fn login_deadline(shared: &Shared) -> Instant {
 }
 
 /// Serves a client of a plaintext path: Kafka's `User:ANONYMOUS`.
-pub(super) async fn anonymous<C, K>(client: C, kafka: K, path: AccessPath, shared: &Arc<Shared>) -> Result<(), End>
+pub(super) async fn anonymous<C, K>(client: C, kafka: K, card: &Arc<Card>, shared: &Arc<Shared>) -> Result<(), End>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     K: Connect,
 {
     let deadline = login_deadline(shared);
     let upstream = kafka.connect().await.map_err(End::Upstream)?;
-    let duplex = Duplex::new(client, upstream, &[], path, None, shared.clone());
-    Service { duplex, session: None, path, shared, first_request_by: deadline }.run().await
+    let duplex = Duplex::new(client, upstream, &[], card.clone(), None, shared.clone());
+    Service { duplex, session: None, card, shared, first_request_by: deadline }.run().await
 }
 
 /// Serves a client that logs in first.
 pub(super) async fn authenticated<C, K>(
     client: C,
     kafka: K,
-    path: AccessPath,
+    card: &Arc<Card>,
     shared: &Arc<Shared>,
     deadline: Instant,
 ) -> Result<(), End>
@@ -153,7 +159,7 @@ where
     K: Connect,
 {
     let mut frames = Framed::new(client);
-    let mut login = Login { client: &mut frames, upstream: None, kafka: &kafka, path, shared, current: None };
+    let mut login = Login { client: &mut frames, upstream: None, kafka: &kafka, card, shared, current: None };
     let session = tokio::select! {
         biased;
         // Nothing of a login is worth waiting for: the client logs in elsewhere.
@@ -172,12 +178,13 @@ where
         }
     };
     let Some(upstream) = upstream else { return Err(End::UpstreamClosed) };
+    card.logged_in(&session.user);
     let (upstream, _) = upstream.frames.into_parts();
     let (client, read) = frames.into_parts();
-    let duplex = Duplex::new(client, upstream, &read, path, Some(session.user.clone()), shared.clone());
+    let duplex = Duplex::new(client, upstream, &read, card.clone(), Some(session.user.clone()), shared.clone());
     // The client proved that it is alive.
     let first_request_by = Instant::now() + idle(shared);
-    Service { duplex, session: Some(session), path, shared, first_request_by }.run().await
+    Service { duplex, session: Some(session), card, shared, first_request_by }.run().await
 }
 
 fn idle(shared: &Shared) -> Duration {
@@ -188,7 +195,7 @@ fn idle(shared: &Shared) -> Duration {
 struct Service<'a, C, U> {
     duplex: Duplex<C, U>,
     session: Option<Session>,
-    path: AccessPath,
+    card: &'a Arc<Card>,
     shared: &'a Arc<Shared>,
     first_request_by: Instant,
 }
@@ -237,9 +244,10 @@ where
             return Err(End::PathClosed);
         }
         let traffic = |direction| {
-            shared.metrics.bytes.get_or_create_owned(&ByDirection { path: PathLabel(self.path), direction })
+            shared.metrics.bytes.get_or_create_owned(&ByDirection { path: PathLabel(self.card.path), direction })
         };
         let (bytes_in, bytes_out) = (traffic(Direction::In), traffic(Direction::Out));
+        let card = self.card;
         let mut draining = false;
         // When the path was closed: what is in flight has until then.
         let mut closes_at = None;
@@ -252,10 +260,16 @@ where
             let look_at = closes_at.map_or(active_until, |at| active_until.min(at));
             let duplex = &mut self.duplex;
             let service = poll_fn(|cx| {
-                let (taken, written) = (duplex.requests.taken, duplex.responses.written);
+                let (taken, written, seen) = (duplex.requests.taken, duplex.responses.written, duplex.seen);
                 let event = duplex.poll(cx);
-                bytes_in.inc_by(duplex.requests.taken.saturating_sub(taken));
-                bytes_out.inc_by(duplex.responses.written.saturating_sub(written));
+                let taken = duplex.requests.taken.saturating_sub(taken);
+                let written = duplex.responses.written.saturating_sub(written);
+                let seen = duplex.seen.saturating_sub(seen);
+                if taken + written + seen > 0 {
+                    bytes_in.inc_by(taken);
+                    bytes_out.inc_by(written);
+                    card.moved(taken, written, seen);
+                }
                 event
             });
             tokio::select! {
@@ -289,7 +303,7 @@ where
     }
 
     fn has_path(&self) -> bool {
-        self.shared.snapshot().paths.contains_key(&self.path)
+        self.shared.snapshot().paths.contains_key(&self.card.path)
     }
 
     fn check_active(&self, looked_at: Instant) -> Result<(), End> {
@@ -308,7 +322,7 @@ where
             client: &mut frames,
             upstream: Some(SaslUpstream::new(&mut self.duplex.upstream)),
             kafka: &kafka,
-            path: self.path,
+            card: self.card,
             shared: self.shared,
             current: self.session.as_ref(),
         };

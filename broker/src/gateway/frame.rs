@@ -1,6 +1,7 @@
 //! Frames and their headers: `length, key, version, correlation id, client id[, tags]` of a
 //! request; `length, correlation id[, tags]` of a response.
 
+use super::connections::Card;
 use super::wire::{Malformed, Reader, Wire, Writer};
 
 /// Bytes of a request frame that [`RequestHeader::peek`] looks at.
@@ -37,6 +38,20 @@ pub(super) fn frame_size(bytes: &[u8], least: i32, limit: u32) -> Wire<usize> {
         return Err(Malformed::Length);
     }
     Ok(length.unsigned_abs() as usize + LENGTH)
+}
+
+/// Writes on the card how the client of the request that `frame` starts with names itself. False when that has not
+/// arrived yet.
+pub(super) fn note_client(card: &Card, frame: &[u8]) -> bool {
+    let Some(rest) = frame.get(REQUEST_PEEK..) else { return false };
+    match Reader::new(rest, false).nullable_string() {
+        Ok(Some(client_id)) => card.named(client_id),
+        Ok(None) => {}
+        Err(Malformed::Short) => return false,
+        // Kafka's to refuse.
+        Err(_) => {}
+    }
+    true
 }
 
 /// Where a request's body starts in its frame.

@@ -5,6 +5,7 @@
 //! stops: a client never finds the port closed.
 
 use super::connection;
+use super::connections::{Card, Connections, Full};
 use super::error::GatewayError;
 use super::gather;
 use super::metrics::{ByPath, Metrics, PathLabel, Refusal};
@@ -17,7 +18,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -41,7 +41,7 @@ pub(super) struct Shared {
     pub(super) tls: tokio_rustls::TlsAcceptor,
     pub(super) keys: KeyCache,
     pub(super) gather_budget: Arc<gather::Budget>,
-    open: AtomicU32,
+    pub(super) live: Connections,
     /// Tasks that accept, which end when their listener closed.
     acceptors: TaskTracker,
     connections: TaskTracker,
@@ -53,7 +53,7 @@ pub(super) struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("open", &self.open).finish_non_exhaustive()
+        f.debug_struct("Shared").field("open", &self.open_connections()).finish_non_exhaustive()
     }
 }
 
@@ -70,7 +70,7 @@ impl Shared {
             tls: tls.into(),
             keys,
             gather_budget: Arc::default(),
-            open: AtomicU32::new(0),
+            live: Connections::new(),
             acceptors: TaskTracker::new(),
             connections: TaskTracker::new(),
             draining: CancellationToken::new(),
@@ -88,7 +88,7 @@ impl Shared {
     }
 
     pub(super) fn open_connections(&self) -> u32 {
-        self.open.load(Ordering::Relaxed)
+        self.live.open()
     }
 
     pub(super) fn swap(&self, snapshot: Snapshot) {
@@ -114,27 +114,24 @@ impl Shared {
         self.cut.cancel();
     }
 
-    /// Takes a place among `max_connections`, given back on drop.
-    fn admit(self: &Arc<Self>, path: AccessPath) -> Option<Permit> {
-        let limit = self.snapshot().limits.max_connections;
-        let taken =
-            self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < limit).then_some(open + 1));
-        taken.ok()?;
+    /// Takes a place among the connections of the broker and of the client's IP, given back on drop.
+    pub(super) fn admit(self: &Arc<Self>, path: AccessPath, peer: SocketAddr) -> Result<Permit, Full> {
+        let card = self.live.admit(&self.snapshot().limits, path, peer)?;
         self.metrics.connections.get_or_create(&ByPath { path: PathLabel(path) }).inc();
-        Some(Permit { shared: self.clone(), path })
+        Ok(Permit { shared: self.clone(), card })
     }
 }
 
 /// One counted connection.
-struct Permit {
+pub(super) struct Permit {
     shared: Arc<Shared>,
-    path: AccessPath,
+    pub(super) card: Arc<Card>,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.shared.open.fetch_sub(1, Ordering::Relaxed);
-        self.shared.metrics.connections.get_or_create(&ByPath { path: PathLabel(self.path) }).dec();
+        self.shared.live.release(&self.card);
+        self.shared.metrics.connections.get_or_create(&ByPath { path: PathLabel(self.card.path) }).dec();
     }
 }
 
@@ -242,12 +239,20 @@ async fn accept(listener: TcpListener, path: AccessPath, shared: Arc<Shared>, st
 }
 
 fn start(stream: TcpStream, peer: SocketAddr, path: AccessPath, shared: &Arc<Shared>) {
-    let Some(permit) = shared.admit(path) else {
-        shared.metrics.refuse(path, Refusal::TooMany);
-        return;
+    // As Kafka refuses what is above max.connections.per.ip: closed before a byte, and clients back off.
+    let permit = match shared.admit(path, peer) {
+        Ok(permit) => permit,
+        Err(full) => {
+            let reason = match full {
+                Full::Broker => Refusal::TooMany,
+                Full::Ip => Refusal::TooManyOfIp,
+            };
+            shared.metrics.refuse(path, reason);
+            return;
+        }
     };
     shared.metrics.accepted.get_or_create(&ByPath { path: PathLabel(path) }).inc();
-    let task = connection::serve(stream, peer, path, shared.clone());
+    let task = connection::serve(stream, permit.card.clone(), shared.clone());
     shared.connections.spawn(async move {
         task.await;
         drop(permit);

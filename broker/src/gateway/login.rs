@@ -11,6 +11,7 @@
 //!  refused (answered, then closed), protocol error (closed)
 //! ```
 
+use super::connections::Card;
 use super::filters::{Decision, Format, Scope, api_versions, code};
 use super::frame::{self, LENGTH, RequestHeader};
 use super::framed::Framed;
@@ -20,7 +21,6 @@ use super::scram::{Exchange, Hash, ScramError, user_of_first_message};
 use super::table::{API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE};
 use super::upstream::{Connect, SaslAnswer, SaslUpstream};
 use super::wire::{Malformed, Reader, Writer};
-use broker_api::spec::AccessPath;
 use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -80,7 +80,7 @@ pub(super) struct Login<'a, C, K: Connect> {
     /// Kafka's side; made when it is first needed.
     pub(super) upstream: Option<SaslUpstream<K::Stream>>,
     pub(super) kafka: &'a K,
-    pub(super) path: AccessPath,
+    pub(super) card: &'a Card,
     pub(super) shared: &'a Shared,
     /// Who is logged in already, on this very connection (KIP-368).
     pub(super) current: Option<&'a Session>,
@@ -159,9 +159,12 @@ where
     async fn api_versions(&mut self, frame: &[u8], header: RequestHeader) -> Result<(), LoginError> {
         let RequestHeader { version, correlation, .. } = header;
         let format = Format { version, flexible: version >= 3 };
+        if let Ok(body_at) = frame::request_body(frame, format.flexible) {
+            api_versions::note_software(self.card, format, &frame[body_at..]);
+        }
         let decision = {
             let snapshot = self.shared.snapshot();
-            api_versions::request(Scope { path: self.path, user: None, snapshot: &snapshot }, format, &[])?
+            api_versions::request(Scope { path: self.card.path, user: None, snapshot: &snapshot }, format, &[])?
         };
         let body = match decision {
             Decision::Answer(body) => body,
@@ -169,7 +172,7 @@ where
                 let answer = self.upstream().await?.forward(frame).await.map_err(LoginError::Upstream)?;
                 let body_at = frame::response_body(&answer, false)?;
                 let snapshot = self.shared.snapshot();
-                let scope = Scope { path: self.path, user: None, snapshot: &snapshot };
+                let scope = Scope { path: self.card.path, user: None, snapshot: &snapshot };
                 api_versions::response(scope, format, &answer[body_at..])?
             }
         };
@@ -291,6 +294,7 @@ where
     async fn request(&mut self) -> Result<(Vec<u8>, RequestHeader), LoginError> {
         let frame = self.frame().await?;
         let header = RequestHeader::peek(&frame, u32::MAX)?;
+        frame::note_client(self.card, &frame);
         Ok((frame, header))
     }
 

@@ -40,6 +40,7 @@ labels!(
     /// Why a connection was not served, or ended before its client wanted.
     Refusal {
         TooMany = "too-many-connections",
+        TooManyOfIp = "too-many-connections-of-ip",
         TlsHandshake = "tls-handshake",
         TlsOnPlainPort = "tls-on-plain-port",
         LoginTimeout = "login-timeout",
@@ -48,6 +49,7 @@ labels!(
         Protocol = "protocol",
         UserDisabled = "user-disabled",
         PathClosed = "path-closed",
+        Kicked = "kicked",
     }
 );
 labels!(

@@ -13,6 +13,7 @@
 
 mod block;
 mod connection;
+mod connections;
 mod duplex;
 mod error;
 mod filters;
@@ -38,6 +39,7 @@ mod tests;
 pub use error::GatewayError;
 pub use snapshot::Snapshot;
 
+use broker_api::connections::{CloseConnections, ConnectionList, ListConnections};
 use broker_api::spec::NodeSpec;
 use broker_api::status::GatewayStatus;
 use listener::{Listeners, Shared};
@@ -79,6 +81,17 @@ impl Gateway {
             listening: self.listeners.listening(),
             certificate_serial: self.shared.snapshot().certificate_serial.clone(),
         }
+    }
+
+    /// Who is connected, by rising id.
+    pub fn list_connections(&self, asked: &ListConnections) -> ConnectionList {
+        self.shared.live.list(&asked.filter, asked.after, asked.limit as usize)
+    }
+
+    /// Ends connections where they stand, as a broken line would: clients come back by themselves, if they may. Says how
+    /// many were told.
+    pub fn close_connections(&self, which: &CloseConnections) -> u64 {
+        self.shared.live.close(which)
     }
 
     /// Stops accepting, lets answers in flight finish, and closes; what still lives after

@@ -125,6 +125,7 @@ fn check_limits(limits: &GatewayLimits) -> Result<(), GatewayError> {
         ("login_timeout_ms", limits.login_timeout_ms, 1),
         ("idle_timeout_ms", limits.idle_timeout_ms, 1),
         ("max_connections", u64::from(limits.max_connections), 1),
+        ("max_connections_per_ip", u64::from(limits.max_connections_per_ip), 1),
     ];
     for (field, value, floor) in floors {
         if value < floor {

@@ -180,3 +180,23 @@ fn metrics_are_open_metrics_text() {
         assert!(text.lines().any(|known| known == line), "{line} is not in:\n{text}");
     }
 }
+
+#[test]
+fn connections_are_listed_and_closed_for_the_control_plane() {
+    let node = ready_node();
+    let post = |path: &str, body: serde_json::Value| node.ask("POST", path, body.to_string().as_bytes());
+    let (code, body) = post("/v1/connections", serde_json::json!({"limit": 10}));
+    assert_eq!((code, body.as_str()), (200, r#"{"connections":[],"total":0}"#));
+    let (code, body) = post("/v1/connections/close", serde_json::json!({"filter": {"user": "alice"}}));
+    assert_eq!((code, body.as_str()), (200, r#"{"closed":0}"#));
+    for (path, wrong) in [
+        ("/v1/connections", serde_json::json!({"limit": 0})),
+        ("/v1/connections", serde_json::json!({"limit": 501})),
+        ("/v1/connections", serde_json::json!({"limit": 1, "filter": {"colour": "blue"}})),
+        ("/v1/connections/close", serde_json::json!({"filter": {}})),
+        ("/v1/connections/close", serde_json::json!({"ids": vec![1; 501]})),
+    ] {
+        let (code, body) = post(path, wrong);
+        assert_eq!(code, 400, "{body}");
+    }
+}

@@ -8,6 +8,7 @@
 mod requests;
 mod responses;
 
+use crate::gateway::connections::Card;
 use crate::gateway::filters::Scope;
 use crate::gateway::filters::endpoints::Walker;
 use crate::gateway::flow::Flow;
@@ -18,7 +19,6 @@ use crate::gateway::pipeline::{Expected, Pipeline};
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::table::Api;
 use crate::gateway::wire::Malformed;
-use broker_api::spec::AccessPath;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -110,7 +110,9 @@ pub(super) struct Duplex<C, U> {
     gone: bool,
     fault: Option<Fault>,
     upstream_shut: bool,
-    path: AccessPath,
+    card: Arc<Card>,
+    /// The client's name is on the card.
+    named: bool,
     user: Option<String>,
     shared: Arc<Shared>,
     /// Requests whose header was read.
@@ -129,7 +131,7 @@ where
         client: C,
         upstream: U,
         read: &[u8],
-        path: AccessPath,
+        card: Arc<Card>,
         user: Option<String>,
         shared: Arc<Shared>,
     ) -> Self {
@@ -145,7 +147,8 @@ where
             gone: false,
             fault: None,
             upstream_shut: false,
-            path,
+            card,
+            named: false,
             user,
             shared,
             seen: 0,
@@ -294,6 +297,6 @@ where
     }
 
     fn scope<'a>(&'a self, snapshot: &'a Snapshot) -> Scope<'a> {
-        Scope { path: self.path, user: self.user.as_deref(), snapshot }
+        Scope { path: self.card.path, user: self.user.as_deref(), snapshot }
     }
 }

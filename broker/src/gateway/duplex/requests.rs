@@ -1,7 +1,7 @@
 //! Requests: what passes to Kafka, what is decided here.
 
 use super::{Duplex, Fault, Hold, Place};
-use crate::gateway::filters::{Decision, Format, produce};
+use crate::gateway::filters::{Decision, Format, api_versions, produce};
 use crate::gateway::flow::LOOKAHEAD_BYTES;
 use crate::gateway::frame::{self, LENGTH, REQUEST_PEEK, RequestHeader};
 use crate::gateway::gather::Gathering;
@@ -83,7 +83,7 @@ where
             return Ok(false);
         }
         let unread = self.requests.unread();
-        if self.seen == 0 && !self.path.is_tls() && unread.first() == Some(&TLS_HANDSHAKE) {
+        if self.seen == 0 && !self.card.path.is_tls() && unread.first() == Some(&TLS_HANDSHAKE) {
             return Err(Fault::TlsOnPlainPort);
         }
         let limit = self.shared.snapshot().limits.max_request_bytes;
@@ -97,6 +97,9 @@ where
         let RequestHeader { size, key, version, correlation } = header;
         let api = table::find(key, version).ok_or(Fault::UnknownApi { key, version })?;
         let flexible = api.is_flexible(version);
+        if !self.named {
+            self.named = frame::note_client(&self.card, &unread[..unread.len().min(size)]);
+        }
         self.request = match api.request {
             RequestRule::Relay => {
                 self.expect(header, api);
@@ -115,7 +118,7 @@ where
                     Err(source) => return Err(Fault::Request { api: api.name, source }),
                 }
             }
-            RequestRule::Login if self.path.is_tls() => {
+            RequestRule::Login if self.card.path.is_tls() => {
                 self.hold = if self.hold == Hold::No { Hold::Reauthenticate } else { self.hold };
                 return Ok(false);
             }
@@ -154,6 +157,9 @@ where
         let format = Format { version, flexible: api.is_flexible(version) };
         let body_at = frame::request_body(&frame, format.flexible).map_err(malformed)?;
         let RequestRule::Filter(filter) = api.request else { return Ok(()) };
+        if key == table::API_VERSIONS {
+            api_versions::note_software(&self.card, format, &frame[body_at..]);
+        }
         let decision = {
             let snapshot = self.shared.snapshot();
             filter(self.scope(&snapshot), format, &frame[body_at..]).map_err(malformed)?

@@ -1,6 +1,7 @@
 //! ApiVersions: tells clients what Kafka and the gateway both serve.
 
 use super::{Decision, Format, Scope, code};
+use crate::gateway::connections::Card;
 use crate::gateway::table;
 use crate::gateway::wire::{Reader, Wire, Writer};
 
@@ -19,6 +20,16 @@ pub(in crate::gateway) fn request(_: Scope<'_>, format: Format, _: &[u8]) -> Wir
         w.i16(field);
     }
     Ok(Decision::Answer(w.bytes))
+}
+
+/// Writes on the card which library the client is (KIP-511). What is malformed is Kafka's to refuse.
+pub(in crate::gateway) fn note_software(card: &Card, format: Format, body: &[u8]) {
+    let mut r = Reader::new(body, format.flexible);
+    if (3..=NEWEST).contains(&format.version)
+        && let (Ok(name), Ok(version)) = (r.string(), r.string())
+    {
+        card.runs(name, version);
+    }
 }
 
 /// Keeps the APIs of the [`table`], each in the versions that it can treat.

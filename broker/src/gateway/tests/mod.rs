@@ -4,6 +4,7 @@
 //! `SLUICE_CASES` asks tests of random input for more than a commit needs (`make soak`).
 
 mod addresses;
+mod connected;
 mod definitions;
 mod every_message;
 mod hostile;
@@ -15,6 +16,7 @@ mod transparency;
 
 use super::connection;
 use super::connection::End;
+use super::connections::Card;
 use super::listener::Shared;
 use super::metrics::Metrics;
 use super::snapshot::Snapshot;
@@ -144,10 +146,8 @@ impl Rig {
     pub(super) fn plaintext(&self) -> (Peer, JoinHandle<Result<(), End>>) {
         let (client, gateway) = tokio::io::duplex(PIPE);
         let (shared, kafka) = (self.shared.clone(), self.connector.clone());
-        let served =
-            tokio::spawn(
-                async move { connection::anonymous(gateway, kafka, AccessPath::PrivatePlaintext, &shared).await },
-            );
+        let card = self.card(AccessPath::PrivatePlaintext);
+        let served = tokio::spawn(async move { connection::anonymous(gateway, kafka, &card, &shared).await });
         (Peer(client), served)
     }
 
@@ -156,10 +156,17 @@ impl Rig {
         let (client, gateway) = tokio::io::duplex(PIPE);
         let (shared, kafka) = (self.shared.clone(), self.connector.clone());
         let deadline = Instant::now() + Duration::from_millis(shared.snapshot().limits.login_timeout_ms);
-        let served = tokio::spawn(async move {
-            connection::authenticated(gateway, kafka, AccessPath::PrivateSaslSsl, &shared, deadline).await
-        });
+        let card = self.card(AccessPath::PrivateSaslSsl);
+        let served =
+            tokio::spawn(async move { connection::authenticated(gateway, kafka, &card, &shared, deadline).await });
         (Peer(client), served)
+    }
+
+    /// Of the connection that was made last, in the list of those who are connected.
+    fn card(&self, path: AccessPath) -> Arc<Card> {
+        let mut limits = self.shared.snapshot().limits.clone();
+        (limits.max_connections, limits.max_connections_per_ip) = (u32::MAX, u32::MAX);
+        self.shared.live.admit(&limits, path, "192.0.2.7:1".parse().unwrap()).unwrap()
     }
 
     /// Kafka's end of the next connection that the gateway makes.

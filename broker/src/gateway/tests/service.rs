@@ -13,12 +13,12 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// A Kafka that echoes: answers every request with its own body, after the correlation id.
-struct Echo {
-    bind: IpAddr,
+pub(super) struct Echo {
+    pub(super) bind: IpAddr,
 }
 
 impl Echo {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         // Loopback addresses of this process and test, so that the real ports are free.
         static USED: AtomicU8 = AtomicU8::new(1);
         let pid = std::process::id().to_be_bytes();
@@ -34,7 +34,7 @@ impl Echo {
         Self { bind }
     }
 
-    fn spec(&self) -> NodeSpec {
+    pub(super) fn spec(&self) -> NodeSpec {
         let mut spec = spec();
         spec.kafka.bind = self.bind;
         for listener in &mut spec.gateway.listeners {
@@ -44,7 +44,7 @@ impl Echo {
         spec
     }
 
-    async fn client(&self) -> TcpStream {
+    pub(super) async fn client(&self) -> TcpStream {
         TcpStream::connect((self.bind, 9092)).await.expect("the gateway listens")
     }
 
@@ -76,7 +76,7 @@ async fn echo(mut stream: TcpStream) {
     }
 }
 
-async fn beats(stream: &mut TcpStream) -> io::Result<()> {
+pub(super) async fn beats(stream: &mut TcpStream) -> io::Result<()> {
     stream.write_all(&opaque_request(12, 0, 9, b"beat")).await?;
     let mut answer = vec![0; opaque_response(9, b"beat").len()];
     within(stream.read_exact(&mut answer)).await?;
@@ -84,7 +84,7 @@ async fn beats(stream: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-fn start(spec: &NodeSpec) -> (Gateway, Registry) {
+pub(super) fn start(spec: &NodeSpec) -> (Gateway, Registry) {
     let mut registry = Registry::default();
     (Gateway::start(spec, &mut registry).expect("a good spec"), registry)
 }

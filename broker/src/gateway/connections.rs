@@ -1,0 +1,229 @@
+//! Who is connected: admission by number, and a card for each live connection.
+//!
+//! Owns the count of all connections and of each IP address, exact under races because admission and
+//! release take one lock; the data path never takes it, it writes the atomics of its own card. Memory is
+//! bounded by the limits: a card a connection, texts of clients shortened. Must not know sockets.
+
+use crate::clock::unix_ms;
+use broker_api::connections::{CloseConnections, ConnectionFilter, ConnectionList, LiveConnection};
+use broker_api::spec::{AccessPath, GatewayLimits};
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio_util::sync::CancellationToken;
+
+/// Longest text of a client that is kept, in bytes: a client could name itself with 32 KiB.
+const MAX_TEXT: usize = 256;
+/// What Kafka calls a client that did not log in.
+const ANONYMOUS: &str = "ANONYMOUS";
+
+/// Why there is no place for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// Of the broker.
+    Broker,
+    /// Of the client's IP address.
+    Ip,
+}
+
+/// What a client said of itself. Written a few times in a connection's life.
+#[derive(Debug, Default)]
+struct Identity {
+    user: Option<String>,
+    client_id: Option<String>,
+    software: Option<(String, String)>,
+}
+
+/// One live connection as others see it.
+#[derive(Debug)]
+pub(super) struct Card {
+    id: u64,
+    pub(super) path: AccessPath,
+    pub(super) peer: SocketAddr,
+    since_ms: i64,
+    active_ms: AtomicI64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    requests: AtomicU64,
+    identity: Mutex<Identity>,
+    /// Cancelled to end the connection.
+    kicked: CancellationToken,
+}
+
+impl Card {
+    pub(super) fn new(id: u64, path: AccessPath, peer: SocketAddr) -> Self {
+        let now = unix_ms();
+        let user = (!path.is_tls()).then(|| ANONYMOUS.to_owned());
+        Self {
+            id,
+            path,
+            // One client is one address, by whichever family its socket names it.
+            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+            since_ms: now,
+            active_ms: AtomicI64::new(now),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            identity: Mutex::new(Identity { user, ..Identity::default() }),
+            kicked: CancellationToken::new(),
+        }
+    }
+
+    /// Adds what moved, and the requests that began. Called when something did.
+    pub(super) fn moved(&self, bytes_in: u64, bytes_out: u64, requests: u64) {
+        self.bytes_in.fetch_add(bytes_in, Ordering::Relaxed);
+        self.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
+        self.requests.fetch_add(requests, Ordering::Relaxed);
+        self.active_ms.store(unix_ms(), Ordering::Relaxed);
+    }
+
+    pub(super) fn logged_in(&self, user: &str) {
+        self.identity().user = Some(shown(user));
+    }
+
+    /// The name that the client gave itself in its first request.
+    pub(super) fn named(&self, client_id: &str) {
+        self.identity().client_id.get_or_insert_with(|| shown(client_id));
+    }
+
+    pub(super) fn runs(&self, name: &str, version: &str) {
+        self.identity().software = Some((shown(name), shown(version)));
+    }
+
+    /// Ends when somebody wants the connection to.
+    pub(super) async fn kicked(&self) {
+        self.kicked.cancelled().await;
+    }
+
+    fn view(&self) -> LiveConnection {
+        let identity = self.identity();
+        let software = identity.software.clone();
+        let (software_name, software_version) = software.unzip();
+        LiveConnection {
+            id: self.id,
+            path: self.path,
+            ip: self.peer.ip(),
+            port: self.peer.port(),
+            user: identity.user.clone(),
+            client_id: identity.client_id.clone(),
+            software_name,
+            software_version,
+            since_ms: self.since_ms,
+            active_ms: self.active_ms.load(Ordering::Relaxed),
+            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            bytes_out: self.bytes_out.load(Ordering::Relaxed),
+            requests: self.requests.load(Ordering::Relaxed),
+        }
+    }
+
+    fn identity(&self) -> MutexGuard<'_, Identity> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Text of a stranger, for a list that is read in a terminal: bounded, and without control characters.
+fn shown(text: &str) -> String {
+    let mut end = text.len().min(MAX_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Every live connection.
+#[derive(Debug)]
+pub(super) struct Connections {
+    live: Mutex<Live>,
+}
+
+#[derive(Debug)]
+struct Live {
+    next_id: u64,
+    cards: BTreeMap<u64, Arc<Card>>,
+    by_ip: HashMap<IpAddr, u32>,
+}
+
+impl Connections {
+    pub(super) fn new() -> Self {
+        // From the clock, so that a gateway never gives an id that one before it gave: it would have
+        // had to admit a thousand connections a millisecond.
+        let next_id = u64::try_from(unix_ms()).unwrap_or(0).saturating_mul(1000);
+        Self { live: Mutex::new(Live { next_id, cards: BTreeMap::new(), by_ip: HashMap::new() }) }
+    }
+
+    /// Takes a place, to be given back by [`Connections::release`].
+    pub(super) fn admit(&self, limits: &GatewayLimits, path: AccessPath, peer: SocketAddr) -> Result<Arc<Card>, Full> {
+        let mut live = self.lock();
+        if live.cards.len() >= limits.max_connections as usize {
+            return Err(Full::Broker);
+        }
+        let id = live.next_id;
+        let card = Arc::new(Card::new(id, path, peer));
+        let of_ip = live.by_ip.get(&card.peer.ip()).copied().unwrap_or(0);
+        if of_ip >= limits.max_connections_per_ip {
+            return Err(Full::Ip);
+        }
+        live.by_ip.insert(card.peer.ip(), of_ip + 1);
+        live.next_id += 1;
+        live.cards.insert(id, card.clone());
+        Ok(card)
+    }
+
+    pub(super) fn release(&self, card: &Card) {
+        let mut live = self.lock();
+        if live.cards.remove(&card.id).is_none() {
+            return;
+        }
+        if let Some(of_ip) = live.by_ip.get_mut(&card.peer.ip()) {
+            *of_ip -= 1;
+            if *of_ip == 0 {
+                live.by_ip.remove(&card.peer.ip());
+            }
+        }
+    }
+
+    pub(super) fn open(&self) -> u32 {
+        u32::try_from(self.lock().cards.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Those that fit `filter`, by rising id from the one behind `after`, at most `limit`.
+    pub(super) fn list(&self, filter: &ConnectionFilter, after: u64, limit: usize) -> ConnectionList {
+        let mut list = ConnectionList::default();
+        for card in self.cards() {
+            let view = card.view();
+            if filter.fits(&view) {
+                list.total += 1;
+                if view.id > after && list.connections.len() < limit {
+                    list.connections.push(view);
+                }
+            }
+        }
+        list
+    }
+
+    /// Tells connections to end, and how many were told.
+    pub(super) fn close(&self, which: &CloseConnections) -> u64 {
+        let told = match which {
+            CloseConnections::Ids(ids) => {
+                let live = self.lock();
+                ids.iter().filter_map(|id| live.cards.get(id).cloned()).collect()
+            }
+            CloseConnections::Filter(filter) => {
+                let mut cards = self.cards();
+                cards.retain(|card| filter.fits(&card.view()));
+                cards
+            }
+        };
+        told.iter().filter(|card| !card.kicked.is_cancelled()).map(|card| card.kicked.cancel()).count() as u64
+    }
+
+    /// A copy, so that nobody who connects waits for somebody who looks.
+    fn cards(&self) -> Vec<Arc<Card>> {
+        self.lock().cards.values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
