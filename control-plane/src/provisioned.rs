@@ -123,6 +123,7 @@ impl Provisioned {
             kafka_version: instance.kafka_version.clone(),
             spec: instance.spec.clone(),
             storage_gb: instance.storage_gb,
+            access: instance.access.clone(),
         };
         let clients: TlsIdentity = secrets.get(secret::CLIENTS_TLS)?;
         let delegation_token_key: Secret = secrets.get(secret::DELEGATION_TOKEN_KEY)?;

@@ -116,9 +116,22 @@ pub struct GatewaySpec {
     /// Certificate shown to clients on TLS listeners. `ca_pem` is what clients should trust.
     pub server_tls: TlsIdentity,
     pub limits: GatewayLimits,
+    /// Which addresses may connect.
+    #[serde(default)]
+    pub ip_rules: IpRules,
     /// Principals whose logins are refused and whose connections are closed.
     #[serde(default)]
     pub disabled_users: Vec<String>,
+}
+
+/// Networks as `10.1.0.0/16`. What `deny` holds may not connect; of the rest, what `allow` holds may, or all if it is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IpRules {
+    #[serde(default)]
+    pub allow: Vec<String>,
+    #[serde(default)]
+    pub deny: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use broker_api::spec::AccessPath;
 use std::future::poll_fn;
 use std::io;
 use std::marker::PhantomData;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -44,6 +44,8 @@ pub(super) enum End {
     UserDisabled,
     #[error("somebody ended it")]
     Kicked,
+    #[error("the client's address may not connect")]
+    AddressDenied,
     #[error("this way in was closed")]
     PathClosed,
     #[error("the protocol was broken")]
@@ -62,6 +64,7 @@ impl End {
             Self::Idle => Refusal::Idle,
             Self::UserDisabled => Refusal::UserDisabled,
             Self::Kicked => Refusal::Kicked,
+            Self::AddressDenied => Refusal::AddressDenied,
             Self::PathClosed => Refusal::PathClosed,
             Self::Protocol(Fault::TlsOnPlainPort) => Refusal::TlsOnPlainPort,
             Self::Protocol(_) => Refusal::Protocol,
@@ -92,10 +95,21 @@ pub(super) async fn serve(client: TcpStream, card: Arc<Card>, shared: Arc<Shared
         biased;
         () = shared.cut.cancelled() => return,
         () = card.kicked() => Err(End::Kicked),
+        () = denied(peer.ip(), &shared) => Err(End::AddressDenied),
         ended = service => ended,
     };
     if let Err(end) = ended {
         report(&end, card.peer, path, &shared);
+    }
+}
+
+/// Ends when clients of this address may not connect, now or later.
+async fn denied(client: IpAddr, shared: &Shared) {
+    let mut changes = shared.changes();
+    while shared.snapshot().admits_from(client) {
+        if changes.changed().await.is_err() {
+            return std::future::pending().await;
+        }
     }
 }
 

@@ -48,6 +48,7 @@ labels!(
         Upstream = "upstream",
         Protocol = "protocol",
         UserDisabled = "user-disabled",
+        AddressDenied = "address-denied",
         PathClosed = "path-closed",
         Kicked = "kicked",
     }

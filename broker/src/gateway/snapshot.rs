@@ -4,12 +4,13 @@
 //! Pure: parses and validates; opens nothing.
 
 use super::error::GatewayError;
+use super::ip_rules::IpRules;
 use super::tls;
 use broker_api::ports;
 use broker_api::spec::{AccessPath, GatewayLimits, Listener, NodeSpec};
 use rustls::sign::CertifiedKey;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// What a batch of one largest record may carry beside the record's own bytes: headers of batch
@@ -25,6 +26,7 @@ pub struct Snapshot {
     pub(super) paths: BTreeMap<AccessPath, Path>,
     pub(super) limits: GatewayLimits,
     pub(super) disabled_users: HashSet<String>,
+    ip_rules: IpRules,
     /// Largest value that a topic's `max.message.bytes` may take.
     pub(super) max_batch_bytes: u64,
     pub(super) certificate: Arc<CertifiedKey>,
@@ -61,10 +63,12 @@ impl Snapshot {
                 return Err(GatewayError::invalid(format!("listeners names the path {twice} twice; once is accepted")));
             }
         }
+        let ip_rules = IpRules::parse(&gateway.ip_rules)?;
         let (certificate, certificate_serial) = tls::load("server_tls", &gateway.server_tls)?;
         Ok(Self {
             paths,
             limits: gateway.limits.clone(),
+            ip_rules,
             disabled_users: gateway.disabled_users.iter().cloned().collect(),
             max_batch_bytes: spec.kafka.max_message_bytes.saturating_add(BATCH_OVERHEAD_BYTES),
             certificate,
@@ -75,6 +79,11 @@ impl Snapshot {
     /// Whether a client may log in as, or stay logged in as, `user`.
     pub(super) fn admits(&self, user: &str) -> bool {
         !is_reserved(user) && !self.disabled_users.contains(user)
+    }
+
+    /// Whether a client of this address may connect, or stay connected.
+    pub(super) fn admits_from(&self, client: IpAddr) -> bool {
+        self.ip_rules.admit(client)
     }
 
     /// The address of `node` for clients of `path`; `None` for a node that has none there.

@@ -119,6 +119,7 @@ impl TestInstance {
                 .into(),
                 server_tls: self.client_ca.issue("sluice test broker", &names),
                 limits: GatewayLimits::default(),
+                ip_rules: Default::default(),
                 disabled_users: Vec::new(),
             },
         }

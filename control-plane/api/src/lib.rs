@@ -4,6 +4,7 @@
 //! Requests refuse unknown fields; clients must accept new fields and enum values in answers
 //! (docs/api-conventions). May use serde and utoipa.
 
+pub mod access;
 pub mod audit;
 pub mod auth;
 pub mod catalogue;

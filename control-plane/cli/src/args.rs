@@ -4,8 +4,8 @@
 
 use crate::{
     commands::{
-        api, audit, auth, catalog, cert, docs, errors, failed_creation, instance, job, key, member, operator, profile,
-        project, quote, service_account,
+        access, api, audit, auth, catalog, cert, docs, errors, failed_creation, instance, job, key, member, operator,
+        profile, project, quote, service_account,
     },
     render::Format,
     settings::Lang,
@@ -135,6 +135,9 @@ pub enum Command {
     /// Kafka instances
     #[command(subcommand)]
     Instance(instance::Command),
+    /// Ways in to an instance, opened and closed while traffic flows
+    #[command(subcommand)]
+    Access(access::Command),
     /// Creations that failed; they hold nothing but their record
     #[command(subcommand)]
     FailedCreation(failed_creation::Command),

@@ -42,7 +42,7 @@ pub async fn get_connection(
     }
     let brokers = brokers::list(&mut tx, &[record.id]).await?.remove(&record.id).unwrap_or_default();
     drop(tx);
-    let bootstrap = instances::bootstrap(record.state, &brokers);
+    let bootstrap = instances::bootstrap(record.state, &record.access, &brokers);
     let ca_pem = platform_ca(app).await?;
     let snippet = query.client.map(|client| {
         guide::snippet(client, &Guide { bootstrap: &bootstrap.private_sasl_ssl, user, topic, ca_pem: &ca_pem })

@@ -3,6 +3,7 @@
 //! Owns what is allowed, what it costs, where it goes and what it is called. May use the types of `control-plane-api`.
 //! Must not touch a database, the network, files, the clock or chance: what comes from there is an argument.
 
+pub mod access;
 pub mod actor;
 pub mod audit;
 pub mod catalogue;

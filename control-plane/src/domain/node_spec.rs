@@ -6,11 +6,11 @@ use broker_api::{
     ports,
     secret::Secret,
     spec::{
-        AccessPath, AdvertisedAddress, GatewayLimits, GatewaySpec, Jvm, KafkaSpec, Listener, NodeIdentity, NodeSpec,
-        Role, TlsIdentity, Voter,
+        AccessPath, AdvertisedAddress, GatewayLimits, GatewaySpec, IpRules, Jvm, KafkaSpec, Listener, NodeIdentity,
+        NodeSpec, Role, TlsIdentity, Voter,
     },
 };
-use control_plane_api::{catalogue::Spec, id::InstanceId};
+use control_plane_api::{access::Access, catalogue::Spec, id::InstanceId};
 use std::net::{IpAddr, SocketAddr};
 
 /// Largest message (product.md §5: 10 MB).
@@ -30,6 +30,7 @@ pub struct InstanceIntent {
     pub kafka_version: String,
     pub spec: Spec,
     pub storage_gb: u32,
+    pub access: Access,
 }
 
 /// A broker that has an address.
@@ -112,15 +113,22 @@ pub fn build(
         gateway: GatewaySpec {
             control: control_address(broker.address),
             control_tls: keys.control,
-            listeners: [AccessPath::PrivatePlaintext, AccessPath::PrivateSaslSsl]
-                .into_iter()
-                .map(|path| listener(path, brokers, broker))
-                .collect(),
+            listeners: open_paths(&instance.access).map(|path| listener(path, brokers, broker)).collect(),
+            ip_rules: IpRules { allow: instance.access.allow_ips.clone(), deny: instance.access.deny_ips.clone() },
             server_tls: keys.clients,
             limits: GatewayLimits { max_connections: instance.spec.client_connections, ..GatewayLimits::default() },
             disabled_users: Vec::new(),
         },
     }
+}
+
+/// The ways that are switched on.
+fn open_paths(access: &Access) -> impl Iterator<Item = AccessPath> {
+    let paths = [
+        (access.private_plaintext, AccessPath::PrivatePlaintext),
+        (access.private_sasl_ssl, AccessPath::PrivateSaslSsl),
+    ];
+    paths.into_iter().filter_map(|(on, path)| on.then_some(path))
 }
 
 /// Where the control API of the node at this address listens.

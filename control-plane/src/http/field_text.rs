@@ -30,6 +30,10 @@ pub fn chinese(fault: &FieldError) -> Option<String> {
         "label-value" => "标签值最多 255 个字符，不含控制字符",
         "topic-shape" => "主题名须为 1 至 249 个字母、数字、`.`、`-` 或 `_`",
         "version-shape" => "版本号须由点分隔的数字组成，如 4.3.1",
+        // Access.
+        "network-shape" => "须为地址或网段，如 10.1.2.3 或 10.1.0.0/16",
+        "too-many-networks" => "条目过多；最多 {limit} 条",
+        "last-way-in" => "private_plaintext 与 private_sasl_ssl 至少保留一个，否则无人能够连接",
         // People and accounts.
         "password-length" => "密码须为 {min} 至 {max} 个字符",
         "password-characters" => "密码只能包含字母、数字和 ASCII 特殊字符，不含空格",

@@ -2,7 +2,7 @@
 
 use crate::store::{Scope, StoreError};
 use sqlx::{
-    PgConnection, PgPool, Postgres, Transaction,
+    AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
@@ -64,11 +64,9 @@ impl Database {
     /// Begins a transaction that sees the rows of one organisation.
     pub async fn tenant(&self, scope: impl Into<Scope>) -> Result<TenantTx, StoreError> {
         let scope = scope.into();
-        let mut tx = self.app.begin().await?;
-        sqlx::query("select set_config('sluice.org', $1, true)")
-            .bind(scope.organisation.uuid().to_string())
-            .execute(&mut *tx)
-            .await?;
+        // One round trip; a UUID needs no quoting.
+        let begin = format!("begin; select set_config('sluice.org', '{}', true)", scope.organisation.uuid());
+        let tx = self.app.begin_with(AssertSqlSafe(begin)).await?;
         Ok(TenantTx { tx, scope })
     }
 

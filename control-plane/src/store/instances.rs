@@ -8,6 +8,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use control_plane_api::{
+    access::Access,
     catalogue::Spec,
     id::{InstanceId, JobId, ProjectId},
     instance::{CapacityPolicy, InstanceState},
@@ -33,6 +34,7 @@ pub struct InstanceRecord {
     pub disk_type: String,
     pub capacity_policy: CapacityPolicy,
     pub auto_create_topics: bool,
+    pub access: Access,
     pub deletion_protection: bool,
     pub first_user: String,
     pub revision: i64,
@@ -59,6 +61,7 @@ pub(super) struct InstanceRow {
     disk_type: String,
     capacity_policy: String,
     auto_create_topics: bool,
+    access: Json<Access>,
     deletion_protection: bool,
     first_user: String,
     revision: i64,
@@ -95,6 +98,7 @@ impl TryFrom<InstanceRow> for InstanceRecord {
                 other => return Err(unknown("capacity policy", other)),
             },
             auto_create_topics: row.auto_create_topics,
+            access: row.access.0,
             deletion_protection: row.deletion_protection,
             first_user: row.first_user,
             revision: row.revision,
@@ -195,7 +199,7 @@ pub async fn find(tx: &mut TenantTx, id: Option<InstanceId>, name: &str) -> Resu
     let (org, project) = (tx.org(), tx.project());
     let row: Option<InstanceRow> = sqlx::query_as(
         "select i.id, i.project_id, name, description, labels, i.state, state_reason, kafka_version, region, zones, spec,
-                storage_gb, disk_type, capacity_policy, auto_create_topics, deletion_protection, first_user, i.revision,
+                storage_gb, disk_type, capacity_policy, auto_create_topics, access, deletion_protection, first_user, i.revision,
                 j.id as active_job, i.created_at, i.updated_at
          from instances i
          left join jobs j on j.resource_id = i.id and j.state not in ('succeeded', 'failed', 'cancelled')
@@ -250,6 +254,27 @@ pub async fn update(
     .bind(change.description)
     .bind(Json(change.labels))
     .bind(change.deletion_protection)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Sets who may come in by which way, and raises the generation that its nodes are told.
+pub async fn set_access(
+    tx: &mut TenantTx,
+    id: InstanceId,
+    access: &Access,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let org = tx.org();
+    sqlx::query(
+        "update instances set access = $3, generation = generation + 1, revision = revision + 1, updated_at = $4
+         where org_id = $1 and id = $2",
+    )
+    .bind(org)
+    .bind(id.uuid())
+    .bind(Json(access))
     .bind(now)
     .execute(&mut **tx)
     .await?;

@@ -7,6 +7,7 @@
 use super::{Connection, StoreError};
 use chrono::{DateTime, Utc};
 use control_plane_api::{
+    access::Access,
     catalogue::Spec,
     id::{InstanceId, OrganisationId},
     instance::InstanceState,
@@ -29,6 +30,7 @@ pub struct InstanceRow {
     pub cluster_id: String,
     pub spec: Spec,
     pub storage_gb: u32,
+    pub access: Access,
     pub generation: u64,
 }
 
@@ -53,6 +55,7 @@ struct RawInstance {
     cluster_id: String,
     spec: Value,
     storage_gb: i32,
+    access: Value,
     generation: i64,
 }
 
@@ -83,6 +86,7 @@ impl TryFrom<RawInstance> for InstanceRow {
             cluster_id: raw.cluster_id,
             spec: serde_json::from_value(raw.spec).map_err(|error| corrupt("instances", error))?,
             storage_gb: u32::try_from(raw.storage_gb).map_err(|error| corrupt("instances", error))?,
+            access: serde_json::from_value(raw.access).map_err(|error| corrupt("instances", error))?,
             generation: u64::try_from(raw.generation).map_err(|error| corrupt("instances", error))?,
         })
     }
@@ -91,7 +95,7 @@ impl TryFrom<RawInstance> for InstanceRow {
 /// The instance and its brokers; `None` when it is gone.
 pub async fn load(tx: &mut Connection, id: InstanceId) -> Result<Option<(InstanceRow, Vec<BrokerRow>)>> {
     let instance: Option<RawInstance> = sqlx::query_as(
-        "select id, org_id, name, state, kafka_version, cluster_id, spec, storage_gb, generation
+        "select id, org_id, name, state, kafka_version, cluster_id, spec, storage_gb, access, generation
          from instances where id = $1",
     )
     .bind(id.uuid())

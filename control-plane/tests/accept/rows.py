@@ -239,7 +239,7 @@ def jobs_survive(world):
     """kill -9 of the control plane during an order; what is started again finishes it."""
     pid_file = world.home / "run" / "control-plane.pid"
     answer = world.api("POST", world.path("instances"), world.order(), Idempotency_Key=str(uuid.uuid4()))
-    time.sleep(1.5)
+    world.wait_step(answer.json["id"], "wait-ready")
     os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
     began = time.monotonic()
     subprocess.run([Path(__file__).resolve().parents[3] / "scripts" / "up"], env={**os.environ, "DETACH": "1"}, check=True, capture_output=True, timeout=300)

@@ -112,6 +112,14 @@ class World:
             check(time.monotonic() < deadline, f"job {job} did not end in {seconds} s, it is {answer.json['state']}")
             time.sleep(0.2)
 
+    def wait_step(self, job, name, seconds=60):
+        """Until the job is at work on this step."""
+        deadline = time.monotonic() + seconds
+        at = lambda: [s["name"] for s in self.api("GET", self.path(f"jobs/{job}")).json["steps"] if s["state"] == "running"]
+        while at() != [name]:
+            check(time.monotonic() < deadline, f"job {job} did not get to {name} in {seconds} s")
+            time.sleep(0.05)
+
     @property
     def instance(self):
         """One instance for all rows that need a running one, bought by REST; the seconds it took are in `bought_in`."""

@@ -95,6 +95,7 @@ pub(super) fn spec() -> NodeSpec {
             ],
             server_tls: tls,
             limits: GatewayLimits::default(),
+            ip_rules: Default::default(),
             disabled_users: vec!["mallory".into()],
         },
     }

@@ -212,6 +212,33 @@ async fn a_path_that_is_taken_away_closes_and_can_come_back() {
     beats(&mut kafka.client().await).await.unwrap();
 }
 
+#[tokio::test]
+async fn clients_of_an_address_that_may_not_connect_any_more_are_closed_and_the_others_stay() {
+    let kafka = Echo::start().await;
+    let spec = kafka.spec();
+    let (gateway, _) = start(&spec);
+    let mut here = kafka.client().await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.77:0".parse().unwrap()).unwrap();
+    let mut elsewhere = socket.connect((kafka.bind, 9092).into()).await.unwrap();
+    beats(&mut here).await.unwrap();
+    beats(&mut elsewhere).await.unwrap();
+    let mut denied = spec.clone();
+    denied.gateway.ip_rules.deny = vec!["127.0.0.77/32".into()];
+    gateway.apply(&denied).unwrap();
+    assert_eq!(within(elsewhere.read(&mut [0])).await.unwrap_or(0), 0, "the denied address");
+    beats(&mut here).await.expect("the other address notices nothing");
+    let mut bad = denied.clone();
+    bad.gateway.ip_rules.allow = vec!["10.0.0.1/99".into()];
+    assert!(gateway.apply(&bad).unwrap_err().to_string().contains("ip_rules.allow"));
+    let mut only = spec.clone();
+    only.gateway.ip_rules.allow = vec!["127.0.0.77/32".into()];
+    gateway.apply(&only).unwrap();
+    assert_eq!(within(here.read(&mut [0])).await.unwrap_or(0), 0, "not among those allowed");
+    gateway.apply(&spec).unwrap();
+    beats(&mut kafka.client().await).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_successor_takes_over_without_one_refused_connection() {
     let kafka = Echo::start().await;

@@ -2,6 +2,7 @@
 //!
 //! A command resolves names, makes calls, prints. It owns no HTTP and no format.
 
+pub mod access;
 pub mod api;
 pub mod audit;
 pub mod auth;
@@ -51,6 +52,7 @@ pub async fn run(mut cli: Cli) -> Result<()> {
         Command::Catalog(command) => catalog::run(&ctx, command).await,
         Command::Quote(args) => quote::run(&ctx, args).await,
         Command::Instance(command) => instance::run(&ctx, command).await,
+        Command::Access(command) => access::run(&ctx, command).await,
         Command::FailedCreation(command) => failed_creation::run(&ctx, command).await,
         Command::Job(command) => job::run(&ctx, command).await,
         Command::Cert(command) => cert::run(&ctx, command).await,

@@ -1,9 +1,11 @@
 //! Instances: bought, shown, changed, deleted.
 
+mod access;
 mod change;
 mod create;
 mod list;
 
+pub use access::{get_access, plan_access, update_access};
 pub use change::{delete_instance, plan_deletion, plan_update, update_instance};
 pub use create::{create_instance, plan_instance};
 pub use list::list_instances;
@@ -19,7 +21,10 @@ use crate::{
     },
 };
 use broker_api::spec::AccessPath;
-use control_plane_api::instance::{Billing, Bootstrap, Broker, Instance, InstanceState};
+use control_plane_api::{
+    access::Access,
+    instance::{Billing, Bootstrap, Broker, Instance, InstanceState},
+};
 
 /// The instance of this id or name; what the caller may not see does not exist.
 pub(crate) async fn find(tx: &mut TenantTx, id_or_name: &str) -> Result<InstanceRecord, AppError> {
@@ -74,7 +79,7 @@ fn view(record: InstanceRecord, brokers: Vec<Broker>, billing: Billing) -> Insta
         auto_create_topics: record.auto_create_topics,
         deletion_protection: record.deletion_protection,
         billing,
-        bootstrap: bootstrap(record.state, &brokers),
+        bootstrap: bootstrap(record.state, &record.access, &brokers),
         brokers,
         active_job_id: record.active_job,
         created_at: record.created_at,
@@ -83,13 +88,14 @@ fn view(record: InstanceRecord, brokers: Vec<Broker>, billing: Billing) -> Insta
     }
 }
 
-/// Where clients begin. Empty while nothing answers there: before it runs, and when it is gone.
-pub(crate) fn bootstrap(state: InstanceState, brokers: &[Broker]) -> Bootstrap {
+/// Where clients begin. Empty while nothing answers there: before it runs, when it is gone, and by a way that is off.
+pub(crate) fn bootstrap(state: InstanceState, access: &Access, brokers: &[Broker]) -> Bootstrap {
     let answers = !matches!(state, InstanceState::Creating | InstanceState::CreateFailed | InstanceState::Deleting);
     let addresses: Option<Vec<_>> = brokers.iter().map(|broker| broker.host.parse().ok()).collect();
     let Some(addresses) = addresses.filter(|_| answers) else { return Bootstrap::default() };
+    let by = |on: bool, path| if on { node_spec::bootstrap(path, addresses.iter().copied()) } else { String::new() };
     Bootstrap {
-        private_plaintext: node_spec::bootstrap(AccessPath::PrivatePlaintext, addresses.iter().copied()),
-        private_sasl_ssl: node_spec::bootstrap(AccessPath::PrivateSaslSsl, addresses.iter().copied()),
+        private_plaintext: by(access.private_plaintext, AccessPath::PrivatePlaintext),
+        private_sasl_ssl: by(access.private_sasl_ssl, AccessPath::PrivateSaslSsl),
     }
 }

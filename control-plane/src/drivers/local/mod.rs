@@ -243,12 +243,13 @@ impl ClusterDriver for LocalDriver {
         let failed = |what: &str, error: io::Error| transient(format!("node {node}: {what}"), error);
         // Without a record nothing was ever started here.
         if let Some(record) = home.record().map_err(|e| failed("its record cannot be read", e))? {
+            let known = processes::members(&record.nonce).map_err(|e| failed("its processes cannot be listed", e))?;
             if is_ours(&home, node, &record).await
                 && let Err(error) = supervisor::stop(&home, STOP_DEADLINE).await
             {
                 warn!(instance.id = %node.instance, kafka.node_id = node.node_id, %error, "node did not stop by itself");
             }
-            let left = processes::kill(&record.nonce, KILL_DEADLINE)
+            let left = processes::kill(&record.nonce, known, KILL_DEADLINE)
                 .await
                 .map_err(|e| failed("its processes cannot be ended", e))?;
             if !left.is_empty() {

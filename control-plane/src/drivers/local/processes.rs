@@ -4,6 +4,8 @@
 //! now (kafka.md finding 24). Signals go by pidfd: it names one process for ever, whatever becomes of its number.
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fd::OwnedFd,
     io::Errno,
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
@@ -18,32 +20,67 @@ pub(super) fn live_nonces() -> io::Result<HashSet<String>> {
     Ok(pids()?.into_iter().filter_map(nonce_of).collect())
 }
 
-/// Kills every process of a node and waits until none is left; those that remain at the deadline are the answer.
-pub(super) async fn kill(nonce: &str, deadline: Duration) -> io::Result<Vec<u32>> {
+/// A process of a node.
+#[derive(Debug)]
+pub(super) struct Member {
+    pid: Pid,
+    pidfd: OwnedFd,
+}
+
+impl Member {
+    /// It has ended whole: its files and sockets are closed, which a look into /proc cannot tell.
+    fn ended(&self) -> io::Result<bool> {
+        let mut watched = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        match poll(&mut watched, Some(&Timespec::default())) {
+            Ok(readable) => Ok(readable > 0),
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The processes of a node that live now.
+pub(super) fn members(nonce: &str) -> io::Result<Vec<Member>> {
+    let mut found = Vec::new();
+    for pid in pids()? {
+        let Some(pidfd) = open(pid)? else { continue };
+        // Read after the descriptor was opened: if it carries the nonce now, the descriptor is of that process, or of
+        // one that is gone, which takes no signal.
+        if nonce_of(pid).is_some_and(|found| found == nonce) {
+            found.push(Member { pid, pidfd });
+        }
+    }
+    Ok(found)
+}
+
+/// Kills every process of a node and waits until none is left, nor any of `known`, which may be ending by themselves;
+/// those that remain at the deadline are the answer.
+pub(super) async fn kill(nonce: &str, mut known: Vec<Member>, deadline: Duration) -> io::Result<Vec<u32>> {
     let deadline = Instant::now() + deadline;
     loop {
         // Again and again, since a supervisor may start a JVM between the look and the signal.
-        let mut left = Vec::new();
-        for pid in pids()? {
-            let Some(pidfd) = open(pid)? else { continue };
-            // Read after the descriptor was opened: if it carries the nonce now, the descriptor is of that process,
-            // or of one that is gone, which takes no signal.
-            if nonce_of(pid).is_some_and(|found| found == nonce) {
-                match pidfd_send_signal(&pidfd, Signal::KILL) {
-                    Ok(()) => left.push(pid.as_raw_nonzero().get().unsigned_abs()),
-                    Err(Errno::SRCH) => {}
-                    Err(error) => return Err(error.into()),
-                }
+        for member in members(nonce)? {
+            match pidfd_send_signal(&member.pidfd, Signal::KILL) {
+                Ok(()) => known.push(member),
+                Err(Errno::SRCH) => {}
+                Err(error) => return Err(error.into()),
             }
         }
-        if left.is_empty() || Instant::now() >= deadline {
-            return Ok(left);
+        let mut left = Vec::new();
+        for member in known {
+            if !member.ended()? && left.iter().all(|other: &Member| other.pid != member.pid) {
+                left.push(member);
+            }
+        }
+        known = left;
+        if known.is_empty() || Instant::now() >= deadline {
+            return Ok(known.iter().map(|member| member.pid.as_raw_nonzero().get().unsigned_abs()).collect());
         }
         sleep(LOOK_EVERY).await;
     }
 }
 
-fn open(pid: Pid) -> io::Result<Option<rustix::fd::OwnedFd>> {
+fn open(pid: Pid) -> io::Result<Option<OwnedFd>> {
     match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => Ok(Some(pidfd)),
         // Gone, or a thread's number.

@@ -1,5 +1,6 @@
 //! `/v1`: what tenants use.
 
+pub mod access;
 pub mod audit;
 pub mod auth;
 pub mod catalogue;
@@ -29,6 +30,7 @@ pub fn router() -> ApiRouter {
         .merge(quotes::router())
         .merge(instances::router())
         .merge(failed_creations::router())
+        .merge(access::router())
         .merge(connection::router())
         .merge(jobs::router())
 }

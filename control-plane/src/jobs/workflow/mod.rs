@@ -3,6 +3,7 @@
 //! Steps may use `domain`, `store::provisioning`, drivers, nodes, Kafka and `pki`; they know no HTTP. What they write, they
 //! write through their context, so that a runner that lost its job writes nothing.
 
+pub mod instance_configure;
 pub mod instance_create;
 pub mod instance_delete;
 mod provisioning;
@@ -14,6 +15,7 @@ use crate::{
     secrets::Keyring,
 };
 
+pub use instance_configure::InstanceConfigure;
 pub use instance_create::InstanceCreate;
 pub use instance_delete::InstanceDelete;
 
@@ -27,10 +29,12 @@ pub struct Environment {
 
 /// Every kind of job that this program can run.
 pub fn registry() -> Result<Registry<Environment>, RegistryError> {
-    Registry::default().with::<InstanceCreate>()?.with::<InstanceDelete>()
+    Registry::default().with::<InstanceCreate>()?.with::<InstanceDelete>()?.with::<InstanceConfigure>()
 }
 
 /// What is known of a kind: titles, steps, whether it can be cancelled. `None` for a kind of another version of the program.
 pub fn kind(name: &str) -> Option<KindInfo> {
-    [describe::<InstanceCreate>(), describe::<InstanceDelete>()].into_iter().find(|info| info.kind == name)
+    [describe::<InstanceCreate>(), describe::<InstanceDelete>(), describe::<InstanceConfigure>()]
+        .into_iter()
+        .find(|info| info.kind == name)
 }

@@ -5,6 +5,7 @@ use crate::{
     drivers::{DriverError, NodeRef},
     jobs::engine::{StepContext, StepError, Workflow, chain},
     kafka::KafkaError,
+    nodes::NodeError,
     pki::{AuthorityKind, CertificateAuthority, PkiError},
     provisioned::{Provisioned, ProvisioningError, Secrets, secret_context},
     secrets::{Keyring, SecretError},
@@ -103,6 +104,28 @@ pub(super) async fn ensure_nodes(environment: &Environment, provisioned: &Provis
     let starts = provisioned.specs.iter().map(|spec| environment.platform.driver.ensure_node(spec));
     for outcome in futures::future::join_all(starts).await {
         outcome?;
+    }
+    Ok(())
+}
+
+/// Tells every node what holds now, all at once. A node that knows of a later change has taken this one with it.
+pub(super) async fn push_specs(environment: &Environment, provisioned: &Provisioned) -> Result<(), StepError> {
+    let pushes = provisioned.specs.iter().map(|spec| async {
+        let pushed = environment.platform.nodes.push_spec(&provisioned.node(spec), spec).await;
+        pushed.map_err(|error| (spec.identity.node_id, error))
+    });
+    for outcome in futures::future::join_all(pushes).await {
+        match outcome {
+            Ok(_) | Err((_, NodeError::Stale { .. })) => {}
+            Err((node, error @ NodeError::Unreachable { .. })) => {
+                let detail = format!("broker {node} does not answer; it is told when it is back");
+                return Err(StepError::transient(ProblemCode::BrokerNotReady, detail, chain(&error)));
+            }
+            Err((node, error @ NodeError::Refused { .. })) => {
+                let detail = format!("broker {node} refused the change");
+                return Err(StepError::permanent(ProblemCode::Internal, detail, chain(&error)));
+            }
+        }
     }
     Ok(())
 }

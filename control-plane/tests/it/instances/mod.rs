@@ -1,5 +1,6 @@
 //! Catalogue, quotes, instances and their jobs, through the API, on simulated brokers.
 
+mod access;
 mod catalogue;
 mod change;
 mod cloud;

@@ -27,6 +27,10 @@ async fn begin(house: &House, kind: &str, name: &str) -> (InstanceId, JobId) {
             assert_eq!(house.finish(&house.runner("setup"), create).await, "succeeded");
             (id, house.delete(id).await)
         }
+        "instance-configure" => {
+            assert_eq!(house.finish(&house.runner("setup"), create).await, "succeeded");
+            (id, house.configure(id).await)
+        }
         other => panic!("the crash harness does not know how to begin {other}"),
     }
 }
@@ -42,6 +46,13 @@ async fn assert_done_or_clean(house: &House, kind: &str, id: InstanceId, succeed
         ("instance-delete", true) => {
             house.assert_holds_nothing(id).await;
             assert_eq!(house.instance_state(id).await, None);
+        }
+        ("instance-configure", true) => {
+            house.assert_running(id).await;
+            for node_id in 0..3 {
+                let spec = house.world.spec(NodeRef { instance: id, node_id }).unwrap();
+                assert_eq!(spec.generation, 2, "broker {node_id} was told");
+            }
         }
         other => panic!("{other:?} is no end of a job"),
     }
@@ -122,10 +133,19 @@ async fn deletions_that_fail_or_lose_their_runner_at_any_step_end_done() {
     play_all("instance-delete", &Plan::FORWARD, false).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_that_fail_or_lose_their_runner_at_any_step_end_done() {
+    play_all("instance-configure", &Plan::FORWARD, false).await;
+}
+
 #[test]
 fn the_harness_knows_every_workflow() {
     let kinds: Vec<&str> = registry().unwrap().iter().map(|workflow| workflow.info().kind).collect();
-    assert_eq!(kinds, ["instance-create", "instance-delete"], "a new workflow needs its tests above");
+    assert_eq!(
+        kinds,
+        ["instance-configure", "instance-create", "instance-delete"],
+        "a new workflow needs its tests above"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

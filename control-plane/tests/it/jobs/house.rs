@@ -11,7 +11,10 @@ use control_plane::{
     },
     jobs::{
         engine::{Metrics, NewJob, Registry, Resource, Runner, Turn, Workflow, enqueue},
-        workflow::{Environment, InstanceCreate, InstanceDelete, instance_create, instance_delete, registry},
+        workflow::{
+            Environment, InstanceConfigure, InstanceCreate, InstanceDelete, instance_configure, instance_create,
+            instance_delete, registry,
+        },
     },
     secrets::Keyring,
     store::Database,
@@ -133,6 +136,15 @@ impl House {
     pub(crate) async fn delete(&self, id: InstanceId) -> JobId {
         let params = instance_delete::Params { instance_id: id };
         self.enqueue(self.job::<InstanceDelete>(params, (), Some(resource(id, "orders")))).await
+    }
+
+    /// What a change of the access writes.
+    pub(crate) async fn configure(&self, id: InstanceId) -> JobId {
+        let mut sql = self.database.superuser().await;
+        let raise = "update instances set generation = generation + 1 where id = $1";
+        sqlx::query(raise).bind(id.uuid()).execute(&mut sql).await.unwrap();
+        let params = instance_configure::Params { instance_id: id };
+        self.enqueue(self.job::<InstanceConfigure>(params, (), Some(resource(id, "orders")))).await
     }
 
     pub(crate) async fn enqueue<W: Workflow>(&self, job: NewJob<W>) -> JobId {

@@ -178,6 +178,7 @@ pub fn spec(node: NodeRef, address: IpAddr) -> NodeSpec {
             .into(),
             server_tls: none,
             limits: GatewayLimits::default(),
+            ip_rules: Default::default(),
             disabled_users: Vec::new(),
         },
     }

@@ -3,6 +3,8 @@
 mod connect;
 mod create;
 
+pub use create::plan_text;
+
 use super::job;
 use crate::{
     args::{ListArgs, moment, pair},

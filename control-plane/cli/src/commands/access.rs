@@ -1,0 +1,108 @@
+//! Ways in to an instance: which are open, and to whom.
+
+use super::{instance::plan_text, job};
+use crate::{
+    client::{Doc, call::Call},
+    context::{Context, Scope},
+    error::{Error, Result},
+    render::table,
+    resolve,
+};
+use clap::{Args, Subcommand, ValueEnum};
+use control_plane_api::{
+    access::{Access, UpdateAccess},
+    instance::Plan,
+};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Which ways in are open, and to which addresses
+    Get {
+        /// Name or id
+        instance: String,
+    },
+    /// Open and close ways in while traffic flows: no broker restarts
+    Set(Set),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Debug, Args)]
+pub struct Set {
+    /// Name or id
+    instance: String,
+    /// 9092: private network, plaintext
+    #[arg(long, value_enum)]
+    plaintext: Option<Switch>,
+    /// 9093: private network, SASL over TLS
+    #[arg(long, value_enum)]
+    sasl_ssl: Option<Switch>,
+    /// Only these addresses and networks may connect, as 10.1.0.0/16; `any` lifts it
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    allow: Vec<String>,
+    /// These addresses and networks may not connect; `none` lifts it
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    deny: Vec<String>,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub async fn run(ctx: &Context, command: Command) -> Result<()> {
+    let scope = ctx.project().await?;
+    match command {
+        Command::Get { instance } => get(ctx, &scope, &instance).await,
+        Command::Set(args) => set(ctx, &scope, args).await,
+    }
+}
+
+async fn get(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
+    let instance = resolve::instance(ctx, scope, wanted).await?.typed()?;
+    let call = Call::get(scope.path(&["instances", &instance.id.to_string(), "access"]));
+    let doc: Doc<Access> = ctx.client.fetch(&call).await?;
+    let access = doc.typed()?;
+    let on = |on: bool| if on { "on" } else { "off" }.to_owned();
+    let list = |ips: &[String], none: &str| if ips.is_empty() { none.to_owned() } else { ips.join(", ") };
+    let details = [
+        ("Plaintext (9092)".to_owned(), on(access.private_plaintext)),
+        ("SASL_SSL (9093)".to_owned(), on(access.private_sasl_ssl)),
+        ("Allowed".to_owned(), list(&access.allow_ips, "any address")),
+        ("Denied".to_owned(), list(&access.deny_ips, "none")),
+    ];
+    ctx.out.value(&doc.value, &instance.name, &table::details(&details, ctx.out.color))
+}
+
+async fn set(ctx: &Context, scope: &Scope, args: Set) -> Result<()> {
+    let switch = |switch: Option<Switch>| switch.map(|switch| Some(switch == Switch::On));
+    let list = |ips: Vec<String>, lifts: &str| match ips.as_slice() {
+        [] => None,
+        [word] if word == lifts => Some(None),
+        _ => Some(Some(ips)),
+    };
+    let change = UpdateAccess {
+        private_plaintext: switch(args.plaintext),
+        private_sasl_ssl: switch(args.sasl_ssl),
+        allow_ips: list(args.allow, "any"),
+        deny_ips: list(args.deny, "none"),
+    };
+    let UpdateAccess { private_plaintext: None, private_sasl_ssl: None, allow_ips: None, deny_ips: None } = change
+    else {
+        return apply(ctx, scope, &args.instance, &change, args.dry_run).await;
+    };
+    Err(Error::Usage("nothing to change: give --plaintext, --sasl-ssl, --allow or --deny".to_owned()))
+}
+
+async fn apply(ctx: &Context, scope: &Scope, wanted: &str, change: &UpdateAccess, dry_run: bool) -> Result<()> {
+    let instance = resolve::instance(ctx, scope, wanted).await?.typed()?;
+    let call = Call::patch(scope.path(&["instances", &instance.id.to_string(), "access"])).json(change)?;
+    if dry_run {
+        let plan: Doc<Plan> = ctx.client.fetch(&call.query("dry_run", true)).await?;
+        return ctx.out.value(&plan.value, &instance.name, &plan_text(&plan.typed()?));
+    }
+    let started = ctx.client.fetch(&call.keyed()).await?;
+    job::finish(ctx, scope, started, true).await
+}

@@ -1,0 +1,67 @@
+//! `instance-configure`: the nodes of a running instance serve by what was changed for them. No broker restarts.
+//!
+//! The request has written the change and raised the generation. There is no way back: what is wanted stays written, and
+//! a node that was away is told by the loop that watches it.
+
+use super::{
+    Environment,
+    provisioning::{provisioned, push_specs},
+};
+use crate::jobs::engine::{Limits, OnFailure, Step, StepContext, StepError, Workflow};
+use async_trait::async_trait;
+use control_plane_api::id::InstanceId;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+#[derive(Debug)]
+pub struct InstanceConfigure;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    pub instance_id: InstanceId,
+}
+
+impl Workflow for InstanceConfigure {
+    type Environment = Environment;
+    type Params = Params;
+    type Secrets = ();
+
+    const KIND: &'static str = "instance-configure";
+    const VERSION: i32 = 1;
+    const TITLE: &'static str = "Configure instance";
+    const ON_FAILURE: OnFailure = OnFailure::Hold;
+    const CANCELLABLE: bool = false;
+
+    fn steps() -> Vec<Box<dyn Step<Self>>> {
+        vec![Box::new(TellBrokers)]
+    }
+}
+
+/// Every node serves by the newest spec.
+struct TellBrokers;
+
+#[async_trait]
+impl Step<InstanceConfigure> for TellBrokers {
+    fn name(&self) -> &'static str {
+        "tell-brokers"
+    }
+
+    fn title(&self) -> &'static str {
+        "Tell brokers"
+    }
+
+    fn limits(&self) -> Limits {
+        // As long as a broker is away.
+        Limits { deadline: Duration::from_secs(24 * 3600), ..Limits::default() }
+    }
+
+    async fn run(&self, context: &StepContext<'_, InstanceConfigure>) -> Result<(), StepError> {
+        let provisioned = provisioned(context, context.params.instance_id).await?;
+        push_specs(context.environment, &provisioned).await
+    }
+
+    async fn undo(&self, _context: &StepContext<'_, InstanceConfigure>) -> Result<(), StepError> {
+        Ok(())
+    }
+}
