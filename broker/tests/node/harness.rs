@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::fs;
+use std::io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -182,7 +183,8 @@ impl Node {
                 body,
             ) {
                 Ok(answer) => Some(answer),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => None,
+                // Not there yet, or closed before it was asked: a server may give up a connection at any time.
+                Err(error) if matches!(error.kind(), ConnectionRefused | ConnectionReset | BrokenPipe) => None,
                 Err(error) => panic!("{error}"),
             }
         })

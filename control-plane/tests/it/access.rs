@@ -76,6 +76,8 @@ const TABLE: &[(&str, Access)] = &[
     ("get_instance", Project(Right::InstanceRead)),
     ("create_instance", Project(Right::InstanceCreate)),
     ("update_instance", Project(Right::InstanceUpdate)),
+    ("get_access", Project(Right::InstanceRead)),
+    ("update_access", Project(Right::InstanceUpdate)),
     ("delete_instance", Project(Right::InstanceDelete)),
     ("list_failed_creations", Project(Right::InstanceRead)),
     ("delete_failed_creations", Project(Right::InstanceDelete)),
