@@ -95,7 +95,7 @@ pub(super) async fn serve(client: TcpStream, card: Arc<Card>, shared: Arc<Shared
         biased;
         () = shared.cut.cancelled() => return,
         () = card.kicked() => Err(End::Kicked),
-        () = denied(peer.ip(), &shared) => Err(End::AddressDenied),
+        () = denied(card.peer.ip(), &shared) => Err(End::AddressDenied),
         ended = service => ended,
     };
     if let Err(end) = ended {
