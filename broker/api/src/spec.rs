@@ -2,6 +2,7 @@
 
 use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 /// Everything a node needs, resolved to numbers, addresses and PEM text.
@@ -122,6 +123,10 @@ pub struct GatewaySpec {
     /// Principals whose logins are refused and whose connections are closed.
     #[serde(default)]
     pub disabled_users: Vec<String>,
+    /// Users whose logins ended at a generation, by a new password or a deletion: a connection that logged in under an
+    /// older one is closed. Whoever still has a good password logs in again, so that repeats do no harm.
+    #[serde(default)]
+    pub ended_logins: BTreeMap<String, u64>,
 }
 
 /// Networks as `10.1.0.0/16`. What `deny` holds may not connect; of the rest, what `allow` holds may, or all if it is empty.

@@ -46,6 +46,8 @@ pub(super) enum End {
     Kicked,
     #[error("the client's address may not connect")]
     AddressDenied,
+    #[error("the user has a new password, or was deleted")]
+    LoginEnded,
     #[error("this way in was closed")]
     PathClosed,
     #[error("the protocol was broken")]
@@ -65,6 +67,7 @@ impl End {
             Self::UserDisabled => Refusal::UserDisabled,
             Self::Kicked => Refusal::Kicked,
             Self::AddressDenied => Refusal::AddressDenied,
+            Self::LoginEnded => Refusal::LoginEnded,
             Self::PathClosed => Refusal::PathClosed,
             Self::Protocol(Fault::TlsOnPlainPort) => Refusal::TlsOnPlainPort,
             Self::Protocol(_) => Refusal::Protocol,
@@ -311,9 +314,11 @@ where
     }
 
     fn check_admitted(&self) -> Result<(), End> {
-        let snapshot = self.shared.snapshot();
-        let admitted = self.session.as_ref().is_none_or(|session| snapshot.admits(&session.user));
-        if admitted { Ok(()) } else { Err(End::UserDisabled) }
+        let (snapshot, Some(session)) = (self.shared.snapshot(), &self.session) else { return Ok(()) };
+        if !snapshot.admits(&session.user) {
+            return Err(End::UserDisabled);
+        }
+        if snapshot.keeps_login(&session.user, session.began_under) { Ok(()) } else { Err(End::LoginEnded) }
     }
 
     fn has_path(&self) -> bool {

@@ -56,6 +56,8 @@ impl From<Malformed> for LoginError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Session {
     pub(super) user: String,
+    /// The generation in force when the login began: Kafka checked the password later, never earlier.
+    pub(super) began_under: u64,
     hash: Hash,
 }
 
@@ -94,14 +96,15 @@ where
     /// Runs one login from its start to its end.
     pub(super) async fn run(&mut self) -> Result<Session, LoginError> {
         let (mechanism, framing) = self.choose().await?;
+        let began_under = self.shared.snapshot().generation;
         let label = match mechanism {
             None => Mechanism::Plain,
             Some(Hash::Sha256) => Mechanism::ScramSha256,
             Some(Hash::Sha512) => Mechanism::ScramSha512,
         };
         let result = match mechanism {
-            None => self.plain(framing).await,
-            Some(hash) => self.scram(framing, hash).await,
+            None => self.plain(framing, began_under).await,
+            Some(hash) => self.scram(framing, hash, began_under).await,
         };
         let counted = match &result {
             Ok(_) => LoginResult::Accepted,
@@ -180,7 +183,7 @@ where
     }
 
     /// Carries a client's own SCRAM exchange.
-    async fn scram(&mut self, framing: Framing, hash: Hash) -> Result<Session, LoginError> {
+    async fn scram(&mut self, framing: Framing, hash: Hash, began_under: u64) -> Result<Session, LoginError> {
         let mechanism = hash.mechanism();
         let (first, reply) = self.token(framing).await?;
         let user = user_of_first_message(&first)
@@ -205,14 +208,14 @@ where
                 return Err(refused(answer.message.unwrap_or_else(|| format!("Kafka's error {}", answer.error))));
             }
             if answer.token.starts_with(b"v=") {
-                return Ok(Session { user, hash });
+                return Ok(Session { user, began_under, hash });
             }
             (token, reply) = self.token(framing).await?;
         }
     }
 
     /// Proves a shown password to Kafka.
-    async fn plain(&mut self, framing: Framing) -> Result<Session, LoginError> {
+    async fn plain(&mut self, framing: Framing, began_under: u64) -> Result<Session, LoginError> {
         let (token, reply) = self.token(framing).await?;
         let (user, password) = credentials(&token)
             .ok_or_else(|| LoginError::Protocol("the PLAIN message is not 'authzid NUL user NUL password'".into()))?;
@@ -233,7 +236,7 @@ where
                 Proof::Accepted { lifetime_ms } => {
                     self.shared.keys.prefer(user, hash);
                     self.answer(reply, &SaslAnswer { lifetime_ms, ..SaslAnswer::default() }).await?;
-                    return Ok(Session { user: user.to_owned(), hash });
+                    return Ok(Session { user: user.to_owned(), began_under, hash });
                 }
                 Proof::WrongPassword => {
                     self.refuse(reply).await?;

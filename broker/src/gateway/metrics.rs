@@ -49,6 +49,7 @@ labels!(
         Protocol = "protocol",
         UserDisabled = "user-disabled",
         AddressDenied = "address-denied",
+        LoginEnded = "login-ended",
         PathClosed = "path-closed",
         Kicked = "kicked",
     }

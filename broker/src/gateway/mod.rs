@@ -70,8 +70,8 @@ impl Gateway {
     }
 
     /// Serves `spec` from now on: certificates, addresses, limits, disabled users and listeners, all
-    /// or nothing. No connection is dropped, but those of disabled users, of addresses that may not connect any
-    /// more, and of paths that closed.
+    /// or nothing. No connection is dropped, but those of disabled users, of ended logins, of addresses that may
+    /// not connect any more, and of paths that closed.
     pub fn apply(&self, spec: &NodeSpec) -> Result<(), GatewayError> {
         self.listeners.follow(&self.shared, Some(Snapshot::build(spec)?))
     }

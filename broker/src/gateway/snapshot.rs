@@ -23,10 +23,13 @@ const RESERVED_USER: &str = "sluice";
 /// See the module.
 #[derive(Debug)]
 pub struct Snapshot {
+    /// Of the spec that it was built from.
+    pub(super) generation: u64,
     pub(super) paths: BTreeMap<AccessPath, Path>,
     pub(super) limits: GatewayLimits,
     pub(super) disabled_users: HashSet<String>,
     ip_rules: IpRules,
+    ended_logins: HashMap<String, u64>,
     /// Largest value that a topic's `max.message.bytes` may take.
     pub(super) max_batch_bytes: u64,
     pub(super) certificate: Arc<CertifiedKey>,
@@ -66,10 +69,12 @@ impl Snapshot {
         let ip_rules = IpRules::parse(&gateway.ip_rules)?;
         let (certificate, certificate_serial) = tls::load("server_tls", &gateway.server_tls)?;
         Ok(Self {
+            generation: spec.generation,
             paths,
             limits: gateway.limits.clone(),
             ip_rules,
             disabled_users: gateway.disabled_users.iter().cloned().collect(),
+            ended_logins: gateway.ended_logins.iter().map(|(user, since)| (user.clone(), *since)).collect(),
             max_batch_bytes: spec.kafka.max_message_bytes.saturating_add(BATCH_OVERHEAD_BYTES),
             certificate,
             certificate_serial,
@@ -84,6 +89,11 @@ impl Snapshot {
     /// Whether a client of this address may connect, or stay connected.
     pub(super) fn admits_from(&self, client: IpAddr) -> bool {
         self.ip_rules.admit(client)
+    }
+
+    /// Whether a login as `user` that began under this generation still counts.
+    pub(super) fn keeps_login(&self, user: &str, began_under: u64) -> bool {
+        self.ended_logins.get(user).is_none_or(|since| began_under >= *since)
     }
 
     /// The address of `node` for clients of `path`; `None` for a node that has none there.

@@ -125,6 +125,16 @@ impl Peer {
         read_response::<SaslAuthenticateResponse>(ApiKey::SaslAuthenticate, version, &self.frame().await).1
     }
 
+    /// Client: logs in as alice; Kafka's side of it.
+    async fn log_in(&mut self, rig: &mut Rig) -> Peer {
+        self.choose(1, "PLAIN").await;
+        self.send(&authenticate(1, b"\0alice\0pencil")).await;
+        let mut kafka = rig.kafka().await;
+        assert!(kafka.serve_scram("pencil").await);
+        self.frame().await;
+        kafka
+    }
+
     /// Either: a relayed request and its answer go through.
     async fn beats(&mut self, kafka: &mut Peer) {
         self.send(&opaque_request(12, 0, 9, b"beat")).await;
@@ -253,11 +263,7 @@ async fn disabled_users_and_the_platforms_names_are_refused_without_asking_kafka
 async fn a_user_who_is_disabled_loses_the_connection_at_once() {
     let mut rig = Rig::new();
     let (mut client, served) = rig.sasl();
-    client.choose(1, "PLAIN").await;
-    client.send(&authenticate(1, b"\0alice\0pencil")).await;
-    let mut kafka = rig.kafka().await;
-    kafka.serve_scram("pencil").await;
-    client.frame().await;
+    let mut kafka = client.log_in(&mut rig).await;
     client.beats(&mut kafka).await;
     let mut spec = spec();
     rig.shared.swap(Snapshot::build(&spec).unwrap());
@@ -266,6 +272,47 @@ async fn a_user_who_is_disabled_loses_the_connection_at_once() {
     rig.shared.swap(Snapshot::build(&spec).unwrap());
     assert_eq!(client.rest().await, b"");
     assert!(matches!(within(served).await.unwrap(), Err(End::UserDisabled)));
+}
+
+#[tokio::test]
+async fn a_login_from_before_a_new_password_ends_and_one_from_after_it_stays() {
+    let mut spec = spec();
+    let mut rig = Rig::new();
+    rig.shared.swap(Snapshot::build(&spec).unwrap());
+    let (mut before, ended) = rig.sasl();
+    let mut kafka_before = before.log_in(&mut rig).await;
+    before.beats(&mut kafka_before).await;
+    // Kafka has the new password; then nodes are told.
+    spec.generation += 1;
+    spec.gateway.ended_logins.insert("alice".into(), spec.generation);
+    rig.shared.swap(Snapshot::build(&spec).unwrap());
+    assert_eq!(before.rest().await, b"");
+    assert!(matches!(within(ended).await.unwrap(), Err(End::LoginEnded)));
+
+    let (mut after, _served) = rig.sasl();
+    let mut kafka_after = after.log_in(&mut rig).await;
+    after.beats(&mut kafka_after).await;
+    spec.generation += 1;
+    spec.gateway.ended_logins.insert("bob".into(), spec.generation);
+    rig.shared.swap(Snapshot::build(&spec).unwrap());
+    after.beats(&mut kafka_after).await;
+}
+
+#[tokio::test]
+async fn a_login_with_an_old_password_that_is_under_way_ends_with_the_reset() {
+    let mut spec = spec();
+    let mut rig = Rig::new();
+    let (mut client, ended) = rig.sasl();
+    client.choose(1, "PLAIN").await;
+    spec.generation += 1;
+    spec.gateway.ended_logins.insert("alice".into(), spec.generation);
+    client.send(&authenticate(1, b"\0alice\0pencil")).await;
+    let mut kafka = rig.kafka().await;
+    rig.shared.swap(Snapshot::build(&spec).unwrap());
+    kafka.serve_scram("pencil").await;
+    client.frame().await;
+    assert_eq!(client.rest().await, b"");
+    assert!(matches!(within(ended).await.unwrap(), Err(End::LoginEnded)));
 }
 
 #[tokio::test]

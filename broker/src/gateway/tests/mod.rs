@@ -97,6 +97,7 @@ pub(super) fn spec() -> NodeSpec {
             limits: GatewayLimits::default(),
             ip_rules: Default::default(),
             disabled_users: vec!["mallory".into()],
+            ended_logins: Default::default(),
         },
     }
 }

@@ -180,6 +180,7 @@ pub fn spec(node: NodeRef, address: IpAddr) -> NodeSpec {
             limits: GatewayLimits::default(),
             ip_rules: Default::default(),
             disabled_users: Vec::new(),
+            ended_logins: Default::default(),
         },
     }
 }
