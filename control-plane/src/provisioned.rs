@@ -124,6 +124,8 @@ impl Provisioned {
             spec: instance.spec.clone(),
             storage_gb: instance.storage_gb,
             access: instance.access.clone(),
+            disabled_users: instance.disabled_users.clone(),
+            ended_logins: instance.ended_logins.clone(),
         };
         let clients: TlsIdentity = secrets.get(secret::CLIENTS_TLS)?;
         let delegation_token_key: Secret = secrets.get(secret::DELEGATION_TOKEN_KEY)?;

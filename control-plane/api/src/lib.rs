@@ -12,6 +12,7 @@ pub mod connection;
 pub mod id;
 pub mod instance;
 pub mod job;
+pub mod kafka_user;
 pub mod money;
 pub mod page;
 mod patch;

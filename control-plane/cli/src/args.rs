@@ -5,7 +5,7 @@
 use crate::{
     commands::{
         access, api, audit, auth, catalog, cert, docs, errors, failed_creation, instance, job, key, member, operator,
-        profile, project, quote, service_account,
+        profile, project, quote, service_account, user,
     },
     render::Format,
     settings::Lang,
@@ -138,6 +138,9 @@ pub enum Command {
     /// Ways in to an instance, opened and closed while traffic flows
     #[command(subcommand)]
     Access(access::Command),
+    /// Kafka users of an instance
+    #[command(subcommand)]
+    User(user::Command),
     /// Creations that failed; they hold nothing but their record
     #[command(subcommand)]
     FailedCreation(failed_creation::Command),

@@ -13,6 +13,7 @@ pub mod error;
 pub mod failed_creations;
 pub mod instances;
 pub mod jobs;
+pub mod kafka_users;
 pub mod keys;
 pub mod me;
 pub mod members;

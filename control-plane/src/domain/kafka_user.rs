@@ -7,6 +7,8 @@ use control_plane_api::problem::FieldError;
 pub const DEFAULT_USER: &str = "admin";
 /// Names that begin so belong to the platform.
 pub const RESERVED_PREFIX: &str = "sluice";
+/// Most users of an instance: every broker holds what it must refuse of them in memory, and is told of it whole.
+pub const MAX_USERS: u64 = 500;
 const PASSWORD_LENGTH: std::ops::RangeInclusive<usize> = 8..=32;
 /// Random bytes that a password is made of: 24 characters of 6 bits, 144 bits.
 pub const PASSWORD_BYTES: usize = 24;

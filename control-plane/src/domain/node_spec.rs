@@ -11,7 +11,10 @@ use broker_api::{
     },
 };
 use control_plane_api::{access::Access, catalogue::Spec, id::InstanceId};
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 /// Largest message (product.md §5: 10 MB).
 const MAX_MESSAGE_BYTES: u64 = 10 * 1024 * 1024;
@@ -31,6 +34,10 @@ pub struct InstanceIntent {
     pub spec: Spec,
     pub storage_gb: u32,
     pub access: Access,
+    /// See [`GatewaySpec::disabled_users`].
+    pub disabled_users: Vec<String>,
+    /// See [`GatewaySpec::ended_logins`].
+    pub ended_logins: BTreeMap<String, u64>,
 }
 
 /// A broker that has an address.
@@ -117,7 +124,8 @@ pub fn build(
             ip_rules: IpRules { allow: instance.access.allow_ips.clone(), deny: instance.access.deny_ips.clone() },
             server_tls: keys.clients,
             limits: GatewayLimits { max_connections: instance.spec.client_connections, ..GatewayLimits::default() },
-            disabled_users: Vec::new(),
+            disabled_users: instance.disabled_users.clone(),
+            ended_logins: instance.ended_logins.clone(),
         },
     }
 }

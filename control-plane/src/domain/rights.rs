@@ -46,6 +46,9 @@ rights! {
     /// Change what an instance is and does, restart it.
     InstanceUpdate = "instance-update": Admin Operator;
     InstanceDelete = "instance-delete": Admin;
+    KafkaUserRead = "kafka-user-read": Admin Operator Developer Viewer Auditor;
+    /// Make, disable and delete Kafka users, and give them passwords.
+    KafkaUserWrite = "kafka-user-write": Admin Operator;
     /// Addresses, trust stores, ready code.
     ConnectionRead = "connection-read": Admin Operator Developer Viewer;
     JobRead = "job-read": Admin Operator Developer Viewer Auditor;

@@ -31,7 +31,8 @@ has_etag!(
     Project,
     control_plane_api::auth::ServiceAccount,
     control_plane_api::instance::Instance,
-    control_plane_api::job::Job
+    control_plane_api::job::Job,
+    control_plane_api::kafka_user::KafkaUser
 );
 
 /// 200 with the resource and its `ETag`.

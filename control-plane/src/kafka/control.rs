@@ -6,8 +6,9 @@ use super::{
 use async_trait::async_trait;
 use krafka::{
     Kafka,
-    admin::{AlterUserScramCredentialsOptions, DescribeClusterOptions},
-    auth::{AuthConfig, TlsConfig},
+    admin::{AlterUserScramCredentialsOptions, DescribeClusterOptions, ScramCredentialDeletion},
+    auth::{AuthConfig, ScramMechanism, TlsConfig},
+    error::{ErrorCode, KrafkaError},
 };
 use std::{error::Error, future::Future, net::SocketAddr, time::Duration};
 use tokio::time::timeout;
@@ -59,6 +60,25 @@ impl KafkaControl for KrafkaControl {
                 let results = admin.alter_user_scram_credentials(Vec::new(), vec![upsertion], options).await?;
                 for result in results.into_values() {
                     result?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn delete_user(&self, cluster: &Cluster, user: &str) -> Result<(), KafkaError> {
+        within("deleting the user", CHANGE_DEADLINE, async {
+            let admin = administrator(cluster).await?.admin();
+            // One mechanism a request, as above.
+            for mechanism in [ScramMechanism::Sha256, ScramMechanism::Sha512] {
+                let deletions = vec![ScramCredentialDeletion { name: user.to_owned(), mechanism }];
+                let options = AlterUserScramCredentialsOptions::default();
+                for result in admin.alter_user_scram_credentials(deletions, Vec::new(), options).await?.into_values() {
+                    match result {
+                        Err(KrafkaError::Broker { code: ErrorCode::ResourceNotFound, .. }) => {}
+                        other => other?,
+                    }
                 }
             }
             Ok(())

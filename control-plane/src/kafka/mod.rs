@@ -62,6 +62,9 @@ pub trait KafkaControl: Debug + Send + Sync {
     /// The user exists with this password, for SCRAM-SHA-256 and SCRAM-SHA-512.
     async fn put_user(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError>;
 
+    /// Nobody can log in as this user by SCRAM; one that does not exist is a success.
+    async fn delete_user(&self, cluster: &Cluster, user: &str) -> Result<(), KafkaError>;
+
     /// Writes a message to every broker through the clients' way and reads it back; leaves nothing behind. Users and
     /// bindings reach each broker by themselves a moment after they were made: a refusal counts only when it stays.
     async fn canary(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError>;

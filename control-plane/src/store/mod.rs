@@ -20,6 +20,7 @@ pub mod instance_list;
 pub mod instances;
 pub mod jobs;
 pub mod jobs_view;
+pub mod kafka_users;
 pub mod loops;
 pub mod members;
 pub mod orders;

@@ -13,8 +13,11 @@ use control_plane_api::{
     instance::InstanceState,
 };
 use serde_json::Value;
-use sqlx::FromRow;
-use std::{collections::BTreeSet, net::IpAddr};
+use sqlx::{FromRow, types::Json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 use uuid::Uuid;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -31,6 +34,10 @@ pub struct InstanceRow {
     pub spec: Spec,
     pub storage_gb: u32,
     pub access: Access,
+    /// Kafka users that are refused.
+    pub disabled_users: Vec<String>,
+    /// Kafka users whose logins ended at a generation.
+    pub ended_logins: BTreeMap<String, u64>,
     pub generation: u64,
 }
 
@@ -56,6 +63,8 @@ struct RawInstance {
     spec: Value,
     storage_gb: i32,
     access: Value,
+    disabled_users: Vec<String>,
+    ended_logins: Json<BTreeMap<String, u64>>,
     generation: i64,
 }
 
@@ -87,6 +96,8 @@ impl TryFrom<RawInstance> for InstanceRow {
             spec: serde_json::from_value(raw.spec).map_err(|error| corrupt("instances", error))?,
             storage_gb: u32::try_from(raw.storage_gb).map_err(|error| corrupt("instances", error))?,
             access: serde_json::from_value(raw.access).map_err(|error| corrupt("instances", error))?,
+            disabled_users: raw.disabled_users,
+            ended_logins: raw.ended_logins.0,
             generation: u64::try_from(raw.generation).map_err(|error| corrupt("instances", error))?,
         })
     }
@@ -95,8 +106,11 @@ impl TryFrom<RawInstance> for InstanceRow {
 /// The instance and its brokers; `None` when it is gone.
 pub async fn load(tx: &mut Connection, id: InstanceId) -> Result<Option<(InstanceRow, Vec<BrokerRow>)>> {
     let instance: Option<RawInstance> = sqlx::query_as(
-        "select id, org_id, name, state, kafka_version, cluster_id, spec, storage_gb, access, generation
-         from instances where id = $1",
+        "select id, org_id, name, state, kafka_version, cluster_id, spec, storage_gb, access, generation,
+                array(select u.name from kafka_users u where u.instance_id = i.id and disabled order by u.name) as disabled_users,
+                (select coalesce(jsonb_object_agg(u.name, logins_since), '{}') from kafka_users u
+                 where u.instance_id = i.id and logins_since is not null) as ended_logins
+         from instances i where id = $1",
     )
     .bind(id.uuid())
     .fetch_optional(&mut *tx)

@@ -2,6 +2,9 @@
 
 import json
 import os
+import socket
+import ssl
+import struct
 import subprocess
 import time
 import urllib.error
@@ -70,6 +73,45 @@ class Api:
         answer = self("POST", "/v1/auth/token", {"grant_type": "password", "email": email, "password": password})
         check(answer.status == 200, f"sign-in answered {answer.status} {answer.code}")
         return Api(self.url, answer.json["access_token"]), answer.json
+
+
+class PlainClient:
+    """One connection that logs in by PLAIN and never makes another, which real clients would do unseen."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    @classmethod
+    def log_in(cls, host, ca, user, password):
+        """None when it is refused."""
+        context = ssl.create_default_context(cafile=str(ca))
+        client = cls(context.wrap_socket(socket.create_connection((host, 9093), timeout=10), server_hostname=host))
+        token = f"\0{user}\0{password}".encode()
+        client.ask(17, 1, struct.pack(">h", 5) + b"PLAIN")
+        return client if client.ask(36, 0, struct.pack(">i", len(token)) + token) == 0 else None
+
+    def ask(self, key, version, body):
+        """The error code that the answer begins with."""
+        self.connection.sendall(struct.pack(">ihhih", 10 + len(body), key, version, 7, -1) + body)
+        size, = struct.unpack(">i", self.read(4))
+        return struct.unpack(">h", self.read(size)[4:6])[0]
+
+    def read(self, count):
+        data = b""
+        while len(data) < count:
+            more = self.connection.recv(count - len(data))
+            check(more, "the connection ended in the middle of an answer")
+            data += more
+        return data
+
+    def closed(self):
+        self.connection.settimeout(0.01)
+        try:
+            return self.connection.recv(1) == b""
+        except (TimeoutError, ssl.SSLWantReadError):
+            return False
+        except OSError:
+            return True
 
 
 class World:

@@ -20,6 +20,7 @@ pub mod profile;
 pub mod project;
 pub mod quote;
 pub mod service_account;
+pub mod user;
 
 use crate::{
     args::{Cli, Command},
@@ -53,6 +54,7 @@ pub async fn run(mut cli: Cli) -> Result<()> {
         Command::Quote(args) => quote::run(&ctx, args).await,
         Command::Instance(command) => instance::run(&ctx, command).await,
         Command::Access(command) => access::run(&ctx, command).await,
+        Command::User(command) => user::run(&ctx, command).await,
         Command::FailedCreation(command) => failed_creation::run(&ctx, command).await,
         Command::Job(command) => job::run(&ctx, command).await,
         Command::Cert(command) => cert::run(&ctx, command).await,

@@ -7,6 +7,7 @@ use control_plane_api::{
     catalogue::{DiskType, KafkaVersion, Region, Spec, Zone, ZoneRoom},
     instance::{FailedCreation, Instance},
     job::Job,
+    kafka_user::KafkaUser,
     problem::ErrorDoc,
     tenancy::{Member, Project, Quota},
 };
@@ -164,6 +165,20 @@ impl Row for ApiKey {
 impl Row for Quota {
     const COLUMNS: &'static [Column<Self>] =
         &[col("QUOTA", |q| q.name.clone()), col("USED", |q| q.used.to_string()), col("LIMIT", |q| q.limit.to_string())];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Row for KafkaUser {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("NAME", |u| u.name.clone()),
+        col("DISABLED", |u| yes(u.disabled)),
+        col("CREATED BY", |u| or_dash(&u.created_by)),
+        col("CREATED", |u| time(&u.created_at)),
+        wide("CHANGED", |u| time(&u.updated_at)),
+    ];
 
     fn name(&self) -> String {
         self.name.clone()

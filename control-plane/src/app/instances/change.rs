@@ -29,7 +29,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Locks the instance and reads it: what is decided from it holds until the transaction ends.
-pub(super) async fn lock(tx: &mut TenantTx, id_or_name: &str) -> Result<InstanceRecord, AppError> {
+pub(crate) async fn lock(tx: &mut TenantTx, id_or_name: &str) -> Result<InstanceRecord, AppError> {
     let found = super::find(tx, id_or_name).await?;
     if !instances::lock(tx, found.id).await? {
         return Err(AppError::not_found());
@@ -37,7 +37,8 @@ pub(super) async fn lock(tx: &mut TenantTx, id_or_name: &str) -> Result<Instance
     super::find(tx, &found.id.to_string()).await
 }
 
-pub(super) fn allow(record: &InstanceRecord, action: InstanceAction) -> Result<(), Refusal> {
+/// Refuses what the instance's state does not allow.
+pub(crate) fn allow(record: &InstanceRecord, action: InstanceAction) -> Result<(), Refusal> {
     states::check(record.state, action).map_err(|refused| {
         Refusal::new(ProblemCode::ActionNotAllowed)
             .detail(refused.to_string(), refused.chinese())

@@ -5,11 +5,11 @@ use crate::{
         Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write,
         audit::Entry,
         jobs as job_views,
+        kafka_users::generate_password,
         quotes::{self, Standing},
     },
     domain::{
         actor::ProjectScope,
-        kafka_user::{self, PASSWORD_BYTES},
         names,
         placement::PlacedBroker,
         plan,
@@ -23,19 +23,17 @@ use crate::{
         workflow::{InstanceCreate, instance_create},
     },
     store::{
-        TenantTx, brokers, capacity, catalogue, instances,
+        TenantTx, brokers, capacity, catalogue, instances, kafka_users,
         orders::{self, NewOrder},
     },
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use broker_api::secret::Secret;
 use control_plane_api::{
     id::{InstanceId, JobId, OrderId},
     instance::{CreateInstance, Plan},
     job::Job,
     problem::{FieldError, ProblemCode},
 };
-use ring::rand::{SecureRandom, SystemRandom};
 use uuid::Uuid;
 
 /// An order that can be accepted, in the transaction that holds what it was checked against: the project's quota and
@@ -170,6 +168,7 @@ async fn accept(
     let order =
         NewOrder { id: OrderId::generate(), instance, quote: purchase.quote_id, billing: &sale.billing, price: &price };
     orders::insert(tx, &order, now).await?;
+    kafka_users::insert(tx, instance, &purchase.user, &scope.actor.label(), now).await?;
     let nodes: Vec<_> = placed
         .iter()
         .map(|broker| brokers::NewBroker {
@@ -209,17 +208,6 @@ fn kafka_id() -> String {
         let id = URL_SAFE_NO_PAD.encode(Uuid::new_v4());
         if !id.starts_with('-') {
             return id;
-        }
-    }
-}
-
-fn generate_password(user: &str) -> Result<Secret, AppError> {
-    let random = SystemRandom::new();
-    loop {
-        let mut bytes = [0; PASSWORD_BYTES];
-        random.fill(&mut bytes).map_err(|_| crate::auth::random::NoRandom)?;
-        if let Some(password) = kafka_user::password_from(user, bytes) {
-            return Ok(Secret::new(password));
         }
     }
 }

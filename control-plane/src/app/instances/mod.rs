@@ -6,6 +6,7 @@ mod create;
 mod list;
 
 pub use access::{get_access, plan_access, update_access};
+pub(crate) use change::{allow, lock};
 pub use change::{delete_instance, plan_deletion, plan_update, update_instance};
 pub use create::{create_instance, plan_instance};
 pub use list::list_instances;

@@ -17,6 +17,7 @@ pub enum Operation {
     KafkaReady,
     BindAcls,
     PutUser,
+    DeleteUser,
     Canary,
 }
 

@@ -66,6 +66,14 @@ impl KafkaControl for Simulation {
         self.world.operate(Operation::PutUser, put).await.map_err(as_kafka_error("put user"))
     }
 
+    async fn delete_user(&self, cluster: &Cluster, user: &str) -> Result<(), KafkaError> {
+        let delete = |state: &mut State, world: &World| {
+            kafka(state, world, cluster)?.users.remove(user);
+            Ok(())
+        };
+        self.world.operate(Operation::DeleteUser, delete).await.map_err(as_kafka_error("delete user"))
+    }
+
     async fn canary(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError> {
         let send = |state: &mut State, world: &World| {
             if state.lost_canaries {

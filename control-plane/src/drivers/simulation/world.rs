@@ -122,6 +122,15 @@ impl World {
         self.state().kafka.get(&instance).map(|kafka| kafka.users.keys().cloned().collect()).unwrap_or_default()
     }
 
+    /// Whether every broker lets this user in with this password.
+    pub fn admits(&self, instance: InstanceId, user: &str, password: &str) -> bool {
+        let state = self.state();
+        let mut nodes = state.nodes.iter().filter(|(node, _)| node.instance == instance);
+        let known = state.kafka.get(&instance).and_then(|kafka| kafka.users.get(user));
+        known.is_some_and(|known| known.expose() == password)
+            && nodes.all(|(_, held)| !held.spec.gateway.disabled_users.iter().any(|disabled| disabled == user))
+    }
+
     /// Everything that ever happened, in order.
     pub fn ledger(&self) -> Vec<Entry> {
         self.state().ledger.clone()

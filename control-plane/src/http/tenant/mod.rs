@@ -9,6 +9,7 @@ pub mod errors;
 pub mod failed_creations;
 pub mod instances;
 pub mod jobs;
+pub mod kafka_users;
 pub mod me;
 pub mod members;
 pub mod projects;
@@ -32,5 +33,6 @@ pub fn router() -> ApiRouter {
         .merge(failed_creations::router())
         .merge(access::router())
         .merge(connection::router())
+        .merge(kafka_users::router())
         .merge(jobs::router())
 }

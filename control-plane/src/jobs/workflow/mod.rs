@@ -6,6 +6,7 @@
 pub mod instance_configure;
 pub mod instance_create;
 pub mod instance_delete;
+pub mod kafka_user_change;
 mod provisioning;
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
 pub use instance_configure::InstanceConfigure;
 pub use instance_create::InstanceCreate;
 pub use instance_delete::InstanceDelete;
+pub use kafka_user_change::KafkaUserChange;
 
 /// What the steps of every workflow may use besides the database.
 #[derive(Debug, Clone)]
@@ -29,12 +31,21 @@ pub struct Environment {
 
 /// Every kind of job that this program can run.
 pub fn registry() -> Result<Registry<Environment>, RegistryError> {
-    Registry::default().with::<InstanceCreate>()?.with::<InstanceDelete>()?.with::<InstanceConfigure>()
+    Registry::default()
+        .with::<InstanceCreate>()?
+        .with::<InstanceDelete>()?
+        .with::<InstanceConfigure>()?
+        .with::<KafkaUserChange>()
 }
 
 /// What is known of a kind: titles, steps, whether it can be cancelled. `None` for a kind of another version of the program.
 pub fn kind(name: &str) -> Option<KindInfo> {
-    [describe::<InstanceCreate>(), describe::<InstanceDelete>(), describe::<InstanceConfigure>()]
-        .into_iter()
-        .find(|info| info.kind == name)
+    [
+        describe::<InstanceCreate>(),
+        describe::<InstanceDelete>(),
+        describe::<InstanceConfigure>(),
+        describe::<KafkaUserChange>(),
+    ]
+    .into_iter()
+    .find(|info| info.kind == name)
 }

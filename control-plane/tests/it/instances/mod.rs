@@ -7,6 +7,7 @@ mod cloud;
 mod connection;
 mod failed;
 mod jobs;
+mod kafka_users;
 mod list;
 mod purchase;
 mod refusals;

@@ -2,7 +2,7 @@
 //! done or clean, and what the simulated platform holds is what the catalogue says (performance-reliability.md §11, R1).
 
 use super::{
-    house::{House, LEASE},
+    house::{House, LEASE, NEW_PASSWORD},
     sabotage::{Plan, sabotaged},
 };
 use chrono::Duration as Span;
@@ -31,6 +31,10 @@ async fn begin(house: &House, kind: &str, name: &str) -> (InstanceId, JobId) {
             assert_eq!(house.finish(&house.runner("setup"), create).await, "succeeded");
             (id, house.configure(id).await)
         }
+        "kafka-user-change" => {
+            assert_eq!(house.finish(&house.runner("setup"), create).await, "succeeded");
+            (id, house.reset_password(id).await)
+        }
         other => panic!("the crash harness does not know how to begin {other}"),
     }
 }
@@ -52,6 +56,14 @@ async fn assert_done_or_clean(house: &House, kind: &str, id: InstanceId, succeed
             for node_id in 0..3 {
                 let spec = house.world.spec(NodeRef { instance: id, node_id }).unwrap();
                 assert_eq!(spec.generation, 2, "broker {node_id} was told");
+            }
+        }
+        ("kafka-user-change", true) => {
+            house.assert_running(id).await;
+            assert!(house.world.admits(id, "orders", NEW_PASSWORD));
+            for node in house.world.nodes().into_iter().filter(|node| node.instance == id) {
+                let spec = house.world.spec(node).unwrap();
+                assert_eq!((spec.generation, spec.gateway.ended_logins.get("orders")), (2, Some(&2)), "raised once");
             }
         }
         other => panic!("{other:?} is no end of a job"),
@@ -138,12 +150,17 @@ async fn changes_that_fail_or_lose_their_runner_at_any_step_end_done() {
     play_all("instance-configure", &Plan::FORWARD, false).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_kafka_users_that_fail_or_lose_their_runner_at_any_step_end_done() {
+    play_all("kafka-user-change", &Plan::FORWARD, false).await;
+}
+
 #[test]
 fn the_harness_knows_every_workflow() {
     let kinds: Vec<&str> = registry().unwrap().iter().map(|workflow| workflow.info().kind).collect();
     assert_eq!(
         kinds,
-        ["instance-configure", "instance-create", "instance-delete"],
+        ["instance-configure", "instance-create", "instance-delete", "kafka-user-change"],
         "a new workflow needs its tests above"
     );
 }

@@ -12,8 +12,8 @@ use control_plane::{
     jobs::{
         engine::{Metrics, NewJob, Registry, Resource, Runner, Turn, Workflow, enqueue},
         workflow::{
-            Environment, InstanceConfigure, InstanceCreate, InstanceDelete, instance_configure, instance_create,
-            instance_delete, registry,
+            Environment, InstanceConfigure, InstanceCreate, InstanceDelete, KafkaUserChange, instance_configure,
+            instance_create, instance_delete, kafka_user_change, registry,
         },
     },
     secrets::Keyring,
@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(8);
 pub(crate) const PASSWORD: &str = "Heron-lake-17";
+pub(crate) const NEW_PASSWORD: &str = "Egret-pond-23";
 
 /// Everything that outlives a control plane.
 pub(crate) struct House {
@@ -124,6 +125,8 @@ impl House {
                 query.execute(&mut *tx).await.unwrap();
             }
         }
+        let user = "insert into kafka_users (instance_id, org_id, name) values ($1, $2, 'orders')";
+        sqlx::query(user).bind(id.uuid()).bind(self.org.uuid()).execute(&mut *tx).await.unwrap();
         let params = instance_create::Params { instance_id: id, user: "orders".into(), password_generated: true };
         let secrets = instance_create::Secrets { password: broker_api::secret::Secret::new(PASSWORD) };
         let job = self.job::<InstanceCreate>(params, secrets, Some(resource(id, name)));
@@ -145,6 +148,18 @@ impl House {
         sqlx::query(raise).bind(id.uuid()).execute(&mut sql).await.unwrap();
         let params = instance_configure::Params { instance_id: id };
         self.enqueue(self.job::<InstanceConfigure>(params, (), Some(resource(id, "orders")))).await
+    }
+
+    /// What a reset of the user's password writes.
+    pub(crate) async fn reset_password(&self, id: InstanceId) -> JobId {
+        let params = kafka_user_change::Params {
+            instance_id: id,
+            user: "orders".into(),
+            action: kafka_user_change::Action::Reset,
+            password_generated: false,
+        };
+        let secrets = kafka_user_change::Secrets { password: Some(broker_api::secret::Secret::new(NEW_PASSWORD)) };
+        self.enqueue(self.job::<KafkaUserChange>(params, secrets, Some(resource(id, "orders")))).await
     }
 
     pub(crate) async fn enqueue<W: Workflow>(&self, job: NewJob<W>) -> JobId {
@@ -229,7 +244,14 @@ impl House {
     pub(crate) async fn held(&self, id: InstanceId) -> Vec<(&'static str, i64)> {
         let mut sql = self.database.superuser().await;
         let mut held = Vec::new();
-        for table in ["brokers", "reservations", "broker_addresses", "instance_secrets", "certificate_authorities"] {
+        for table in [
+            "brokers",
+            "reservations",
+            "broker_addresses",
+            "instance_secrets",
+            "certificate_authorities",
+            "kafka_users",
+        ] {
             let statement = AssertSqlSafe(format!("select count(*) from {table} where instance_id = $1"));
             held.push((table, sqlx::query_scalar(statement).bind(id.uuid()).fetch_one(&mut sql).await.unwrap()));
         }
@@ -266,6 +288,7 @@ impl House {
             // Two leaves a node, those of clients and control plane, the key of delegation tokens.
             ("instance_secrets", 9),
             ("certificate_authorities", 1),
+            ("kafka_users", 1),
         ];
         assert_eq!(self.held(id).await, expected);
     }

@@ -2,6 +2,7 @@
 
 use super::{
     instance::{Instance, NEWEST, OLDER, user},
+    raw_client::RawClient,
     world::{kill, wait_until},
 };
 use broker_api::{secret::Secret, spec::NodeSpec};
@@ -72,6 +73,50 @@ async fn an_instance_serves_survives_the_death_of_everything_and_goes_without_a_
 
     instance.remove().await;
     steps.done("removed");
+}
+
+/// What a change of users tells the node: open connections end, whatever client holds them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_password_a_deletion_and_a_disabling_end_the_open_connections_of_that_user_only() {
+    let Some(instance) = Instance::new(NEWEST, 1).await else { return };
+    let (kafka, nodes, node) = (KrafkaControl, HttpsNodes::default(), &instance.addresses[0]);
+    let (changed, other) = (user(), Credentials { user: "bystander".to_owned(), ..user() });
+    instance.set_up(&changed).await;
+    kafka.put_user(&instance.cluster, &other).await.unwrap();
+    let bystander = RawClient::log_in(&instance, &other).await.unwrap();
+    let mut spec = instance.specs[0].clone();
+    let mut tell = async |edit: &dyn Fn(&mut NodeSpec)| {
+        spec.generation += 1;
+        edit(&mut spec);
+        nodes.push_spec(node, &spec).await.unwrap();
+    };
+
+    let end_logins = |spec: &mut NodeSpec| {
+        spec.gateway.ended_logins.insert(changed.user.clone(), spec.generation);
+    };
+
+    let open = RawClient::log_in(&instance, &changed).await.unwrap();
+    let reset = Credentials { password: Secret::new("Egret-pond-23"), ..changed.clone() };
+    kafka.put_user(&instance.cluster, &reset).await.unwrap();
+    tell(&end_logins).await;
+    open.assert_closed().await;
+    assert!(RawClient::log_in(&instance, &changed).await.is_err(), "the old password");
+
+    let open = RawClient::log_in(&instance, &reset).await.unwrap();
+    tell(&|spec| spec.gateway.disabled_users.push(changed.user.clone())).await;
+    open.assert_closed().await;
+    assert!(RawClient::log_in(&instance, &reset).await.is_err(), "a disabled user");
+    tell(&|spec| spec.gateway.disabled_users.clear()).await;
+
+    let open = RawClient::log_in(&instance, &reset).await.unwrap();
+    kafka.delete_user(&instance.cluster, &changed.user).await.unwrap();
+    kafka.delete_user(&instance.cluster, &changed.user).await.unwrap();
+    tell(&end_logins).await;
+    open.assert_closed().await;
+    assert!(RawClient::log_in(&instance, &reset).await.is_err(), "a deleted user");
+
+    bystander.assert_open().await;
+    instance.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

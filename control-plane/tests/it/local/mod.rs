@@ -3,6 +3,7 @@
 mod brokers;
 mod harm;
 mod instance;
+mod raw_client;
 pub mod world;
 
 use control_plane::drivers::{ClusterDriver, DriverError, HeldNode, NodeRef, local::LocalDriver};

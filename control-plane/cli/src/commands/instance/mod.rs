@@ -176,7 +176,7 @@ async fn delete(ctx: &Context, scope: &Scope, wanted: &str, dry_run: bool) -> Re
     let call = Call::delete(scope.path(&["instances", &instance.id.to_string()]));
     if dry_run {
         let plan: Doc<Plan> = ctx.client.fetch(&call.query("dry_run", true)).await?;
-        return ctx.out.value(&plan.value, &instance.name, &create::plan_text(&plan.typed()?));
+        return ctx.out.value(&plan.value, &instance.name, &plan_text(&plan.typed()?));
     }
     let what = format!(
         "Instance {} ({}, {}) and all its data will be deleted. There is no backup.",

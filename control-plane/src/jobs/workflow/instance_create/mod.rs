@@ -12,7 +12,7 @@ mod ready;
 use super::Environment;
 use crate::{
     jobs::engine::{Cause, OnFailure, Step, StepContext, StepError, Workflow},
-    store::{SystemTx, provisioning as rows},
+    store::{SystemTx, kafka_users, provisioning as rows},
 };
 use async_trait::async_trait;
 use broker_api::secret::Secret;
@@ -69,6 +69,7 @@ impl Workflow for InstanceCreate {
     async fn undone(tx: &mut SystemTx, context: &Context<'_>, cause: &Cause) -> Result<(), StepError> {
         let id = context.params.instance_id;
         rows::release_room(tx, id).await?;
+        kafka_users::release(tx, id).await?;
         rows::set_state(tx, id, InstanceState::CreateFailed, Some(&cause.detail), context.clock().now()).await?;
         Ok(())
     }
