@@ -313,9 +313,13 @@ def users_change_live(world, java_gets_in):
         began = time.monotonic()
         answer = world.api(method, world.path(f"instances/{name}/users/{user}{path}"), body, Idempotency_Key=str(uuid.uuid4()))
         check(answer.status == 202, f"{what} answered {answer.status} {answer.code}")
-        while any(connect(password)) or not all(client.closed() for client in opened):
-            check(time.monotonic() - began < 10, f"{what}: still let in, or still connected, after 10 s")
-        waits.append(time.monotonic() - began)
+        while True:
+            # Kafka answers a refused login late on purpose: what counts is when it was tried.
+            ended, tried = all(client.closed() for client in opened), time.monotonic()
+            if ended and not any(connect(password)):
+                break
+            check(tried - began < 10, f"{what}: still let in, or still connected, after 10 s")
+        waits.append(tried - began)
         check(world.wait_job(answer.json["id"])["state"] == "succeeded", f"the job of {what} failed")
 
     first = world.sluice_json("user", "create", name, user)["secrets"]["password"]
