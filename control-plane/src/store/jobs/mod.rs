@@ -4,7 +4,7 @@
 //! Time is the caller's clock, so that tests can move it; replicas whose clocks differ only wait longer or take over
 //! earlier, since what keeps a stale runner out is the fence and not the time.
 //!
-//! [`queue`] hands jobs to runners, [`steps`] keeps what becomes of them. [`event`] and every function of `steps` must run in a transaction that has locked the job: the sequence of events and the
+//! `queue` hands jobs to runners, `steps` keeps what becomes of them. `event` and every function of `steps` must run in a transaction that has locked the job: the sequence of events and the
 //! fence depend on it.
 
 mod queue;
