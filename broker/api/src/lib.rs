@@ -5,6 +5,7 @@
 //! Knows no spec names, prices or tenants' plans: the numbers in a spec are already resolved.
 
 pub mod connections;
+pub mod partitions;
 pub mod paths;
 pub mod ports;
 pub mod refusal;

@@ -194,6 +194,14 @@ pub struct GatewayLimits {
     /// (product.md §5; Kafka's `max.connections.per.ip`).
     #[serde(default = "default_connections_per_ip")]
     pub max_connections_per_ip: u32,
+    /// Partitions that all topics of the instance may have together, those of Kafka and the platform not counted
+    /// (product.md §1); 0 is no limit. The same at every node.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_partitions: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Connections for one client IP (product.md §5).
@@ -212,6 +220,7 @@ impl Default for GatewayLimits {
             idle_timeout_ms: 600_000,
             max_connections: 10_000,
             max_connections_per_ip: DEFAULT_CONNECTIONS_PER_IP,
+            max_partitions: 0,
         }
     }
 }

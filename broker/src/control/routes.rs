@@ -25,6 +25,7 @@ pub fn router(node: Arc<NodeControl>) -> Router {
         .route(paths::SPEC, put(put_spec))
         .route(paths::CONNECTIONS, post(connections))
         .route(paths::CLOSE_CONNECTIONS, post(close_connections))
+        .route(paths::PARTITIONS, get(partitions))
         .route(paths::HEALTH, get(async || "ok\n"))
         .route(paths::READY, get(ready))
         .route(paths::METRICS, get(metrics))
@@ -72,6 +73,13 @@ async fn close_connections(State(node): State<Arc<NodeControl>>, body: Bytes) ->
         return refuse(RefusalCode::Malformed, detail, None);
     }
     Json(ClosedConnections { closed: node.gateway().close_connections(&which) }).into_response()
+}
+
+async fn partitions(State(node): State<Arc<NodeControl>>) -> Response {
+    match node.gateway().partitions().await {
+        Ok(partitions) => Json(partitions).into_response(),
+        Err(error) => refuse(RefusalCode::Unavailable, format!("partitions can't be counted now: {error}"), None),
+    }
 }
 
 fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {

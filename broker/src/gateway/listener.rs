@@ -4,6 +4,8 @@
 //! Listeners share their port (SO_REUSEPORT), so that a new gateway can listen before the old one
 //! stops: a client never finds the port closed.
 
+use super::admission::Admission;
+use super::admission::log::{KafkaLog, Log};
 use super::connection;
 use super::connections::{Card, Connections, Full};
 use super::error::GatewayError;
@@ -42,6 +44,7 @@ pub(super) struct Shared {
     pub(super) keys: KeyCache,
     pub(super) gather_budget: Arc<gather::Budget>,
     pub(super) live: Connections,
+    pub(super) admission: Arc<Admission>,
     /// Tasks that accept, which end when their listener closed.
     acceptors: TaskTracker,
     connections: TaskTracker,
@@ -60,6 +63,17 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     pub(super) fn new(snapshot: Snapshot, metrics: Metrics) -> Result<Arc<Self>, GatewayError> {
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+        let current = snapshot.clone();
+        let log = KafkaLog::new(move || current.load().internal.clone());
+        Self::with_log(snapshot, metrics, log)
+    }
+
+    /// With admission over any log.
+    pub(super) fn with_log(
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        metrics: Metrics,
+        log: impl Log + 'static,
+    ) -> Result<Arc<Self>, GatewayError> {
         let tls = tls::server_config(snapshot.clone())
             .map_err(|e| GatewayError::invalid(format!("TLS cannot be set up: {e}")))?;
         let keys = KeyCache::new().map_err(|e| GatewayError::invalid(format!("logins can't be set up: {e}")))?;
@@ -71,11 +85,28 @@ impl Shared {
             keys,
             gather_budget: Arc::default(),
             live: Connections::new(),
+            admission: Admission::new(log),
             acceptors: TaskTracker::new(),
             connections: TaskTracker::new(),
             draining: CancellationToken::new(),
             cut: CancellationToken::new(),
         }))
+    }
+
+    /// Reads and writes the admission log, while the instance has a limit that needs it.
+    pub(super) async fn run_admission(self: Arc<Self>) {
+        let node = self.snapshot().internal.node;
+        let needed = watch::Sender::new(self.snapshot().limits_partitions());
+        let mut changes = self.changes();
+        let follow = async {
+            while changes.changed().await.is_ok() {
+                needed.send_replace(self.snapshot().limits_partitions());
+            }
+        };
+        tokio::select! {
+            () = self.admission.clone().run(node, needed.subscribe(), self.cut.clone()) => {}
+            () = follow => {}
+        }
     }
 
     pub(super) fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {

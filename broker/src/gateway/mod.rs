@@ -11,6 +11,7 @@
 //!             snapshot (swapped whole by `apply`)
 //! ```
 
+mod admission;
 mod block;
 mod connection;
 mod connections;
@@ -41,10 +42,12 @@ pub use error::GatewayError;
 pub use snapshot::Snapshot;
 
 use broker_api::connections::{CloseConnections, ConnectionList, ListConnections};
+use broker_api::partitions::PartitionUse;
 use broker_api::spec::NodeSpec;
 use broker_api::status::GatewayStatus;
 use listener::{Listeners, Shared};
 use prometheus_client::registry::Registry;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +69,7 @@ impl Gateway {
         let shared = Shared::new(snapshot, metrics::Metrics::register(registry))?;
         let listeners = Listeners::default();
         listeners.follow(&shared, None)?;
+        tokio::spawn(shared.clone().run_admission());
         Ok(Self { shared, listeners })
     }
 
@@ -88,6 +92,13 @@ impl Gateway {
     /// Who is connected, by rising id.
     pub fn list_connections(&self, asked: &ListConnections) -> ConnectionList {
         self.shared.live.list(&asked.filter, asked.after, asked.limit as usize)
+    }
+
+    /// Partitions of the instance, asked of this node's broker and the admission log. Without a limit nothing is counted.
+    pub async fn partitions(&self) -> io::Result<PartitionUse> {
+        let limit = self.shared.snapshot().limits.max_partitions.into();
+        let used = if limit == 0 { 0 } else { self.shared.admission.used().await? };
+        Ok(PartitionUse { used, limit })
     }
 
     /// Ends connections where they stand, as a broken line would: clients come back by themselves, if they may. Says how

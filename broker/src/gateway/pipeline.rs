@@ -3,7 +3,9 @@
 //! A Kafka response names no API, so what was asked is remembered here. Correlation ids are the
 //! client's own and pass untouched. Bounded by pausing the client's requests, never by an error.
 
-use super::filters::Merge;
+use super::admission::Ticket;
+use super::filters::partitions::Codec;
+use super::filters::{Format, Merge};
 use super::table::ResponseRule;
 use std::collections::VecDeque;
 
@@ -19,9 +21,16 @@ pub(super) enum Expected {
     /// Comes from Kafka and is treated by the rule of its API.
     FromKafka { correlation: i32, key: i16, version: i16, flexible: bool, rule: ResponseRule },
     /// Comes from Kafka to a request that was amended, and is completed with `own_bytes` of ours.
-    Amended { correlation: i32, flexible: bool, merge: Merge, own_bytes: usize },
+    Amended { correlation: i32, flexible: bool, merge: Merge, own_bytes: usize, settlement: Option<Settlement> },
     /// Ours: a whole frame that waits its turn.
     Own(Vec<u8>),
+}
+
+/// Admission hears what Kafka answered before the client does.
+pub(super) struct Settlement {
+    pub(super) ticket: Ticket,
+    pub(super) codec: &'static Codec,
+    pub(super) format: Format,
 }
 
 impl Expected {

@@ -3,6 +3,7 @@
 //!
 //! Pure: parses and validates; opens nothing.
 
+use super::admission::internal::Internal;
 use super::error::GatewayError;
 use super::ip_rules::IpRules;
 use super::tls;
@@ -32,6 +33,8 @@ pub struct Snapshot {
     ended_logins: HashMap<String, u64>,
     /// Largest value that a topic's `max.message.bytes` may take.
     pub(super) max_batch_bytes: u64,
+    /// The brokers' own listeners.
+    pub(super) internal: Arc<Internal>,
     pub(super) certificate: Arc<CertifiedKey>,
     /// Lower-case hex.
     pub(super) certificate_serial: String,
@@ -68,6 +71,7 @@ impl Snapshot {
         }
         let ip_rules = IpRules::parse(&gateway.ip_rules)?;
         let (certificate, certificate_serial) = tls::load("server_tls", &gateway.server_tls)?;
+        let internal = Arc::new(Internal::of(spec).map_err(|error| GatewayError::invalid(error.to_string()))?);
         Ok(Self {
             generation: spec.generation,
             paths,
@@ -76,6 +80,7 @@ impl Snapshot {
             disabled_users: gateway.disabled_users.iter().cloned().collect(),
             ended_logins: gateway.ended_logins.iter().map(|(user, since)| (user.clone(), *since)).collect(),
             max_batch_bytes: spec.kafka.max_message_bytes.saturating_add(BATCH_OVERHEAD_BYTES),
+            internal,
             certificate,
             certificate_serial,
         })
@@ -94,6 +99,11 @@ impl Snapshot {
     /// Whether a login as `user` that began under this generation still counts.
     pub(super) fn keeps_login(&self, user: &str, began_under: u64) -> bool {
         self.ended_logins.get(user).is_none_or(|since| began_under >= *since)
+    }
+
+    /// Whether the instance may have only so many partitions.
+    pub(super) fn limits_partitions(&self) -> bool {
+        self.limits.max_partitions > 0
     }
 
     /// The address of `node` for clients of `path`; `None` for a node that has none there.

@@ -10,8 +10,8 @@ use super::filters::endpoints::{
     FETCH, Layout, PRODUCE_BY_ID, PRODUCE_BY_NAME, SHARE_ACKNOWLEDGE_1, SHARE_ACKNOWLEDGE_2, SHARE_FETCH,
 };
 use super::filters::{
-    RequestFilter, ResponseFilter, acls, addresses, api_versions, configs, log_dirs, quotas, refusal, scram_users,
-    tokens, topics,
+    RequestFilter, ResponseFilter, acls, addresses, api_versions, configs, log_dirs, partitions, quotas, refusal,
+    scram_users, tokens, topics,
 };
 
 pub(super) const SASL_HANDSHAKE: i16 = 17;
@@ -27,6 +27,8 @@ pub(super) enum RequestRule {
     /// The start of a login: on SASL paths the gateway takes part in it.
     Login,
     Filter(RequestFilter),
+    /// Filtered, and then through admission where the instance has a limit of partitions.
+    Admit(Option<RequestFilter>, &'static partitions::Codec),
     /// Answered with a body of ours for the version.
     Refuse(fn(i16) -> Vec<u8>),
     Closed,
@@ -81,6 +83,10 @@ impl Api {
         self.request(RequestRule::Filter(filter))
     }
 
+    const fn admit(self, filter: Option<RequestFilter>, codec: &'static partitions::Codec) -> Self {
+        self.request(RequestRule::Admit(filter, codec))
+    }
+
     const fn refuse(self, answer: fn(i16) -> Vec<u8>) -> Self {
         self.request(RequestRule::Refuse(answer))
     }
@@ -103,6 +109,15 @@ impl Api {
     pub(super) fn response_rule(&self, version: i16) -> ResponseRule {
         let rule = self.responses.iter().rev().find(|(first, _)| *first <= version);
         rule.map_or(ResponseRule::Relay, |(_, rule)| *rule)
+    }
+
+    /// The filter of requests.
+    pub(super) fn policy(&self) -> Option<RequestFilter> {
+        match self.request {
+            RequestRule::Filter(filter) => Some(filter),
+            RequestRule::Admit(filter, _) => filter,
+            _ => None,
+        }
     }
 
     fn is_offered(&self) -> bool {
@@ -137,8 +152,8 @@ pub(super) static TABLE: &[Api] = &[
     Api { versions: ANY, ..decoded(API_VERSIONS, "ApiVersions", 4, 3) }
         .filter(api_versions::request)
         .responses(&[(0, Filter(api_versions::response))]),
-    decoded(19, "CreateTopics", 7, 5).filter(topics::create),
-    relay(20, "DeleteTopics"),
+    decoded(19, "CreateTopics", 7, 5).admit(Some(topics::create), &partitions::CREATE_TOPICS),
+    decoded(20, "DeleteTopics", 6, 4).admit(None, &partitions::DELETE_TOPICS),
     relay(21, "DeleteRecords"),
     relay(22, "InitProducerId"),
     relay(23, "OffsetForLeaderEpoch"),
@@ -157,7 +172,7 @@ pub(super) static TABLE: &[Api] = &[
     relay(34, "AlterReplicaLogDirs"),
     decoded(35, "DescribeLogDirs", 5, 2).responses(&[(0, Filter(log_dirs::describe))]),
     decoded(SASL_AUTHENTICATE, "SaslAuthenticate", 2, 2),
-    relay(37, "CreatePartitions"),
+    decoded(37, "CreatePartitions", 3, 2).admit(None, &partitions::CREATE_PARTITIONS),
     decoded(38, "CreateDelegationToken", 3, 2).filter(tokens::create),
     relay(39, "RenewDelegationToken"),
     relay(40, "ExpireDelegationToken"),

@@ -35,7 +35,7 @@ pub fn until<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Opti
 pub const SOON: Duration = Duration::from_secs(30);
 
 pub struct Node {
-    pub instance: TestInstance,
+    pub instance: Arc<TestInstance>,
     pub spec: NodeSpec,
     directory: tempfile::TempDir,
     tools: PathBuf,
@@ -52,17 +52,29 @@ impl Node {
         let directory = tempfile::tempdir().unwrap();
         let tools = directory.path().join("tools");
         stand_in::make_tools(&tools, crate::KAFKA_NEW);
-        Self::with(instance, directory, tools)
+        Self::with(Arc::new(instance), 1, directory, tools)
     }
 
     /// A node with a real Kafka out of `tools`.
     pub fn with_kafka(version: &str, tools: PathBuf) -> Self {
-        Self::with(TestInstance::new(version, 1), tempfile::tempdir().unwrap(), tools)
+        Self::with(Arc::new(TestInstance::new(version, 1)), 1, tempfile::tempdir().unwrap(), tools)
     }
 
-    fn with(instance: TestInstance, directory: tempfile::TempDir, tools: PathBuf) -> Self {
-        let spec = instance.spec(1);
-        let nonce = format!("test-{}", instance.id);
+    /// Nodes of one instance, each with a real Kafka; `change` is made to every spec.
+    pub fn cluster(version: &str, brokers: u8, tools: &Path, change: impl Fn(&mut NodeSpec)) -> Vec<Self> {
+        let instance = Arc::new(TestInstance::new(version, brokers));
+        let node = |number| {
+            let mut node = Self::with(instance.clone(), number, tempfile::tempdir().unwrap(), tools.to_owned());
+            change(&mut node.spec);
+            node.write_boot_spec(&node.spec);
+            node
+        };
+        (1..=brokers).map(node).collect()
+    }
+
+    fn with(instance: Arc<TestInstance>, number: u8, directory: tempfile::TempDir, tools: PathBuf) -> Self {
+        let spec = instance.spec(number);
+        let nonce = format!("test-{}-{number}", instance.id);
         let node = Self { instance, spec, directory, tools, nonce, arguments: Vec::new(), supervisor: None };
         fs::create_dir(node.path("")).unwrap();
         node.write_boot_spec(&node.spec);
@@ -253,7 +265,7 @@ pub fn shown_certificate(address: SocketAddr, caller: &TlsIdentity) -> io::Resul
     Ok(shown.ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
 }
 
-fn connect(
+pub fn connect(
     address: SocketAddr,
     caller: Option<&TlsIdentity>,
     ca_pem: &str,

@@ -123,7 +123,11 @@ pub fn build(
             listeners: open_paths(&instance.access).map(|path| listener(path, brokers, broker)).collect(),
             ip_rules: IpRules { allow: instance.access.allow_ips.clone(), deny: instance.access.deny_ips.clone() },
             server_tls: keys.clients,
-            limits: GatewayLimits { max_connections: instance.spec.client_connections, ..GatewayLimits::default() },
+            limits: GatewayLimits {
+                max_connections: instance.spec.client_connections,
+                max_partitions: instance.spec.partitions,
+                ..GatewayLimits::default()
+            },
             disabled_users: instance.disabled_users.clone(),
             ended_logins: instance.ended_logins.clone(),
         },

@@ -5,9 +5,11 @@
 //! in the [`Pipeline`]. Nothing that was taken from a client is dropped while Kafka can be reached:
 //! also when the client leaves, its requests are written before the upstream side is closed.
 
+mod admitted;
 mod requests;
 mod responses;
 
+use self::admitted::{Admitting, Settling};
 use crate::gateway::connections::Card;
 use crate::gateway::filters::Scope;
 use crate::gateway::filters::endpoints::Walker;
@@ -105,6 +107,10 @@ pub(super) struct Duplex<C, U> {
     request: Place<(RequestHeader, &'static Api)>,
     response: Place<Expected>,
     pipeline: Pipeline,
+    /// The request that admission looks at: none passes it.
+    admitting: Option<Admitting>,
+    /// The response whose request is being ended: none passes it.
+    settling: Option<Settling>,
     hold: Hold,
     /// The client can't be written to, or broke the protocol.
     gone: bool,
@@ -143,6 +149,8 @@ where
             request: Place::Boundary,
             response: Place::Boundary,
             pipeline: Pipeline::default(),
+            admitting: None,
+            settling: None,
             hold: Hold::No,
             gone: false,
             fault: None,
@@ -198,6 +206,7 @@ where
                 progress = true;
             }
         }
+        progress |= self.poll_admitting(cx);
         if self.fault.is_none() {
             match self.advance_requests() {
                 Ok(moved) => progress |= moved,
@@ -235,6 +244,7 @@ where
             self.responses.take_out(unread);
             progress |= unread > 0;
         } else {
+            progress |= self.poll_settling(cx);
             match self.advance_responses() {
                 Ok(moved) => progress |= moved,
                 Err(fault) => return Err(Event::Failed(fault)),
@@ -272,10 +282,14 @@ where
 
     /// Whether the client will send nothing more that could be forwarded.
     fn client_is_done(&self) -> bool {
-        self.gone || (self.requests.ended && self.hold != Hold::Reauthenticate && !self.pipeline.is_full())
+        let no_more = self.requests.ended && self.hold != Hold::Reauthenticate && !self.pipeline.is_full();
+        self.admitting.is_none() && (self.gone || no_more)
     }
 
     fn settled(&mut self) -> Option<Event> {
+        if self.settling.is_some() && !self.gone {
+            return None;
+        }
         if self.gone && (self.upstream_shut || self.responses.ended) {
             return Some(Event::Gone(self.fault.take()));
         }
@@ -288,6 +302,7 @@ where
             && (self.hold == Hold::Reauthenticate || self.requests.unread().is_empty())
             && matches!(self.response, Place::Boundary)
             && self.pipeline.is_empty()
+            && self.admitting.is_none()
             && self.requests.is_flushed()
             && self.responses.is_flushed();
         quiet.then_some(match self.hold {

@@ -23,7 +23,7 @@ where
     /// Takes requests as far as they are there. True when any byte moved.
     pub(super) fn advance_requests(&mut self) -> Result<bool, Fault> {
         let mut progress = false;
-        while self.requests.may_pass() {
+        while self.requests.may_pass() && self.admitting.is_none() {
             let here = self.requests.unread().len();
             match &mut self.request {
                 Place::Boundary => {
@@ -127,8 +127,14 @@ where
                 self.expect(header, api);
                 Place::Relay { left: size }
             }
-            RequestRule::Filter(_) if size > MAX_CONTROL_REQUEST => return Err(Fault::FrameLength),
-            RequestRule::Filter(_) => {
+            RequestRule::Admit(None, _) if !self.shared.snapshot().limits_partitions() => {
+                self.expect(header, api);
+                Place::Relay { left: size }
+            }
+            RequestRule::Filter(_) | RequestRule::Admit(..) if size > MAX_CONTROL_REQUEST => {
+                return Err(Fault::FrameLength);
+            }
+            RequestRule::Filter(_) | RequestRule::Admit(..) => {
                 Place::Gather { frame: Gathering::new(size, &self.shared.gather_budget), then: (header, api) }
             }
             RequestRule::Refuse(answer) => {
@@ -143,7 +149,7 @@ where
         Ok(true)
     }
 
-    fn expect(&mut self, header: RequestHeader, api: &'static Api) {
+    pub(super) fn expect(&mut self, header: RequestHeader, api: &'static Api) {
         let RequestHeader { key, version, correlation, .. } = header;
         let flexible = api.is_header_flexible(version);
         let rule = api.response_rule(version);
@@ -156,14 +162,21 @@ where
         let malformed = |source| Fault::Request { api: api.name, source };
         let format = Format { version, flexible: api.is_flexible(version) };
         let body_at = frame::request_body(&frame, format.flexible).map_err(malformed)?;
-        let RequestRule::Filter(filter) = api.request else { return Ok(()) };
         if key == table::API_VERSIONS {
             api_versions::note_software(&self.card, format, &frame[body_at..]);
         }
-        let decision = {
-            let snapshot = self.shared.snapshot();
-            filter(self.scope(&snapshot), format, &frame[body_at..]).map_err(malformed)?
+        let decision = match api.policy() {
+            None => Decision::Forward,
+            Some(filter) => {
+                let snapshot = self.shared.snapshot();
+                filter(self.scope(&snapshot), format, &frame[body_at..]).map_err(malformed)?
+            }
         };
+        if let RequestRule::Admit(_, codec) = api.request
+            && self.shared.snapshot().limits_partitions()
+        {
+            return self.ask_admission(frame, body_at, header, api, codec, decision).map_err(malformed);
+        }
         let flexible = api.is_header_flexible(version);
         match decision {
             Decision::Forward => {
@@ -172,7 +185,7 @@ where
             }
             Decision::Amend { body, merge, own_bytes } => {
                 self.shared.metrics.deny(key);
-                self.pipeline.push(Expected::Amended { correlation, flexible, merge, own_bytes });
+                self.pipeline.push(Expected::Amended { correlation, flexible, merge, own_bytes, settlement: None });
                 self.requests.put(frame::with_body(&frame, body_at, &body));
             }
             Decision::Answer(body) => {

@@ -22,7 +22,7 @@ where
     /// Takes responses as far as they are there. True when any byte moved.
     pub(super) fn advance_responses(&mut self) -> Result<bool, Fault> {
         let mut progress = false;
-        while self.responses.may_pass() {
+        while self.responses.may_pass() && self.settling.is_none() {
             let here = self.responses.unread().len();
             match &mut self.response {
                 Place::Boundary => {
@@ -156,8 +156,12 @@ where
         };
         let malformed = |source| Fault::Response { api, source };
         let body_at = frame::response_body(&frame, flexible).map_err(malformed)?;
+        let mut settlement = None;
         let body = match expected {
-            Expected::Amended { merge, .. } => merge(&frame[body_at..]),
+            Expected::Amended { merge, settlement: due, .. } => {
+                settlement = due;
+                merge(&frame[body_at..])
+            }
             Expected::FromKafka { key, version, rule: ResponseRule::Filter(filter), .. } => {
                 let flexible = table::find(key, version).is_some_and(|api| api.is_flexible(version));
                 let snapshot = self.shared.snapshot();
@@ -165,7 +169,11 @@ where
             }
             Expected::FromKafka { .. } | Expected::Own(_) => return Err(Fault::OutOfTurn),
         };
-        self.responses.put(frame::with_body(&frame, body_at, &body.map_err(malformed)?));
+        let completed = frame::with_body(&frame, body_at, &body.map_err(malformed)?);
+        match settlement {
+            None => self.responses.put(completed),
+            Some(settlement) => self.settle(settlement, &frame[body_at..], completed).map_err(malformed)?,
+        }
         Ok(())
     }
 }

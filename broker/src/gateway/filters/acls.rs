@@ -36,6 +36,8 @@ const EVERYONE: [&str; 2] = ["User:*", "User:ANONYMOUS"];
 /// Topics that only the platform and Kafka itself write.
 const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 const PLATFORM_TOPICS: &str = "__sluice";
+/// Topics by which the platform looks whether an instance serves: gone within seconds.
+const CANARY_TOPICS: &str = "sluice-canary-";
 /// What the mode `open` grants on the cluster.
 const OPEN_CLUSTER: [i8; 4] = [CREATE, DESCRIBE, DESCRIBE_CONFIGS, IDEMPOTENT_WRITE];
 
@@ -107,12 +109,18 @@ fn is_platform_principal(principal: &str) -> bool {
 /// right to create on the cluster, so a binding that denies it is not enough; and an internal topic
 /// that a client made would have that client's number of partitions for ever.
 pub(super) fn creation_refusal(topic: &str) -> Option<Refusal> {
-    is_internal_topic(topic, LITERAL).then(|| {
+    (!is_counted(topic)).then(|| {
         Refusal::new(
             code::TOPIC_AUTHORIZATION_FAILED,
             "internal topics belong to Kafka and the platform, which make them",
         )
     })
+}
+
+/// Whether a topic's partitions count for what the instance was sold: the tenant's do, whatever their names, and those of
+/// Kafka and the platform don't.
+pub(in crate::gateway) fn is_counted(topic: &str) -> bool {
+    !is_internal_topic(topic, LITERAL) && !topic.starts_with(CANARY_TOPICS)
 }
 
 fn is_internal_topic(name: &str, pattern: i8) -> bool {

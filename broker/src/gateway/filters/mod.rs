@@ -7,6 +7,7 @@ pub(super) mod api_versions;
 pub(super) mod configs;
 pub(super) mod endpoints;
 pub(super) mod log_dirs;
+pub(super) mod partitions;
 pub(super) mod produce;
 pub(super) mod quotas;
 pub(super) mod refusal;
@@ -54,6 +55,7 @@ pub(super) type ResponseFilter = fn(Scope<'_>, Format, &[u8]) -> Wire<Vec<u8>>;
 
 /// Kafka's error codes that the gateway answers with.
 pub(super) mod code {
+    pub(in crate::gateway) const REQUEST_TIMED_OUT: i16 = 7;
     pub(in crate::gateway) const COORDINATOR_NOT_AVAILABLE: i16 = 15;
     pub(in crate::gateway) const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
     pub(in crate::gateway) const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
@@ -66,4 +68,25 @@ pub(super) mod code {
     pub(in crate::gateway) const SASL_AUTHENTICATION_FAILED: i16 = 58;
     pub(in crate::gateway) const UNACCEPTABLE_CREDENTIAL: i16 = 93;
     pub(in crate::gateway) const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
+    /// Answers to CreateTopics and CreatePartitions after which nothing will be made. Others, such as a time-out or a
+    /// controller that resigned, leave it open (org.apache.kafka.common.protocol.Errors).
+    pub(in crate::gateway) const MADE_NOTHING: [i16; 17] = [
+        3,  // unknown topic
+        17, // invalid topic
+        TOPIC_AUTHORIZATION_FAILED,
+        CLUSTER_AUTHORIZATION_FAILED,
+        UNSUPPORTED_VERSION,
+        36, // topic exists
+        37, // invalid partitions
+        38, // invalid replication factor
+        39, // invalid replica assignment
+        INVALID_CONFIG,
+        INVALID_REQUEST,
+        43, // unsupported format
+        POLICY_VIOLATION,
+        58, // login failed
+        60, // reassignment in progress
+        87, // invalid record
+        89, // throttled
+    ];
 }

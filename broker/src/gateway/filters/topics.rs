@@ -34,17 +34,17 @@ pub(in crate::gateway) fn create(scope: Scope<'_>, format: Format, body: &[u8]) 
     Ok(split::decide(shape, results, || split::without_refused(format, body, 0, &items, &kept, rest_at)))
 }
 
-fn head(r: &mut Reader<'_>, format: Format) -> Wire<()> {
+pub(super) fn head(r: &mut Reader<'_>, format: Format) -> Wire<()> {
     if format.version >= 2 { split::throttle(r, format) } else { Ok(()) }
 }
 
-fn good_head(w: &mut Writer, format: Format) {
+pub(super) fn good_head(w: &mut Writer, format: Format) {
     if format.version >= 2 {
         split::no_throttle(w, format);
     }
 }
 
-fn refused(format: Format, name: &str, refusal: &Refusal) -> Vec<u8> {
+pub(super) fn refused(format: Format, name: &str, refusal: &Refusal) -> Vec<u8> {
     let mut w = Writer::new(format.flexible);
     w.string(name);
     if format.version >= 7 {

@@ -50,7 +50,10 @@ fn parse_everything(bytes: &[u8]) {
 
 fn parse_request(api: &table::Api, version: i16, body: &[u8]) {
     let (snapshot, format) = (shared_snapshot(), Format { version, flexible: api.is_flexible(version) });
-    if let RequestRule::Filter(filter) = api.request {
+    if let RequestRule::Admit(_, codec) = api.request {
+        let _ = (codec.read)(format, body);
+    }
+    if let Some(filter) = api.policy() {
         for user in [None, Some("alice")] {
             let _ = filter(Scope { path: AccessPath::PrivatePlaintext, user, snapshot }, format, body);
         }
@@ -61,6 +64,9 @@ fn parse_request(api: &table::Api, version: i16, body: &[u8]) {
 fn parse_response(api: &table::Api, version: i16, frame: &[u8], body: &[u8]) {
     let scope = Scope { path: AccessPath::PrivatePlaintext, user: None, snapshot: shared_snapshot() };
     let format = Format { version, flexible: api.is_flexible(version) };
+    if let RequestRule::Admit(_, codec) = api.request {
+        let _ = (codec.outcomes)(format, body);
+    }
     match api.response_rule(version) {
         ResponseRule::Filter(filter) => {
             let _ = filter(scope, format, body);
@@ -150,8 +156,11 @@ fn no_small_change_of_a_valid_message_breaks_the_parser_of_its_api() {
             Some((direction, message, table::find(key, version)?, version))
         })
         .filter(|(direction, _, api, version)| match direction {
-            Direction::Request => matches!(api.request, RequestRule::Filter(_)),
-            Direction::Response => !matches!(api.response_rule(*version), ResponseRule::Relay),
+            Direction::Request => matches!(api.request, RequestRule::Filter(_) | RequestRule::Admit(..)),
+            Direction::Response => {
+                !matches!(api.response_rule(*version), ResponseRule::Relay)
+                    || matches!(api.request, RequestRule::Admit(..))
+            }
         })
         .collect();
     for round in 0..cases(4_000).div_ceil(parsed.len()) {

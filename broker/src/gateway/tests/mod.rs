@@ -4,6 +4,8 @@
 //! `SLUICE_CASES` asks tests of random input for more than a commit needs (`make soak`).
 
 mod addresses;
+mod admission;
+mod admission_model;
 mod connected;
 mod definitions;
 mod every_message;
@@ -139,7 +141,10 @@ impl Rig {
 
     pub(super) fn with(spec: NodeSpec) -> Self {
         let metrics = Metrics::register(&mut Registry::default());
-        let shared = Shared::new(Snapshot::build(&spec).unwrap(), metrics).unwrap();
+        Self::over(Shared::new(Snapshot::build(&spec).unwrap(), metrics).unwrap())
+    }
+
+    fn over(shared: Arc<Shared>) -> Self {
         let (tx, kafka) = mpsc::unbounded_channel();
         Self { shared, kafka, connector: FakeKafka(tx) }
     }

@@ -2,7 +2,7 @@
 
 use super::super::filters::{Decision, Format, Scope};
 use super::super::frame;
-use super::super::table::{self, RequestRule, ResponseRule};
+use super::super::table::{self, ResponseRule};
 use super::*;
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::Message;
@@ -24,7 +24,7 @@ where
     A: Encodable + Decodable + 'static,
 {
     let api = table::find(key as i16, version).expect("served");
-    let RequestRule::Filter(filter) = api.request else { panic!("{key:?} is not filtered") };
+    let filter = api.policy().unwrap_or_else(|| panic!("{key:?} is not filtered"));
     let snapshot = shared_snapshot();
     let scope = Scope { path: AccessPath::PrivateSaslSsl, user, snapshot };
     let whole = request(key, version, 1, message);

@@ -1,0 +1,247 @@
+//! The partition limit of an instance of three brokers with a real Kafka: many clients at every gateway, at the limit, while
+//! a node dies that leads the controllers.
+
+use crate::harness::{Node, connect, kill, until};
+use crate::support::{KAFKA_NEW, tools_with_kafka};
+use broker_api::ports;
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::create_acls_request::AclCreation;
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::*;
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+const LIMIT: usize = 60;
+/// Three JVMs on a machine that builds something else meanwhile.
+const CLUSTER_SOON: Duration = Duration::from_secs(180);
+/// What a dead node's gateway had begun is held back until it is back, and for 90 s at most.
+const ALL_FREE: Duration = Duration::from_secs(150);
+const POLICY_VIOLATION: i16 = 44;
+
+/// Error codes of CreateTopics and CreatePartitions that a client tries again after.
+fn is_passing(error: i16) -> bool {
+    matches!(error, -1 | 3 | 5 | 6 | 7 | 38 | 41 | 51)
+}
+
+/// One request and its answer, at the newest version that both sides of the gateway speak.
+fn call<Q: Request>(stream: &mut (impl Read + Write), version: i16, request: &Q) -> io::Result<Q::Response> {
+    let mut body = BytesMut::new();
+    let header = RequestHeader::default().with_request_api_key(Q::KEY).with_request_api_version(version);
+    header.encode(&mut body, Q::header_version(version)).unwrap();
+    request.encode(&mut body, version).unwrap();
+    stream.write_all(&(body.len() as u32).to_be_bytes())?;
+    stream.write_all(&body)?;
+    stream.flush()?;
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut answer)?;
+    let mut answer = Bytes::from(answer);
+    ResponseHeader::decode(&mut answer, Q::Response::header_version(version)).unwrap();
+    Ok(Q::Response::decode(&mut answer, version).unwrap())
+}
+
+fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+/// A client of one gateway, on its plaintext port.
+struct Client {
+    address: SocketAddr,
+    stream: Option<TcpStream>,
+}
+
+impl Client {
+    fn of(node: &Node) -> Self {
+        Self { address: SocketAddr::new(node.spec.kafka.bind, ports::PRIVATE_PLAINTEXT), stream: None }
+    }
+
+    /// `None` when the connection broke.
+    fn call<Q: Request>(&mut self, version: i16, request: &Q) -> Option<Q::Response> {
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => TcpStream::connect(self.address).ok()?,
+        };
+        stream.set_read_timeout(Some(Duration::from_secs(70))).unwrap();
+        let answer = call(&mut stream, version, request).ok()?;
+        self.stream = Some(stream);
+        Some(answer)
+    }
+
+    /// Kafka's error and its sentence; an error that passes when nobody answered.
+    fn create(&mut self, topic: &str, partitions: i32) -> (i16, String) {
+        let wanted = CreatableTopic::default()
+            .with_name(TopicName(text(topic)))
+            .with_num_partitions(partitions)
+            .with_replication_factor(-1);
+        let request = CreateTopicsRequest::default().with_topics(vec![wanted]).with_timeout_ms(10_000);
+        let Some(answer) = self.call(7, &request) else { return (-1, String::new()) };
+        let result = &answer.topics[0];
+        (result.error_code, result.error_message.as_deref().unwrap_or_default().to_owned())
+    }
+
+    fn add(&mut self, topic: &str, partitions: i32) -> i16 {
+        let wanted = CreatePartitionsTopic::default()
+            .with_name(TopicName(text(topic)))
+            .with_count(partitions)
+            .with_assignments(None);
+        let request = CreatePartitionsRequest::default().with_topics(vec![wanted]).with_timeout_ms(10_000);
+        self.call(3, &request).map_or(-1, |answer| answer.results[0].error_code)
+    }
+
+    fn delete(&mut self, topic: &str) -> i16 {
+        let wanted = DeleteTopicState::default().with_name(Some(TopicName(text(topic))));
+        let request = DeleteTopicsRequest::default().with_topics(vec![wanted]).with_timeout_ms(10_000);
+        self.call(6, &request).map_or(-1, |answer| answer.responses[0].error_code)
+    }
+
+    /// Partitions of each topic of tenants.
+    fn topics(&mut self) -> Option<BTreeMap<String, usize>> {
+        let answer = self.call(12, &MetadataRequest::default().with_topics(None))?;
+        let topics = answer.topics.into_iter().filter(|topic| !topic.is_internal);
+        Some(topics.map(|topic| (topic.name.unwrap().to_string(), topic.partitions.len())).collect())
+    }
+}
+
+/// What the control plane writes when an instance is bought: everybody may use topics.
+fn open_topics(node: &Node) {
+    let caller = node.instance.internal_ca.issue("sluice-control-plane", &["localhost".to_owned()]);
+    let address = SocketAddr::new(node.spec.kafka.bind, ports::INTER_BROKER);
+    let acl = |operation, pattern, name, permission| {
+        AclCreation::default()
+            .with_resource_type(2)
+            .with_resource_name(text(name))
+            .with_resource_pattern_type(pattern)
+            .with_principal(text("User:*"))
+            .with_host(text("*"))
+            .with_operation(operation)
+            .with_permission_type(permission)
+    };
+    let request = CreateAclsRequest::default().with_creations(vec![acl(2, 4, "__sluice", 2), acl(2, 3, "*", 3)]);
+    until("the bindings", CLUSTER_SOON, || {
+        let mut stream = connect(address, Some(&caller), &caller.ca_pem).ok()?;
+        let answer = call(&mut stream, 3, &request).ok()?;
+        answer.results.iter().all(|result| result.error_code == 0).then_some(())
+    });
+}
+
+#[test]
+fn many_clients_at_the_limit_never_pass_it_and_get_all_of_it_while_a_node_dies() {
+    let Some(tools) = tools_with_kafka(KAFKA_NEW) else { return };
+    let mut nodes = Node::cluster(KAFKA_NEW, 3, &tools, |spec| spec.gateway.limits.max_partitions = LIMIT as u32);
+    nodes.iter_mut().for_each(Node::start_with_gateway);
+    for node in &nodes {
+        node.wait_until_running_within(CLUSTER_SOON);
+    }
+    open_topics(&nodes[0]);
+    until("a first topic at every broker", CLUSTER_SOON, || {
+        let made = nodes.iter().all(|node| {
+            let name = format!("first-{}", node.spec.identity.node_id);
+            matches!(Client::of(node).create(&name, 1).0, 0 | 36)
+        });
+        made.then_some(())
+    });
+
+    let (stop, refused, most) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for (number, node) in nodes.iter().enumerate().flat_map(|(n, node)| (0..4).map(move |c| (n * 4 + c, node))) {
+            let (stop, refused) = (&stop, &refused);
+            scope.spawn(move || crowd(number, &mut Client::of(node), stop, refused));
+        }
+        for node in &nodes {
+            let (stop, most) = (&stop, &most);
+            scope.spawn(move || {
+                let mut client = Client::of(node);
+                while !stop.load(Ordering::Relaxed) {
+                    let total = client.topics().map_or(0, |topics| topics.values().sum());
+                    most.fetch_max(total, Ordering::Relaxed);
+                }
+            });
+        }
+        until("the limit's first refusals", CLUSTER_SOON, || (refused.load(Ordering::Relaxed) > 50).then_some(()));
+        let victim = &nodes[0];
+        let broker = victim.wait_until_running();
+        kill(victim.gateway_pid());
+        kill(broker);
+        let before = refused.load(Ordering::Relaxed);
+        until("refusals after the kill", CLUSTER_SOON, || {
+            (refused.load(Ordering::Relaxed) > before + 50).then_some(())
+        });
+        assert_ne!(victim.wait_until_running_within(CLUSTER_SOON), broker);
+        stop.store(true, Ordering::Relaxed);
+    });
+    let most = most.load(Ordering::Relaxed);
+    assert!(most <= LIMIT, "{most} partitions were seen");
+
+    let mut clients: Vec<_> = nodes.iter().map(Client::of).collect();
+    let began = Instant::now();
+    let mut number = 0;
+    until("the whole limit in use", ALL_FREE, || {
+        number += 1;
+        let (error, why) = clients[number % 3].create(&format!("rest-{number}"), 1);
+        assert!(matches!(error, 0 | POLICY_VIOLATION) || is_passing(error), "{error} {why}");
+        let total: usize = clients[(number + 1) % 3].topics()?.values().sum();
+        assert!(total <= LIMIT, "{total} partitions");
+        (total == LIMIT && error == POLICY_VIOLATION)
+            .then(|| assert!(why.contains("60 partitions and has 60"), "{why}"))
+    });
+    eprintln!("all {LIMIT} in use {:?} after the crowd left", began.elapsed());
+
+    until("every gateway's count to be what is there", ALL_FREE, || {
+        let told =
+            |node: &Node| node.ask("GET", "/v1/partitions", b"") == (200, r#"{"used":60,"limit":60}"#.to_owned());
+        nodes.iter().all(told).then_some(())
+    });
+    eprintln!("nothing held back {:?} after the crowd left", began.elapsed());
+
+    // What one gateway deletes, another gives away at once.
+    for round in 0..20 {
+        let topics = clients[round % 3].topics().unwrap();
+        let (victim, freed) = topics.iter().nth(round % topics.len()).unwrap();
+        assert_eq!(clients[round % 3].delete(victim), 0);
+        let made = clients[(round + 1) % 3].create(&format!("again-{round}"), *freed as i32);
+        assert_eq!(made, (0, String::new()), "round {round}");
+    }
+}
+
+/// Creates, grows and deletes topics of its own at one gateway.
+fn crowd(number: usize, client: &mut Client, stop: &AtomicBool, refused: &AtomicUsize) {
+    let mut own: Vec<(String, i32)> = Vec::new();
+    for round in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let error = match round % 4 {
+            3 if !own.is_empty() => {
+                let (topic, partitions) = own.remove(0);
+                let error = client.add(&topic, partitions + 1);
+                own.push((topic, partitions + i32::from(error == 0)));
+                error
+            }
+            _ => {
+                let (topic, partitions) = (format!("crowd-{number}-{round}"), 1 + (round % 3));
+                let (error, why) = client.create(&topic, partitions);
+                if error == POLICY_VIOLATION {
+                    assert!(why.contains("this instance may have 60 partitions"), "{why}");
+                }
+                if error == 0 {
+                    own.push((topic, partitions));
+                }
+                error
+            }
+        };
+        if error == POLICY_VIOLATION {
+            refused.fetch_add(1, Ordering::Relaxed);
+            if !own.is_empty() {
+                client.delete(&own.remove(0).0);
+            }
+        }
+        assert!(matches!(error, 0 | POLICY_VIOLATION | 36 | 37) || is_passing(error), "{error}");
+    }
+}
