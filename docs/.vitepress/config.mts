@@ -7,6 +7,7 @@ const pages = [
     ['concepts', 'Concepts', '基本概念'],
     ['connect', 'Connect clients', '连接客户端'],
     ['users', 'Kafka users', 'Kafka 用户'],
+    ['partitions', 'Partitions', '分区'],
     ['operate', 'Run it', '运维'],
     ['from-other-clouds', 'From other clouds', '从其他云迁来'],
   ] },

@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.request
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sluice import Api, PlainClient, check, run
@@ -345,6 +346,39 @@ def guide(world):
         out = world.sluice("instance", "snippet", world.instance["name"], client).stdout
         check(world.instance["bootstrap"]["private_sasl_ssl"].split(",")[0].encode() in out, f"{client}: no address of this instance")
     return "6 languages; `scripts/snippets` runs each"
+
+
+@row("E1")
+def partition_total(world):
+    """Java clients of all brokers at once around the limit: as many get in as fit, and the others are told why."""
+    limit = next(s["partitions"] for s in world.api("GET", "/v1/specs").json["items"] if s["name"] == world.instance["spec"])
+    names = [f"limit-{world.tag}-{n}" for n in range(7)]
+    create = lambda name, partitions, ok=True: topic_command(world, "private_plaintext", "--create", "--topic", name, "--partitions", partitions, ok=ok)
+    told = lambda result, more: f"asks for {more} more" in (result.stdout + result.stderr).decode()
+
+    def used():
+        topics = json.loads(world.kcat("-L", "-J", tls=None).stdout)["topics"]
+        return sum(len(t["partitions"]) for t in topics if not t["topic"].startswith("__"))
+
+    try:
+        create(names[0], limit - used() - 6)
+        with ThreadPoolExecutor(4) as crowd:
+            results = list(crowd.map(lambda name: create(name, 4, ok=False), names[1:5]))
+        made = [name for name, result in zip(names[1:5], results) if result.returncode == 0]
+        check(len(made) == 1, f"{len(made)} of 4 creations of 4 partitions got into room for 6")
+        refusals = [result for result in results if result.returncode]
+        check(all(told(result, 4) and b"PolicyViolationException" in result.stdout + result.stderr for result in refusals),
+              f"a refusal says {refusals[0].stdout[-300:]}")
+        grow = lambda partitions: topic_command(world, "private_plaintext", "--alter", "--topic", made[0], "--partitions", partitions, ok=False)
+        check(told(grow(7), 3), "partitions were added beyond the limit")
+        check(grow(6).returncode == 0 and used() == limit, f"the last room was refused: {used()} of {limit} are used")
+        check(told(create(names[5], 1, ok=False), 1), "one more than the limit was made")
+        topic_command(world, "private_plaintext", "--delete", "--topic", made[0])
+        create(names[6], 6)
+        check(used() == limit, f"{used()} of {limit} are used")
+    finally:
+        topic_command(world, "private_plaintext", "--delete", "--topic", f"limit-{world.tag}-.*", ok=False)
+    return f"exactly {limit}; auto-create and REST not yet"
 
 
 @row("G5")
