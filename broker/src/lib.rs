@@ -6,6 +6,7 @@
 //! plane.
 
 mod answer;
+pub mod assertion;
 mod clock;
 pub mod control;
 pub mod directory;

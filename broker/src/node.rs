@@ -24,7 +24,7 @@ pub struct Observed<'a> {
 
 pub fn status(observed: Observed<'_>) -> NodeStatus {
     let (state, reason) = state(&observed);
-    let Observed { spec, gateway, broker, .. } = observed;
+    let Observed { spec, gateway, broker, supervisor_away, .. } = observed;
     NodeStatus {
         instance: spec.identity.instance.clone(),
         node_id: spec.identity.node_id,
@@ -33,6 +33,7 @@ pub fn status(observed: Observed<'_>) -> NodeStatus {
         reason,
         broker,
         gateway,
+        supervisor_away: supervisor_away.is_some(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

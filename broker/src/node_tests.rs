@@ -18,6 +18,7 @@ fn broker(state: BrokerState, failures: u32) -> BrokerStatus {
             boot_id: String::new(),
             start_ticks: 1,
             gateway_pid: None,
+            build: String::new(),
         },
     }
 }

@@ -1,7 +1,7 @@
 //! The Sluice control plane.
 //!
 //! ```text
-//! http ──► app ──► domain, store, jobs (enqueue), kafka
+//! http ──► app ──► domain, store, jobs (enqueue), kafka, nodes
 //! jobs::workflow, loops ──► domain, store, drivers, kafka, nodes, pki
 //! drivers ──► domain
 //! nodes, kafka ──► pki

@@ -4,7 +4,7 @@
 //! and by loops, which keep them. May use `domain`, `store` and `secrets`; does nothing by itself.
 
 use crate::{
-    domain::node_spec::{self, BrokerIntent, InstanceIntent, NodeKeys, Sizing},
+    domain::node_spec::{self, BrokerIntent, InstanceIntent, NodeKeys, Site},
     kafka::Cluster,
     nodes::NodeAddress,
     secrets::{Keyring, SecretError},
@@ -33,6 +33,8 @@ pub enum ProvisioningError {
     NoAddress(i32),
     #[error("a secret of the instance cannot be opened")]
     Secret(#[from] SecretError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Names of secrets in `instance_secrets`. Values are JSON.
@@ -100,7 +102,7 @@ pub(crate) struct Provisioned {
 impl Provisioned {
     /// From rows of an instance whose brokers all have addresses and certificates.
     pub(crate) fn build(
-        sizing: Sizing,
+        site: &Site,
         instance: &InstanceRow,
         brokers: &[BrokerRow],
         secrets: &Secrets<'_>,
@@ -138,7 +140,7 @@ impl Provisioned {
                     clients: clients.clone(),
                     delegation_token_key: delegation_token_key.clone(),
                 };
-                Ok(node_spec::build(&intent, &brokers, broker, keys, sizing))
+                Ok(node_spec::build(&intent, &brokers, broker, keys, site))
             })
             .collect::<Result<_, ProvisioningError>>()?;
         let identity = Arc::new(secrets.get(secret::CONTROL_PLANE_TLS)?);
@@ -158,6 +160,22 @@ impl Provisioned {
             public_ca_pem: self.public_ca_pem.clone(),
         }
     }
+}
+
+/// Where the control APIs of an instance's brokers are, by node id; none while it is not made yet.
+pub(crate) async fn node_addresses(
+    tx: &mut Connection,
+    keyring: &Keyring,
+    instance: InstanceId,
+) -> Result<Vec<(i32, NodeAddress)>, ProvisioningError> {
+    let Some((_, brokers)) = rows::load(tx, instance).await? else { return Ok(Vec::new()) };
+    let secrets = Secrets::load(tx, keyring, instance).await?;
+    let identity: Arc<TlsIdentity> = Arc::new(secrets.get(secret::CONTROL_PLANE_TLS)?);
+    let node = |broker: &BrokerRow| {
+        let control = node_spec::control_address(address(broker)?);
+        Ok((broker.node_id, NodeAddress { control, identity: identity.clone() }))
+    };
+    brokers.iter().map(node).collect()
 }
 
 /// Where the broker stands.

@@ -4,6 +4,7 @@
 //! (observed state, reported up), [`refusal::Refusal`] (why not) and the [`paths`] and [`ports`] they travel by. May use serde.
 //! Knows no spec names, prices or tenants' plans: the numbers in a spec are already resolved.
 
+pub mod build;
 pub mod connections;
 pub mod partitions;
 pub mod paths;

@@ -105,6 +105,8 @@ pub struct TlsIdentity {
 }
 
 /// What the gateway serves. Every field can change without the JVM noticing.
+///
+/// A field that came later is not sent while it has its default: a node of an earlier release refuses what it does not know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GatewaySpec {
@@ -117,16 +119,37 @@ pub struct GatewaySpec {
     /// Certificate shown to clients on TLS listeners. `ca_pem` is what clients should trust.
     pub server_tls: TlsIdentity,
     pub limits: GatewayLimits,
+    /// Networks of balancers: their connections begin with a header of the PROXY protocol, version 2, which says who the
+    /// client is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub balancers: Vec<String>,
     /// Which addresses may connect.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "IpRules::is_open")]
     pub ip_rules: IpRules,
+    /// Tokens that clients may log in with by OAUTHBEARER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bearer: Option<BearerTrust>,
     /// Principals whose logins are refused and whose connections are closed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disabled_users: Vec<String>,
     /// Users whose logins ended at a generation, by a new password or a deletion: a connection that logged in under an
     /// older one is closed. Whoever still has a good password logs in again, so that repeats do no harm.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ended_logins: BTreeMap<String, u64>,
+}
+
+/// Which tokens say who a client is (JSON Web Tokens, RFC 7519).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BearerTrust {
+    /// `iss` that a token must have.
+    pub issuer: String,
+    /// `aud` that a token must have, or have among others.
+    pub audience: String,
+    /// Claim that names the user.
+    pub user_claim: String,
+    /// Public keys of the issuer: a JSON Web Key Set (RFC 7517) as text.
+    pub keys: String,
 }
 
 /// Networks as `10.1.0.0/16`. What `deny` holds may not connect; of the rest, what `allow` holds may, or all if it is empty.
@@ -137,6 +160,13 @@ pub struct IpRules {
     pub allow: Vec<String>,
     #[serde(default)]
     pub deny: Vec<String>,
+}
+
+impl IpRules {
+    /// Whether everybody may connect.
+    pub fn is_open(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

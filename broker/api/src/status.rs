@@ -14,6 +14,9 @@ pub struct NodeStatus {
     pub reason: String,
     pub broker: BrokerStatus,
     pub gateway: GatewayStatus,
+    /// The supervisor does not answer, and `broker` is what it said last.
+    #[serde(default)]
+    pub supervisor_away: bool,
     /// Version of the node program.
     pub version: String,
 }
@@ -79,11 +82,17 @@ pub struct ProcessIdentity {
     pub start_ticks: u64,
     /// Gateway's pid, when the supervisor runs it.
     pub gateway_pid: Option<u32>,
+    /// Build that the supervisor runs ([`crate::build`]); empty for one that does not tell yet.
+    #[serde(default)]
+    pub build: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayStatus {
     pub pid: u32,
+    /// Build that the gateway runs ([`crate::build`]); empty for one that does not tell yet.
+    #[serde(default)]
+    pub build: String,
     /// Open client connections.
     pub connections: u32,
     /// Listeners that accept now, by path.

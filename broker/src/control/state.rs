@@ -8,11 +8,13 @@ use super::metrics::NodeMetrics;
 use super::supervisor::{SupervisorClient, SupervisorError};
 use super::tls::server_config;
 use crate::answer::finished;
+use crate::assertion::Signer;
 use crate::directory::{NodeDirectory, write_atomic};
 use crate::gateway::{Gateway, GatewayError, Snapshot};
 use crate::identity::IdentityError;
 use crate::node::{self, Observed};
 use crate::spec::{self, SpecError, change, fence};
+use crate::supervisor::tokens;
 use crate::{error_text, probe};
 use arc_swap::ArcSwap;
 use broker_api::ports;
@@ -94,7 +96,9 @@ impl NodeControl {
         let control = control_point(&spec, None)?;
         let mut registry = Registry::default();
         let metrics = NodeMetrics::register(&mut registry);
-        let gateway = Gateway::start(&spec, &mut registry)?;
+        let key = tokens::private_key_path(&directory);
+        let signer = Signer::new(&spec.identity, move || std::fs::read(&key));
+        let gateway = Gateway::start(&spec, signer, &mut registry)?;
         Ok(Arc::new(Self {
             supervisor: SupervisorClient::new(directory.clone()),
             directory,
@@ -260,6 +264,7 @@ fn unheard(spec: &NodeSpec) -> BrokerStatus {
             boot_id: String::new(),
             start_ticks: 0,
             gateway_pid: None,
+            build: String::new(),
         },
     }
 }

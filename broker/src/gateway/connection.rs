@@ -48,6 +48,8 @@ pub(super) enum End {
     AddressDenied,
     #[error("the user has a new password, or was deleted")]
     LoginEnded,
+    #[error("the token that the client logged in with has expired")]
+    LoginExpired,
     #[error("this way in was closed")]
     PathClosed,
     #[error("the protocol was broken")]
@@ -68,6 +70,7 @@ impl End {
             Self::Kicked => Refusal::Kicked,
             Self::AddressDenied => Refusal::AddressDenied,
             Self::LoginEnded => Refusal::LoginEnded,
+            Self::LoginExpired => Refusal::LoginExpired,
             Self::PathClosed => Refusal::PathClosed,
             Self::Protocol(Fault::TlsOnPlainPort) => Refusal::TlsOnPlainPort,
             Self::Protocol(_) => Refusal::Protocol,
@@ -274,7 +277,8 @@ where
             } else {
                 self.duplex.active_at + idle(shared)
             };
-            let look_at = closes_at.map_or(active_until, |at| active_until.min(at));
+            let expires_at = self.session.as_ref().and_then(|session| session.expires_at);
+            let look_at = [closes_at, expires_at].into_iter().flatten().fold(active_until, Instant::min);
             let duplex = &mut self.duplex;
             let service = poll_fn(|cx| {
                 let (taken, written, seen) = (duplex.requests.taken, duplex.responses.written, duplex.seen);
@@ -306,6 +310,9 @@ where
                 () = sleep_until(look_at) => {
                     if closes_at.is_some_and(|at| at <= look_at) {
                         return Err(End::PathClosed);
+                    }
+                    if expires_at.is_some_and(|at| at <= look_at) {
+                        return Err(End::LoginExpired);
                     }
                     self.check_active(look_at)?;
                 }

@@ -14,7 +14,7 @@ pub(super) struct IpRules {
 
 impl IpRules {
     pub(super) fn parse(rules: &spec::IpRules) -> Result<Self, GatewayError> {
-        Ok(Self { allow: networks("allow", &rules.allow)?, deny: networks("deny", &rules.deny)? })
+        Ok(Self { allow: networks("ip_rules.allow", &rules.allow)?, deny: networks("ip_rules.deny", &rules.deny)? })
     }
 
     pub(super) fn admit(&self, client: IpAddr) -> bool {
@@ -25,10 +25,10 @@ impl IpRules {
     }
 }
 
-fn networks(field: &str, texts: &[String]) -> Result<Vec<IpNet>, GatewayError> {
+/// The networks that a field of the spec names.
+pub(super) fn networks(field: &str, texts: &[String]) -> Result<Vec<IpNet>, GatewayError> {
     let parse = |text: &String| {
-        text.parse()
-            .map_err(|_| GatewayError::invalid(format!("ip_rules.{field}: {text:?} is no network as 10.1.0.0/16")))
+        text.parse().map_err(|_| GatewayError::invalid(format!("{field}: {text:?} is no network as 10.1.0.0/16")))
     };
     texts.iter().map(parse).collect()
 }

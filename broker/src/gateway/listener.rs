@@ -11,9 +11,12 @@ use super::connections::{Card, Connections, Full};
 use super::error::GatewayError;
 use super::gather;
 use super::metrics::{ByPath, Metrics, PathLabel, Refusal};
+use super::proxied;
 use super::scram::KeyCache;
 use super::snapshot::Snapshot;
 use super::tls;
+use crate::assertion::Signer;
+use crate::error_text;
 use arc_swap::ArcSwap;
 use broker_api::spec::AccessPath;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -23,7 +26,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -31,6 +35,8 @@ use tracing::{info, warn};
 /// Connections that may wait in the kernel before they are accepted: a reconnect storm of 3 000
 /// clients (product.md §1) must fit; the kernel caps it by net.core.somaxconn.
 const BACKLOG: i32 = 4096;
+/// Balancers send the header with the first packet; more at once than a reconnect storm are held up on purpose.
+const INTRODUCTIONS: usize = 4096;
 /// How long accepting pauses when the process is out of file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
@@ -42,12 +48,15 @@ pub(super) struct Shared {
     pub(super) metrics: Metrics,
     pub(super) tls: tokio_rustls::TlsAcceptor,
     pub(super) keys: KeyCache,
+    pub(super) signer: Signer,
     pub(super) gather_budget: Arc<gather::Budget>,
     pub(super) live: Connections,
     pub(super) admission: Arc<Admission>,
     /// Tasks that accept, which end when their listener closed.
     acceptors: TaskTracker,
     connections: TaskTracker,
+    /// Places for connections of balancers that have not said yet whose they are.
+    introductions: Arc<Semaphore>,
     /// Finish what is in flight, then close.
     pub(super) draining: CancellationToken,
     /// Close now.
@@ -61,7 +70,7 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(super) fn new(snapshot: Snapshot, metrics: Metrics) -> Result<Arc<Self>, GatewayError> {
+    pub(super) fn new(snapshot: Snapshot, signer: Signer, metrics: Metrics) -> Result<Arc<Self>, GatewayError> {
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let current = snapshot.clone();
         let log = KafkaLog::new(move || current.load().internal.clone());
@@ -83,11 +92,13 @@ impl Shared {
             metrics,
             tls: tls.into(),
             keys,
+            signer,
             gather_budget: Arc::default(),
             live: Connections::new(),
             admission: Admission::new(log),
             acceptors: TaskTracker::new(),
             connections: TaskTracker::new(),
+            introductions: Arc::new(Semaphore::new(INTRODUCTIONS)),
             draining: CancellationToken::new(),
             cut: CancellationToken::new(),
         }))
@@ -269,7 +280,36 @@ async fn accept(listener: TcpListener, path: AccessPath, shared: Arc<Shared>, st
     }
 }
 
-fn start(stream: TcpStream, peer: SocketAddr, path: AccessPath, shared: &Arc<Shared>) {
+fn start(mut stream: TcpStream, peer: SocketAddr, path: AccessPath, shared: &Arc<Shared>) {
+    if !shared.snapshot().is_balancer(peer.ip()) {
+        return serve(stream, peer, path, shared);
+    }
+    let Ok(place) = shared.introductions.clone().try_acquire_owned() else {
+        shared.metrics.refuse(path, Refusal::TooMany);
+        return;
+    };
+    let limit = Duration::from_millis(shared.snapshot().limits.login_timeout_ms);
+    let shared = shared.clone();
+    let introduced = shared.clone();
+    shared.connections.spawn(async move {
+        let client = tokio::select! {
+            () = introduced.draining.cancelled() => return,
+            client = timeout(limit, proxied::client(&mut stream)) => client,
+        };
+        drop(place);
+        match client {
+            Ok(Ok(client)) => serve(stream, client.unwrap_or(peer), path, &introduced),
+            Ok(Err(error)) => {
+                introduced.metrics.refuse(path, Refusal::ProxyHeader);
+                info!(balancer.address = %peer, gateway.path = path.as_str(), error = error_text(&error), "refused a connection of a balancer");
+            }
+            Err(_) => introduced.metrics.refuse(path, Refusal::LoginTimeout),
+        }
+    });
+}
+
+/// Serves a client that is known by its address.
+fn serve(stream: TcpStream, peer: SocketAddr, path: AccessPath, shared: &Arc<Shared>) {
     // As Kafka refuses what is above max.connections.per.ip: closed before a byte, and clients back off.
     let permit = match shared.admit(path, peer) {
         Ok(permit) => permit,

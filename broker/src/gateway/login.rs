@@ -1,7 +1,7 @@
 //! Logins on SASL paths: what may be said before one, and who may.
 //!
 //! SCRAM passes through, token by token, and the user is observed; PLAIN is proved to Kafka with
-//! SCRAM. To Kafka the gateway always speaks SaslHandshake 1 and SaslAuthenticate 2; to the client
+//! SCRAM; who shows a token (OAUTHBEARER) is asserted to Kafka by one of ours. To Kafka the gateway always speaks SaslHandshake 1 and SaslAuthenticate 2; to the client
 //! whatever it chose, the bare tokens after a SaslHandshake 0 of old clients among them.
 //!
 //! ```text
@@ -11,6 +11,7 @@
 //!  refused (answered, then closed), protocol error (closed)
 //! ```
 
+use super::bearer;
 use super::connections::Card;
 use super::filters::{Decision, Format, Scope, api_versions, code};
 use super::frame::{self, LENGTH, RequestHeader};
@@ -21,14 +22,21 @@ use super::scram::{Exchange, Hash, ScramError, user_of_first_message};
 use super::table::{API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE};
 use super::upstream::{Connect, SaslAnswer, SaslUpstream};
 use super::wire::{Malformed, Reader, Writer};
+use crate::clock::unix_ms;
+use crate::error_text;
 use std::io;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 const PLAIN: &str = "PLAIN";
-/// What a client may choose from, in the order that it is told.
-const MECHANISMS: [&str; 3] = [PLAIN, "SCRAM-SHA-256", "SCRAM-SHA-512"];
+const OAUTHBEARER: &str = "OAUTHBEARER";
+/// What a client may choose from, in the order that it is told; the last one only where tokens are trusted.
+const MECHANISMS: [&str; 4] = [PLAIN, "SCRAM-SHA-256", "SCRAM-SHA-512", OAUTHBEARER];
 /// Told of every refused login, whatever its cause: a stranger learns nothing about users.
-const REFUSED: &str = "Authentication failed: the user name or the password is not accepted";
+const REFUSED: &str = "Authentication failed: the user name, the password or the token is not accepted";
+/// Seconds after which a token is looked at again, however long it is good for: a timer must not overflow.
+const LONGEST_SESSION: u64 = 365 * 24 * 3600;
 
 /// Why there is no login.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +66,45 @@ pub(super) struct Session {
     pub(super) user: String,
     /// The generation in force when the login began: Kafka checked the password later, never earlier.
     pub(super) began_under: u64,
-    hash: Hash,
+    /// When what the client showed is worth nothing any more.
+    pub(super) expires_at: Option<Instant>,
+    by: ProvedBy,
+}
+
+/// How Kafka was told who the client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ProvedBy {
+    Scram(Hash),
+    /// A token of ours.
+    Assertion,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Chosen {
+    Plain,
+    Scram(Hash),
+    Bearer,
+}
+
+impl Chosen {
+    fn of(mechanism: &str, trusts_tokens: bool) -> Option<Self> {
+        match mechanism {
+            PLAIN => Some(Self::Plain),
+            "SCRAM-SHA-256" => Some(Self::Scram(Hash::Sha256)),
+            "SCRAM-SHA-512" => Some(Self::Scram(Hash::Sha512)),
+            OAUTHBEARER if trusts_tokens => Some(Self::Bearer),
+            _ => None,
+        }
+    }
+
+    fn label(self) -> Mechanism {
+        match self {
+            Self::Plain => Mechanism::Plain,
+            Self::Scram(Hash::Sha256) => Mechanism::ScramSha256,
+            Self::Scram(Hash::Sha512) => Mechanism::ScramSha512,
+            Self::Bearer => Mechanism::Bearer,
+        }
+    }
 }
 
 /// How the client frames its SASL messages.
@@ -97,26 +143,22 @@ where
     pub(super) async fn run(&mut self) -> Result<Session, LoginError> {
         let (mechanism, framing) = self.choose().await?;
         let began_under = self.shared.snapshot().generation;
-        let label = match mechanism {
-            None => Mechanism::Plain,
-            Some(Hash::Sha256) => Mechanism::ScramSha256,
-            Some(Hash::Sha512) => Mechanism::ScramSha512,
-        };
         let result = match mechanism {
-            None => self.plain(framing, began_under).await,
-            Some(hash) => self.scram(framing, hash, began_under).await,
+            Chosen::Plain => self.plain(framing, began_under).await,
+            Chosen::Scram(hash) => self.scram(framing, hash, began_under).await,
+            Chosen::Bearer => self.bearer(framing, began_under).await,
         };
         let counted = match &result {
             Ok(_) => LoginResult::Accepted,
             Err(LoginError::Refused { .. }) => LoginResult::Refused,
             Err(_) => LoginResult::Failed,
         };
-        self.shared.metrics.login(label, counted);
+        self.shared.metrics.login(mechanism.label(), counted);
         result
     }
 
-    /// Serves what may be asked before a mechanism is chosen; `None` is PLAIN.
-    async fn choose(&mut self) -> Result<(Option<Hash>, Framing), LoginError> {
+    /// Serves what may be asked before a mechanism is chosen.
+    async fn choose(&mut self) -> Result<(Chosen, Framing), LoginError> {
         loop {
             let (frame, header) = self.request().await?;
             let RequestHeader { key, version, correlation, .. } = header;
@@ -125,20 +167,17 @@ where
                 SASL_HANDSHAKE if (0..=1).contains(&version) => {
                     let body_at = frame::request_body(&frame, false)?;
                     let wanted = Reader::new(&frame[body_at..], false).string()?;
-                    let chosen = match wanted {
-                        PLAIN => Some(None),
-                        "SCRAM-SHA-256" => Some(Some(Hash::Sha256)),
-                        "SCRAM-SHA-512" => Some(Some(Hash::Sha512)),
-                        _ => None,
-                    };
+                    let trusts_tokens = self.shared.snapshot().bearer.is_some();
+                    let offered = &MECHANISMS[..MECHANISMS.len() - usize::from(!trusts_tokens)];
+                    let chosen = Chosen::of(wanted, trusts_tokens);
                     let error = if chosen.is_some() { 0 } else { code::UNSUPPORTED_SASL_MECHANISM };
-                    self.send(&frame::response(correlation, false, &mechanisms(error))).await?;
+                    self.send(&frame::response(correlation, false, &mechanisms(error, offered))).await?;
                     let Some(mechanism) = chosen else {
                         self.shared.metrics.login(Mechanism::Unknown, LoginResult::Refused);
                         return Err(LoginError::Protocol(format!(
                             "SASL mechanism '{}' is unknown; {} are accepted",
                             wanted.escape_debug(),
-                            MECHANISMS.join(", ")
+                            offered.join(", ")
                         )));
                     };
                     return Ok((mechanism, if version == 0 { Framing::Bare } else { Framing::Requests }));
@@ -208,7 +247,7 @@ where
                 return Err(refused(answer.message.unwrap_or_else(|| format!("Kafka's error {}", answer.error))));
             }
             if answer.token.starts_with(b"v=") {
-                return Ok(Session { user, began_under, hash });
+                return Ok(Session { user, began_under, expires_at: None, by: ProvedBy::Scram(hash) });
             }
             (token, reply) = self.token(framing).await?;
         }
@@ -226,9 +265,10 @@ where
         }
         let preferred = self.shared.keys.preferred(user);
         let other = if preferred == Hash::Sha512 { Hash::Sha256 } else { Hash::Sha512 };
-        let hashes: &[Hash] = match self.current {
+        let hashes: &[Hash] = match self.current.map(|session| session.by) {
             // Kafka lets a connection log in again only as it did before.
-            Some(session) => &[session.hash],
+            Some(ProvedBy::Scram(hash)) => &[hash],
+            Some(ProvedBy::Assertion) => &[],
             None => &[preferred, other],
         };
         for &hash in hashes {
@@ -236,7 +276,8 @@ where
                 Proof::Accepted { lifetime_ms } => {
                     self.shared.keys.prefer(user, hash);
                     self.answer(reply, &SaslAnswer { lifetime_ms, ..SaslAnswer::default() }).await?;
-                    return Ok(Session { user: user.to_owned(), began_under, hash });
+                    let by = ProvedBy::Scram(hash);
+                    return Ok(Session { user: user.to_owned(), began_under, expires_at: None, by });
                 }
                 Proof::WrongPassword => {
                     self.refuse(reply).await?;
@@ -248,6 +289,66 @@ where
         }
         self.refuse(reply).await?;
         Err(refused("unknown user"))
+    }
+
+    /// Checks a token, and tells Kafka whose it is.
+    async fn bearer(&mut self, framing: Framing, began_under: u64) -> Result<Session, LoginError> {
+        let (message, reply) = self.token(framing).await?;
+        let token = bearer::token_of(&message)
+            .ok_or_else(|| LoginError::Protocol("the OAUTHBEARER message holds no bearer token".into()))?;
+        let now = unix_ms() / 1000;
+        let checked = self.shared.snapshot().bearer.as_ref().map(|trust| trust.check(token, now));
+        let refused =
+            |user: &str, why: String| LoginError::Refused { user: user.to_owned(), mechanism: OAUTHBEARER, why };
+        let bearer = match checked {
+            Some(Ok(bearer)) => bearer,
+            other => {
+                self.refuse(reply).await?;
+                let why = other
+                    .and_then(Result::err)
+                    .map_or("tokens are not trusted any more".to_owned(), |error| error_text(&error));
+                return Err(refused("", why));
+            }
+        };
+        let user = bearer.user;
+        if !self.shared.snapshot().admits(&user) {
+            self.refuse(reply).await?;
+            return Err(refused(&user, "the user is disabled, or its name belongs to the platform".into()));
+        }
+        match self.current {
+            None => self.assert(&user, now).await?,
+            // Kafka knows who it is; only the token is a newer one.
+            Some(session) if session.user == user && session.by == ProvedBy::Assertion => {}
+            Some(_) => {
+                self.refuse(reply).await?;
+                return Err(refused(&user, "a connection logs in again only as it did before".into()));
+            }
+        }
+        let left = u64::try_from(bearer.expires - now).unwrap_or(0);
+        let lifetime_ms = i64::try_from(left.saturating_mul(1000)).unwrap_or(i64::MAX);
+        // Clients come with a new token before that (KIP-368), or connect again after it.
+        let expires_at = Instant::now() + Duration::from_secs(left.clamp(1, LONGEST_SESSION));
+        self.answer(reply, &SaslAnswer { lifetime_ms, ..SaslAnswer::default() }).await?;
+        Ok(Session { user, began_under, expires_at: Some(expires_at), by: ProvedBy::Assertion })
+    }
+
+    /// Logs in to Kafka as `user`, on our word.
+    async fn assert(&mut self, user: &str, now: i64) -> Result<(), LoginError> {
+        let ours = self.shared.signer.sign(user, now).map_err(LoginError::Upstream)?;
+        let upstream = self.upstream().await?;
+        let error = upstream.handshake(OAUTHBEARER).await.map_err(LoginError::Upstream)?;
+        if error != 0 {
+            return Err(LoginError::Upstream(io::Error::other(format!(
+                "Kafka refuses OAUTHBEARER with error {error}"
+            ))));
+        }
+        let answer = upstream.authenticate(&bearer::message_with(&ours)).await.map_err(LoginError::Upstream)?;
+        // A challenge instead of an empty token tells what is wrong with ours (RFC 7628 §3.2.2).
+        if answer.error != 0 || !answer.token.is_empty() {
+            let why = answer.message.unwrap_or_else(|| String::from_utf8_lossy(&answer.token).into_owned());
+            return Err(LoginError::Upstream(io::Error::other(format!("Kafka does not take our word: {why}"))));
+        }
+        Ok(())
     }
 
     async fn prove(&mut self, hash: Hash, user: &str, password: &str) -> Result<Proof, LoginError> {
@@ -368,11 +469,11 @@ enum Proof {
 }
 
 /// Body of a SaslHandshake response.
-fn mechanisms(error: i16) -> Vec<u8> {
+fn mechanisms(error: i16, offered: &[&str]) -> Vec<u8> {
     let mut w = Writer::new(false);
     w.i16(error);
-    w.array(MECHANISMS.len());
-    MECHANISMS.into_iter().for_each(|mechanism| w.string(mechanism));
+    w.array(offered.len());
+    offered.iter().for_each(|mechanism| w.string(mechanism));
     w.bytes
 }
 

@@ -41,6 +41,7 @@ labels!(
     Refusal {
         TooMany = "too-many-connections",
         TooManyOfIp = "too-many-connections-of-ip",
+        ProxyHeader = "proxy-header",
         TlsHandshake = "tls-handshake",
         TlsOnPlainPort = "tls-on-plain-port",
         LoginTimeout = "login-timeout",
@@ -50,6 +51,7 @@ labels!(
         UserDisabled = "user-disabled",
         AddressDenied = "address-denied",
         LoginEnded = "login-ended",
+        LoginExpired = "login-expired",
         PathClosed = "path-closed",
         Kicked = "kicked",
     }
@@ -58,7 +60,7 @@ labels!(
     Direction { In = "in", Out = "out" }
 );
 labels!(
-    Mechanism { Plain = "plain", ScramSha256 = "scram-sha-256", ScramSha512 = "scram-sha-512", Unknown = "unknown" }
+    Mechanism { Plain = "plain", ScramSha256 = "scram-sha-256", ScramSha512 = "scram-sha-512", Bearer = "oauthbearer", Unknown = "unknown" }
 );
 labels!(
     LoginResult { Accepted = "accepted", Refused = "refused", Failed = "failed" }

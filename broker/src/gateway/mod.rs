@@ -12,6 +12,7 @@
 //! ```
 
 mod admission;
+mod bearer;
 mod block;
 mod connection;
 mod connections;
@@ -27,6 +28,7 @@ mod listener;
 mod login;
 mod metrics;
 mod pipeline;
+mod proxied;
 mod read_ahead;
 mod scram;
 mod snapshot;
@@ -41,6 +43,7 @@ mod tests;
 pub use error::GatewayError;
 pub use snapshot::Snapshot;
 
+use crate::assertion::Signer;
 use broker_api::connections::{CloseConnections, ConnectionList, ListConnections};
 use broker_api::partitions::PartitionUse;
 use broker_api::spec::NodeSpec;
@@ -62,11 +65,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Listens and serves as `spec` says, and registers the metrics. Must be called inside a tokio
-    /// runtime, which then carries every connection.
-    pub fn start(spec: &NodeSpec, registry: &mut Registry) -> Result<Self, GatewayError> {
+    /// Listens and serves as `spec` says, and registers the metrics; `signer` tells Kafka who a client is that proved it
+    /// to us. Must be called inside a tokio runtime, which then carries every connection.
+    pub fn start(spec: &NodeSpec, signer: Signer, registry: &mut Registry) -> Result<Self, GatewayError> {
         let snapshot = Snapshot::build(spec)?;
-        let shared = Shared::new(snapshot, metrics::Metrics::register(registry))?;
+        let shared = Shared::new(snapshot, signer, metrics::Metrics::register(registry))?;
         let listeners = Listeners::default();
         listeners.follow(&shared, None)?;
         tokio::spawn(shared.clone().run_admission());
@@ -83,6 +86,8 @@ impl Gateway {
     pub fn status(&self) -> GatewayStatus {
         GatewayStatus {
             pid: std::process::id(),
+            // Unknown is another build than any: it is replaced when somebody cares.
+            build: broker_api::build::own().unwrap_or_default(),
             connections: self.shared.open_connections(),
             listening: self.listeners.listening(),
             certificate_serial: self.shared.snapshot().certificate_serial.clone(),

@@ -4,11 +4,13 @@
 //! Pure: parses and validates; opens nothing.
 
 use super::admission::internal::Internal;
+use super::bearer;
 use super::error::GatewayError;
-use super::ip_rules::IpRules;
+use super::ip_rules::{IpRules, networks};
 use super::tls;
 use broker_api::ports;
 use broker_api::spec::{AccessPath, GatewayLimits, Listener, NodeSpec};
+use ipnet::IpNet;
 use rustls::sign::CertifiedKey;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -30,6 +32,8 @@ pub struct Snapshot {
     pub(super) limits: GatewayLimits,
     pub(super) disabled_users: HashSet<String>,
     ip_rules: IpRules,
+    balancers: Vec<IpNet>,
+    pub(super) bearer: Option<bearer::Trust>,
     ended_logins: HashMap<String, u64>,
     /// Largest value that a topic's `max.message.bytes` may take.
     pub(super) max_batch_bytes: u64,
@@ -70,6 +74,8 @@ impl Snapshot {
             }
         }
         let ip_rules = IpRules::parse(&gateway.ip_rules)?;
+        let bearer = gateway.bearer.as_ref().map(bearer::Trust::parse).transpose()?;
+        let balancers = networks("balancers", &gateway.balancers)?;
         let (certificate, certificate_serial) = tls::load("server_tls", &gateway.server_tls)?;
         let internal = Arc::new(Internal::of(spec).map_err(|error| GatewayError::invalid(error.to_string()))?);
         Ok(Self {
@@ -77,6 +83,8 @@ impl Snapshot {
             paths,
             limits: gateway.limits.clone(),
             ip_rules,
+            balancers,
+            bearer,
             disabled_users: gateway.disabled_users.iter().cloned().collect(),
             ended_logins: gateway.ended_logins.iter().map(|(user, since)| (user.clone(), *since)).collect(),
             max_batch_bytes: spec.kafka.max_message_bytes.saturating_add(BATCH_OVERHEAD_BYTES),
@@ -94,6 +102,12 @@ impl Snapshot {
     /// Whether a client of this address may connect, or stay connected.
     pub(super) fn admits_from(&self, client: IpAddr) -> bool {
         self.ip_rules.admit(client)
+    }
+
+    /// Whether connections from this address begin by saying whose they are.
+    pub(super) fn is_balancer(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.balancers.iter().any(|network| network.contains(&peer))
     }
 
     /// Whether a login as `user` that began under this generation still counts.

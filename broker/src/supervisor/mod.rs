@@ -238,6 +238,7 @@ fn first_status(spec: &NodeSpec, nonce: String) -> io::Result<BrokerStatus> {
             boot_id: process::boot_id()?,
             start_ticks: process::start_ticks(pid)?.ok_or(io::ErrorKind::NotFound)?,
             gateway_pid: None,
+            build: broker_api::build::own()?,
         },
     })
 }

@@ -5,6 +5,7 @@
 //! depend on anything that a tenant can change. May use the spec, the ports and the release table.
 
 use super::release::Line;
+use crate::assertion;
 use broker_api::ports;
 use broker_api::spec::{KafkaSpec, NodeSpec, Role};
 use std::fmt::Write as _;
@@ -192,18 +193,10 @@ fn sasl(p: &mut Properties, spec: &NodeSpec, line: Line, paths: &KafkaPaths) {
     set("oauthbearer.sasl.jaas.config", &BEARER);
     set("oauthbearer.sasl.server.callback.handler.class", &line.token_validator());
     set("sasl.oauthbearer.jwks.endpoint.url", &paths.token_keys_url());
-    set("sasl.oauthbearer.expected.audience", &token_audience(spec));
-    set("sasl.oauthbearer.expected.issuer", &TOKEN_ISSUER);
+    set("sasl.oauthbearer.expected.audience", &assertion::audience(&spec.identity));
+    set("sasl.oauthbearer.expected.issuer", &assertion::ISSUER);
     // Static, so it is there from the first boot (finding 16).
     p.set("delegation.token.secret.key", spec.kafka.delegation_token_key.expose());
-}
-
-/// `iss` of the tokens that a gateway signs for its own broker.
-pub const TOKEN_ISSUER: &str = "sluice-gateway";
-
-/// `aud` of these tokens: a token for one node is worth nothing at another.
-pub fn token_audience(spec: &NodeSpec) -> String {
-    format!("{}/{}", spec.identity.instance, spec.identity.node_id)
 }
 
 fn authorizer(p: &mut Properties, kafka: &KafkaSpec) {

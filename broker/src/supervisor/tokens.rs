@@ -5,6 +5,7 @@
 //! (kafka.md finding 15), and a token lives for a minute.
 
 use super::properties::KafkaPaths;
+use crate::assertion::KEY_ID;
 use crate::directory::{NodeDirectory, write_atomic};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,8 +16,6 @@ use std::{fs, io};
 
 /// Uncompressed point of P-256: a tag and two coordinates.
 const COORDINATE_BYTES: usize = 32;
-/// `kid` of the one key.
-pub const KEY_ID: &str = "node";
 
 /// PKCS#8 (DER) of the signing key.
 pub fn private_key_path(directory: &NodeDirectory) -> PathBuf {

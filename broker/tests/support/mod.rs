@@ -119,6 +119,8 @@ impl TestInstance {
                 .into(),
                 server_tls: self.client_ca.issue("sluice test broker", &names),
                 limits: GatewayLimits::default(),
+                balancers: vec![],
+                bearer: None,
                 ip_rules: Default::default(),
                 disabled_users: Vec::new(),
                 ended_logins: Default::default(),

@@ -15,16 +15,51 @@ pub struct Access {
     pub allow_ips: Vec<String>,
     /// Addresses and networks that may not, whatever `allow_ips` says. At most 100.
     pub deny_ips: Vec<String>,
+    /// Tokens that users may log in with on SASL ports by OAUTHBEARER, besides passwords. None: no tokens.
+    pub oauthbearer: Option<TokenTrust>,
+}
+
+/// Which JSON Web Tokens (RFC 7519) say who a Kafka client is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenTrust {
+    /// `iss` that a token must have, letter by letter. 1 to 512 characters.
+    pub issuer: String,
+    /// `aud` that a token must have, or have among others. 1 to 256 characters.
+    pub audience: String,
+    /// Claim that names the Kafka user. 1 to 128 characters.
+    #[serde(default = "default_user_claim")]
+    pub user_claim: String,
+    /// Public keys of the issuer as a JSON Web Key Set (RFC 7517), what it serves under its `jwks_uri`: 1 to 20 keys of RSA
+    /// (2048 bits or more), P-256, P-384 or Ed25519.
+    pub keys: KeySet,
+}
+
+fn default_user_claim() -> String {
+    "sub".to_owned()
+}
+
+/// A JSON Web Key Set. Members that are not needed to check a signature are kept and not looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeySet {
+    #[schema(value_type = Vec<Object>)]
+    pub keys: Vec<serde_json::Map<String, serde_json::Value>>,
 }
 
 impl Default for Access {
     fn default() -> Self {
-        Self { private_plaintext: true, private_sasl_ssl: true, allow_ips: Vec::new(), deny_ips: Vec::new() }
+        Self {
+            private_plaintext: true,
+            private_sasl_ssl: true,
+            allow_ips: Vec::new(),
+            deny_ips: Vec::new(),
+            oauthbearer: None,
+        }
     }
 }
 
 /// JSON merge patch (RFC 7396) of the access; null takes a field back to its default.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateAccess {
     #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
@@ -35,4 +70,7 @@ pub struct UpdateAccess {
     pub allow_ips: Option<Option<Vec<String>>>,
     #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
     pub deny_ips: Option<Option<Vec<String>>>,
+    /// Replaced as a whole.
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    pub oauthbearer: Option<Option<TokenTrust>>,
 }

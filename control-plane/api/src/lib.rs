@@ -8,6 +8,7 @@ pub mod access;
 pub mod audit;
 pub mod auth;
 pub mod catalogue;
+pub mod client_connections;
 pub mod connection;
 pub mod id;
 pub mod instance;

@@ -4,8 +4,8 @@
 
 use crate::{
     commands::{
-        access, api, audit, auth, catalog, cert, docs, errors, failed_creation, instance, job, key, member, operator,
-        profile, project, quote, service_account, user,
+        access, api, audit, auth, catalog, cert, connection, docs, errors, failed_creation, instance, job, key, member,
+        operator, profile, project, quote, service_account, user,
     },
     render::Format,
     settings::Lang,
@@ -144,6 +144,9 @@ pub enum Command {
     /// Creations that failed; they hold nothing but their record
     #[command(subcommand)]
     FailedCreation(failed_creation::Command),
+    /// Connections of Kafka clients
+    #[command(subcommand)]
+    Connection(connection::Command),
     /// Background jobs
     #[command(subcommand)]
     Job(job::Command),

@@ -50,7 +50,11 @@ pub async fn get_connection(
     Ok(Connection {
         bootstrap,
         security_protocol: "SASL_SSL".to_owned(),
-        sasl_mechanisms: SASL_MECHANISMS.map(str::to_owned).into(),
+        sasl_mechanisms: SASL_MECHANISMS
+            .into_iter()
+            .chain(record.access.oauthbearer.is_some().then_some("OAUTHBEARER"))
+            .map(str::to_owned)
+            .collect(),
         snippet,
     })
 }

@@ -2,12 +2,13 @@
 //!
 //! A use case is a function `verb_noun(app, actor or scope, request) -> Result<_, AppError>`; those that write return an [`Answer`]
 //! and end in [`Write::commit`], which takes the audit entry, so that none is forgotten. May use domain, store, auth, secrets, jobs
-//! (to enqueue) and kafka. Knows no HTTP: no status, no header, no axum type.
+//! (to enqueue), kafka and, to ask brokers what only they know, nodes. Knows no HTTP: no status, no header, no axum type.
 
 pub mod audit;
 pub mod auth;
 pub mod bootstrap;
 pub mod catalogue;
+pub mod client_connections;
 pub mod connection;
 pub mod error;
 pub mod failed_creations;
@@ -29,10 +30,12 @@ pub use write::{Answer, Begun, IdempotencyKey, Write};
 use crate::{
     auth::{password::Passwords, token::Tokens},
     clock::Clock,
+    nodes::NodeControl,
     secrets::Keyring,
     store::Database,
     telemetry::metrics::Metrics,
 };
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// What use cases work with. One for the life of the process, behind an `Arc`.
@@ -46,6 +49,8 @@ pub struct App {
     pub sign_in: auth::SignInPolicy,
     /// Wakes who watches jobs.
     pub feed: jobs::JobFeed,
+    /// To ask brokers who is connected.
+    pub nodes: Arc<dyn NodeControl>,
     pub metrics: Metrics,
     /// Cancelled when the process begins to stop: long answers (streams, waits) end then.
     pub stopping: CancellationToken,

@@ -18,9 +18,14 @@ use chrono::Duration;
 use control_plane_api::problem::ProblemCode;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep};
 
 /// How long an answer is kept for repeats (api.md §1).
 pub const KEPT: Duration = Duration::hours(24);
+
+/// How long the key of an earlier request is waited for: one that was refused or replayed has been answered a moment
+/// before the database is done with its transaction.
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// The caller's `Idempotency-Key` with a fingerprint of the request that it came with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,8 +124,12 @@ async fn replay<T: DeserializeOwned>(
     key: &IdempotencyKey,
 ) -> Result<Option<T>, AppError> {
     let principal = actor.key();
-    if !idempotency::lock(tx, &principal, &key.key).await? {
-        return Err(Refusal::new(ProblemCode::IdempotencyInFlight).retry_after(1).into());
+    let patient_until = Instant::now() + PATIENCE;
+    while !idempotency::lock(tx, &principal, &key.key).await? {
+        if Instant::now() >= patient_until {
+            return Err(Refusal::new(ProblemCode::IdempotencyInFlight).retry_after(1).into());
+        }
+        sleep(PATIENCE / 10).await;
     }
     let Some(sealed) = idempotency::find(tx, &principal, &key.key, app.clock.now() - KEPT).await? else {
         return Ok(None);

@@ -10,7 +10,7 @@ use control_plane::{
     },
     clock::Clock,
     config::{Config, DriverKind, LimitsConfig, Redacted},
-    domain::node_spec::Sizing,
+    domain::node_spec::Site,
     drivers::{
         Platform,
         local::{LocalDriver, LocalOptions},
@@ -23,7 +23,7 @@ use control_plane::{
     },
     kafka::KrafkaControl,
     loops::{Keeper, Loops, Pace},
-    nodes::HttpsNodes,
+    nodes::{HttpsNodes, NodeControl},
     store::{Database, DatabaseUrls},
     telemetry::metrics::Metrics,
 };
@@ -50,7 +50,7 @@ pub fn database(config: &Config) -> Result<Database> {
 }
 
 /// The application on a migrated database, its keys loaded.
-pub async fn app(config: &Config) -> Result<Arc<App>> {
+pub async fn app(config: &Config, nodes: Arc<dyn NodeControl>) -> Result<Arc<App>> {
     let db = database(config)?;
     let keyring = keys::load_keyring(&db, config.secrets.master_keys()?).await.context("data keys")?;
     let checks = config.sign_in.password_checks;
@@ -68,6 +68,7 @@ pub async fn app(config: &Config) -> Result<Arc<App>> {
             longest_lock: Duration::seconds(config.sign_in.longest_lock_seconds.into()),
         },
         feed: Default::default(),
+        nodes,
         metrics: Metrics::default(),
         stopping: CancellationToken::new(),
     };
@@ -124,11 +125,11 @@ pub struct Background {
 
 impl Background {
     /// Runs jobs and loops until [`Background::stop`].
-    pub fn start(config: &Config, app: &App) -> Result<Self> {
+    pub fn start(config: &Config, app: &App, platform: Platform) -> Result<Self> {
         let metrics = JobMetrics::default();
         app.metrics.register(|registry| metrics.register(registry));
-        let platform = platform(config, &app.clock)?;
-        let sizing = Sizing { heap_mb: config.driver.heap_mb, fast_start: config.driver.fast_start };
+        let driver = &config.driver;
+        let site = Site { heap_mb: driver.heap_mb, fast_start: driver.fast_start, balancers: driver.balancers.clone() };
         // Unique among replicas and over restarts: a lease is never mistaken for one's own.
         let owner = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4());
         let (db, keyring, clock) = (app.db.clone(), app.keyring.clone(), app.clock.clone());
@@ -137,10 +138,10 @@ impl Background {
             clock: clock.clone(),
             platform: platform.clone(),
             keyring: keyring.clone(),
-            sizing,
+            site: site.clone(),
             owner: owner.clone(),
         };
-        let environment = Environment { platform, keyring: keyring.clone(), sizing };
+        let environment = Environment { platform, keyring: keyring.clone(), site };
         let runner = Runner::new(db, workflow::registry()?, environment, keyring, clock, metrics, LEASE, owner);
         let runners = Runners::start(runner, RunnersConfig::default());
         Ok(Self { runners, loops: Loops::start(keeper, Pace::default()) })

@@ -8,6 +8,7 @@ use control_plane::{
         App,
         catalogue::{RegionSeed, seed_regions},
     },
+    clock::Clock,
     config::Config,
     http::{
         self,
@@ -32,14 +33,15 @@ pub async fn run(config: Config) -> Result<()> {
     if let Some(owner) = &config.database.owner_url {
         Database::migrate(owner.expose()).await.context("migrations")?;
     }
-    let app = assemble::app(&config).await?;
+    let platform = assemble::platform(&config, &Clock::system())?;
+    let app = assemble::app(&config, platform.nodes.clone()).await?;
     seed_regions(&app.db, &[RegionSeed::local(config.driver.brokers_per_zone)], app.clock.now())
         .await
         .context("regions")?;
     let router = http::router(app.clone(), assemble::http_settings(&config.limits))?;
     let api = bind(config.listen).await?;
     let metrics = bind(config.metrics_listen).await?;
-    let background = assemble::Background::start(&config, &app)?;
+    let background = assemble::Background::start(&config, &app, platform)?;
     let housekeeping = tokio::spawn(loops::housekeeping::run(app.clone()));
     tracing::info!(address = %config.listen, metrics = %config.metrics_listen, "serving");
 

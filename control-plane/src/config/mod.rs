@@ -10,6 +10,7 @@ pub use load::{ConfigError, Loaded, Origin, load};
 pub use secret::Redacted;
 
 use crate::secrets::{MasterKeys, SecretError};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -143,6 +144,9 @@ pub struct DriverConfig {
     pub brokers_per_zone: u32,
     /// Brokers that start sooner and have a lower peak.
     pub fast_start: bool,
+    /// Networks of balancers in front of brokers, `10.0.0.0/8`: their connections begin with a header of the PROXY protocol,
+    /// version 2, and count by the client's address that it tells. An instance follows a change with its next own change.
+    pub balancers: Vec<IpNet>,
 }
 
 impl Default for Config {
@@ -212,7 +216,14 @@ impl Default for TracesConfig {
 
 impl Default for DriverConfig {
     fn default() -> Self {
-        Self { kind: DriverKind::Local, node_program: None, heap_mb: None, brokers_per_zone: 8, fast_start: false }
+        Self {
+            kind: DriverKind::Local,
+            node_program: None,
+            heap_mb: None,
+            brokers_per_zone: 8,
+            fast_start: false,
+            balancers: Vec::new(),
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! Ways in to an instance and who may use them: what a patch makes of them, and what it changes for clients.
 
-use crate::domain::plan::{self, Effect};
+use crate::domain::{
+    plan::{self, Effect},
+    token_trust,
+};
 use control_plane_api::{
     access::{Access, UpdateAccess},
     instance::{Change, Check},
@@ -25,7 +28,11 @@ pub fn patched(current: &Access, patch: &UpdateAccess) -> Result<Access, Vec<Fie
         private_sasl_ssl: field(&patch.private_sasl_ssl, &current.private_sasl_ssl, default.private_sasl_ssl),
         allow_ips: networks("/allow_ips", &field(&patch.allow_ips, &current.allow_ips, default.allow_ips), &mut faults),
         deny_ips: networks("/deny_ips", &field(&patch.deny_ips, &current.deny_ips, default.deny_ips), &mut faults),
+        oauthbearer: patch.oauthbearer.clone().unwrap_or_else(|| current.oauthbearer.clone()),
     };
+    if let Some(trust) = next.oauthbearer.as_ref().filter(|_| patch.oauthbearer.is_some()) {
+        faults.extend(token_trust::faults("/oauthbearer", trust));
+    }
     if !next.private_plaintext && !next.private_sasl_ssl {
         let pointer = if current.private_sasl_ssl { "/private_sasl_ssl" } else { "/private_plaintext" };
         let detail = "one of private_plaintext and private_sasl_ssl must stay on: nobody could connect";
@@ -41,6 +48,7 @@ pub fn changes(from: &Access, to: &Access) -> Vec<Change> {
         ("/private_sasl_ssl", json!(from.private_sasl_ssl), json!(to.private_sasl_ssl)),
         ("/allow_ips", json!(from.allow_ips), json!(to.allow_ips)),
         ("/deny_ips", json!(from.deny_ips), json!(to.deny_ips)),
+        ("/oauthbearer", json!(from.oauthbearer), json!(to.oauthbearer)),
     ]
     .into_iter()
     .filter(|(_, from, to)| from != to)
@@ -61,6 +69,13 @@ pub fn checks(from: &Access, to: &Access) -> Vec<Check> {
     }
     if from.allow_ips != to.allow_ips || from.deny_ips != to.deny_ips {
         checks.push(plan::warning("connections-end", "connections of addresses that may not connect any more end"));
+    }
+    if from.oauthbearer != to.oauthbearer {
+        let text = match &to.oauthbearer {
+            Some(_) => "new logins by token are checked by the new trust; who is logged in stays until the token ends",
+            None => "no new login by token is accepted; who is logged in stays until the token ends",
+        };
+        checks.push(plan::warning("tokens", text));
     }
     checks
 }

@@ -18,3 +18,4 @@ pub mod purchase;
 pub mod rights;
 pub mod states;
 pub mod storage;
+pub mod token_trust;

@@ -6,15 +6,23 @@ use broker_api::{
     ports,
     secret::Secret,
     spec::{
-        AccessPath, AdvertisedAddress, GatewayLimits, GatewaySpec, IpRules, Jvm, KafkaSpec, Listener, NodeIdentity,
-        NodeSpec, Role, TlsIdentity, Voter,
+        AccessPath, AdvertisedAddress, BearerTrust, GatewayLimits, GatewaySpec, IpRules, Jvm, KafkaSpec, Listener,
+        NodeIdentity, NodeSpec, Role, TlsIdentity, Voter,
     },
 };
-use control_plane_api::{access::Access, catalogue::Spec, id::InstanceId};
+use control_plane_api::{
+    access::{Access, TokenTrust},
+    catalogue::Spec,
+    id::InstanceId,
+};
+use ipnet::IpNet;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
 };
+
+/// Raised when the same rows give other specs than before: running instances are told, by a new generation.
+pub const REVISION: i32 = 1;
 
 /// Largest message (product.md §5: 10 MB).
 const MAX_MESSAGE_BYTES: u64 = 10 * 1024 * 1024;
@@ -62,18 +70,20 @@ pub struct NodeKeys {
     pub delegation_token_key: Secret,
 }
 
-/// How large nodes are here.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Sizing {
+/// What holds for every node of this installation.
+#[derive(Debug, Clone, Default)]
+pub struct Site {
     /// Heap of every JVM, instead of a share of the memory that was sold: for machines that cannot give what is sold.
     pub heap_mb: Option<u64>,
     /// See [`Jvm::fast_start`].
     pub fast_start: bool,
+    /// See [`GatewaySpec::balancers`].
+    pub balancers: Vec<IpNet>,
 }
 
-impl Sizing {
+impl Site {
     /// A quarter of the broker's memory, 512 MiB to 6 GiB: the rest is worth more as page cache.
-    fn heap_bytes(self, spec: &Spec) -> u64 {
+    fn heap_bytes(&self, spec: &Spec) -> u64 {
         match self.heap_mb {
             Some(megabytes) => megabytes << 20,
             None => (u64::from(spec.broker_memory_gib) * GIB / 4).clamp(GIB / 2, 6 * GIB),
@@ -87,7 +97,7 @@ pub fn build(
     brokers: &[BrokerIntent],
     broker: &BrokerIntent,
     keys: NodeKeys,
-    sizing: Sizing,
+    site: &Site,
 ) -> NodeSpec {
     let voters = voters(brokers);
     NodeSpec {
@@ -109,7 +119,7 @@ pub fn build(
                 .map(|voter| SocketAddr::new(voter.address, ports::CONTROLLER).to_string())
                 .collect(),
             initial_controllers: voters.into_iter().map(voter).collect(),
-            jvm: Jvm { heap_bytes: sizing.heap_bytes(&instance.spec), fast_start: sizing.fast_start },
+            jvm: Jvm { heap_bytes: site.heap_bytes(&instance.spec), fast_start: site.fast_start },
             internal_tls: keys.internal,
             super_users: vec!["User:sluice-control-plane".to_owned()],
             brokers: u32::try_from(brokers.len()).unwrap_or(u32::MAX),
@@ -121,7 +131,9 @@ pub fn build(
             control: control_address(broker.address),
             control_tls: keys.control,
             listeners: open_paths(&instance.access).map(|path| listener(path, brokers, broker)).collect(),
+            balancers: site.balancers.iter().map(ToString::to_string).collect(),
             ip_rules: IpRules { allow: instance.access.allow_ips.clone(), deny: instance.access.deny_ips.clone() },
+            bearer: instance.access.oauthbearer.as_ref().map(bearer),
             server_tls: keys.clients,
             limits: GatewayLimits {
                 max_connections: instance.spec.client_connections,
@@ -131,6 +143,15 @@ pub fn build(
             disabled_users: instance.disabled_users.clone(),
             ended_logins: instance.ended_logins.clone(),
         },
+    }
+}
+
+fn bearer(trust: &TokenTrust) -> BearerTrust {
+    BearerTrust {
+        issuer: trust.issuer.clone(),
+        audience: trust.audience.clone(),
+        user_claim: trust.user_claim.clone(),
+        keys: serde_json::json!(trust.keys).to_string(),
     }
 }
 

@@ -71,6 +71,13 @@ pub trait ClusterDriver: Debug + Send + Sync {
     /// The node exists and runs (or is starting) with this spec or a newer one. A node that runs is left alone.
     async fn ensure_node(&self, spec: &NodeSpec) -> Result<(), DriverError>;
 
+    /// The build of the node program that nodes are to run ([`broker_api::build`]), as they report it.
+    fn build(&self) -> &str;
+
+    /// Supervisor and gateway of the node run this build; Kafka goes on undisturbed, and clients of the old gateway are
+    /// asked to come again. What runs it already is left alone.
+    async fn renew_node(&self, spec: &NodeSpec) -> Result<(), DriverError>;
+
     /// Nothing of the node is left: process, directory or volume, address. Absent is fine.
     async fn remove_node(&self, node: NodeRef) -> Result<(), DriverError>;
 

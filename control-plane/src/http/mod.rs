@@ -23,7 +23,7 @@ pub mod tenant;
 
 pub use extract::{Idempotent, IfMatch, NoBody, ResourcePath, ValidJson, ValidQuery};
 pub use problem::HttpError;
-pub use respond::{Created, Listed, Replayable, Tagged};
+pub use respond::{Created, Linked, Listed, Replayable, Tagged};
 
 use crate::app::App;
 use axum::{

@@ -54,14 +54,26 @@ impl<T: Serialize + HasEtag> IntoResponse for Tagged<T> {
 #[derive(Debug, Clone)]
 pub struct Listed<T: ToSchema>(pub Page<T>);
 
+/// A page that says more than a [`Page`] does, with the link to the one after it.
+#[derive(Debug, Clone)]
+pub struct Linked<T> {
+    pub next_cursor: Option<String>,
+    pub page: T,
+}
+
 #[derive(Debug, Clone)]
 struct NextCursor(String);
 
 impl<T: Serialize + ToSchema> IntoResponse for Listed<T> {
     fn into_response(self) -> Response {
-        let cursor = self.0.next_cursor.clone().map(NextCursor);
-        let mut response = Json(self.0).into_response();
-        if let Some(cursor) = cursor {
+        Linked { next_cursor: self.0.next_cursor.clone(), page: self.0 }.into_response()
+    }
+}
+
+impl<T: Serialize> IntoResponse for Linked<T> {
+    fn into_response(self) -> Response {
+        let mut response = Json(self.page).into_response();
+        if let Some(cursor) = self.next_cursor.map(NextCursor) {
             response.extensions_mut().insert(cursor);
         }
         response

@@ -15,7 +15,7 @@ pub use nodes::Nodes;
 
 use crate::{
     clock::Clock,
-    domain::node_spec::Sizing,
+    domain::node_spec::Site,
     drivers::{DriverError, Platform},
     provisioned::ProvisioningError,
     secrets::Keyring,
@@ -29,7 +29,7 @@ pub struct Keeper {
     pub clock: Clock,
     pub platform: Platform,
     pub keyring: Keyring,
-    pub sizing: Sizing,
+    pub site: Site,
     /// Names this replica's leases; unique among replicas and over restarts.
     pub owner: String,
 }

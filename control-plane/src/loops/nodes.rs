@@ -1,9 +1,12 @@
 //! Looks at the nodes of running instances, records what changed, and brings back what is gone.
 //!
-//! After a crash or a reboot this is what starts brokers again. An instance that a job is changing is the job's.
+//! After a crash or a reboot this is what starts brokers again, and after an update of ours what has them run its node
+//! program: one broker of an instance after the other, under a Kafka that notices nothing. An instance that a job is
+//! changing is the job's; the node program is not what a job changes.
 
 use super::{Keeper, LoopError};
 use crate::{
+    domain::node_spec,
     drivers::NodeRef,
     jobs::engine::chain,
     provisioned::{Provisioned, Secrets},
@@ -40,13 +43,14 @@ pub struct Nodes {
     shard: u32,
     shards: u32,
     provisioned: BTreeMap<InstanceId, (u64, Arc<Provisioned>)>,
-    missing: BTreeMap<NodeRef, Missing>,
+    ailing: BTreeMap<NodeRef, Ailing>,
 }
 
-/// A node that did not answer.
+/// A node that needs something, since when it was last seen well.
 #[derive(Debug, Clone, Copy)]
-struct Missing {
-    looks: u32,
+struct Ailing {
+    /// In a row without an answer.
+    misses: u32,
     repairs: u32,
     next_repair: DateTime<Utc>,
 }
@@ -69,7 +73,7 @@ struct Observed {
 
 impl Nodes {
     pub fn new(shard: u32, shards: u32) -> Self {
-        Self { shard, shards, provisioned: BTreeMap::new(), missing: BTreeMap::new() }
+        Self { shard, shards, provisioned: BTreeMap::new(), ailing: BTreeMap::new() }
     }
 
     pub async fn pass(&mut self, keeper: &Keeper) -> Result<(), LoopError> {
@@ -79,10 +83,15 @@ impl Nodes {
             instances.entry(broker.instance).or_default().push(broker);
         }
         self.provisioned.retain(|id, _| instances.contains_key(id));
-        self.missing.retain(|node, _| instances.contains_key(&node.instance));
+        self.ailing.retain(|node, _| instances.contains_key(&node.instance));
 
         let mut plans = Vec::with_capacity(instances.len());
         for (id, brokers) in instances {
+            if brokers[0].spec_revision < node_spec::REVISION {
+                // Told at the next look, when the new generation is read.
+                loops::revise(&mut *keeper.db.system_connection().await?, id, node_spec::REVISION, keeper.clock.now())
+                    .await?;
+            }
             match self.provisioned(keeper, &brokers[0]).await {
                 Ok(Some(provisioned)) => plans.push((id, brokers, provisioned)),
                 Ok(None) => {}
@@ -101,7 +110,8 @@ impl Nodes {
             if let Err(error) = record(keeper, id, &brokers, &observed).await {
                 tracing::warn!(instance = %id, %error, "cannot record how an instance is");
             }
-            repairs.extend(self.repairs(id, &provisioned, &looks, keeper.clock.now()));
+            let build = keeper.platform.driver.build();
+            repairs.extend(self.repairs(id, &provisioned, &looks, build, keeper.clock.now()));
         }
         let repairs = repairs.into_iter().map(|repair| repair.make(keeper));
         futures::stream::iter(repairs).buffer_unordered(REPAIRS_AT_ONCE).collect::<()>().await;
@@ -123,7 +133,7 @@ impl Nodes {
         let mut tx = keeper.db.system().await?;
         let Some((instance, brokers)) = rows::load(&mut tx, id).await? else { return Ok(None) };
         let secrets = Secrets::load(&mut tx, &keeper.keyring, id).await?;
-        let provisioned = Arc::new(Provisioned::build(keeper.sizing, &instance, &brokers, &secrets)?);
+        let provisioned = Arc::new(Provisioned::build(&keeper.site, &instance, &brokers, &secrets)?);
         self.provisioned.insert(id, (instance.generation, provisioned.clone()));
         Ok(Some(provisioned))
     }
@@ -133,14 +143,16 @@ impl Nodes {
         let node = NodeRef { instance, node_id: look.node_id };
         match &look.answer {
             Ok(status) => {
-                self.missing.remove(&node);
+                if let Some(ailing) = self.ailing.get_mut(&node) {
+                    ailing.misses = 0;
+                }
                 Some(observed(status))
             }
             Err(_) => {
-                let missing = self.missing.entry(node).or_insert(Missing { looks: 0, repairs: 0, next_repair: now });
-                missing.looks += 1;
+                let ailing = self.ailing.entry(node).or_insert(Ailing::since(now));
+                ailing.misses += 1;
                 let reason = format!("broker {} does not answer", look.node_id);
-                (missing.looks >= MISSES).then_some(Observed {
+                (ailing.misses >= MISSES).then_some(Observed {
                     node_id: look.node_id,
                     state: "unknown",
                     reason,
@@ -156,35 +168,66 @@ impl Nodes {
         instance: InstanceId,
         provisioned: &Arc<Provisioned>,
         looks: &[Look],
+        build: &str,
         now: DateTime<Utc>,
     ) -> Vec<Repair> {
         let mut repairs = Vec::new();
+        // Clients of a gateway that is replaced go on with the other brokers meanwhile.
+        let mut may_renew =
+            looks.iter().all(|look| matches!(&look.answer, Ok(status) if status.state == NodeState::Ready));
         for (place, (spec, look)) in provisioned.specs.iter().zip(looks).enumerate() {
             let node = NodeRef { instance, node_id: look.node_id };
+            let ailing = self.ailing.get(&node).copied().unwrap_or(Ailing::since(now));
             let remedy = match &look.answer {
-                Ok(status) if status.generation < spec.generation => Remedy::PushSpec,
-                Ok(_) => continue,
-                Err(_) => match self.missing.get_mut(&node) {
-                    Some(missing) if missing.looks >= MISSES && now >= missing.next_repair => {
-                        missing.repairs += 1;
-                        missing.next_repair = now + wait(missing.repairs);
-                        Remedy::BringBack
+                Err(_) if ailing.misses < MISSES => continue,
+                Err(_) => Remedy::BringBack,
+                Ok(status) if status.supervisor_away => Remedy::BringBack,
+                // Before it is told anything: it may not know all of it.
+                Ok(status) if is_outdated(status, build) => {
+                    if !std::mem::take(&mut may_renew) {
+                        continue;
                     }
-                    _ => continue,
-                },
+                    Remedy::Renew
+                }
+                Ok(status) if status.generation < spec.generation => Remedy::PushSpec,
+                Ok(_) => {
+                    self.ailing.remove(&node);
+                    continue;
+                }
             };
+            if now < ailing.next_repair {
+                continue;
+            }
+            self.ailing.insert(node, ailing.repaired(now));
             repairs.push(Repair { node, place, provisioned: provisioned.clone(), remedy });
         }
         repairs
     }
 }
 
+impl Ailing {
+    fn since(now: DateTime<Utc>) -> Self {
+        Self { misses: 0, repairs: 0, next_repair: now }
+    }
+
+    fn repaired(self, now: DateTime<Utc>) -> Self {
+        let repairs = self.repairs + 1;
+        Self { repairs, next_repair: now + wait(repairs), ..self }
+    }
+}
+
+fn is_outdated(status: &NodeStatus, build: &str) -> bool {
+    status.gateway.build != build || status.broker.identity.build != build
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Remedy {
     /// It has not heard of newer intent.
     PushSpec,
-    /// It is gone.
+    /// It is gone, or nobody watches its broker.
     BringBack,
+    /// It runs another build of ours.
+    Renew,
 }
 
 /// One node, and what it needs.
@@ -204,6 +247,10 @@ impl Repair {
             Remedy::PushSpec => {
                 let pushed = keeper.platform.nodes.push_spec(&self.provisioned.node(spec), spec).await;
                 pushed.map(|_| true).map_err(|error| chain(&error))
+            }
+            Remedy::Renew => {
+                let renewed = keeper.platform.driver.renew_node(spec).await;
+                renewed.map(|()| true).map_err(|error| chain(&error))
             }
             Remedy::BringBack => bring_back(keeper, self.node, spec).await.map_err(|error| chain(&error)),
         };

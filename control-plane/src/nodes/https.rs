@@ -4,6 +4,7 @@ use super::{NodeAddress, NodeControl, NodeError};
 use crate::pki::client_config;
 use async_trait::async_trait;
 use broker_api::{
+    connections::{CloseConnections, ClosedConnections, ConnectionList, ListConnections},
     paths,
     refusal::{Refusal, RefusalCode},
     spec::NodeSpec,
@@ -14,12 +15,12 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
-/// A status is below 1 KiB; the cap keeps a node that runs wild from filling our memory.
+/// A status is below 1 KiB, and a connection of a list, at most 201 of them, below 2 KiB; the cap keeps a node that runs wild from filling our memory.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -63,6 +64,20 @@ impl HttpsNodes {
         }
         Err(refusal(address, status, &answer))
     }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        node: &NodeAddress,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, NodeError> {
+        let body = serde_json::to_vec(body).map_err(|e| NodeError::Refused {
+            address: node.control,
+            reason: format!("what is asked cannot be sent: {e}"),
+        })?;
+        self.request(node, method, path, body.into()).await
+    }
 }
 
 #[async_trait]
@@ -72,11 +87,19 @@ impl NodeControl for HttpsNodes {
     }
 
     async fn push_spec(&self, node: &NodeAddress, spec: &NodeSpec) -> Result<NodeStatus, NodeError> {
-        let body = serde_json::to_vec(spec).map_err(|e| NodeError::Refused {
-            address: node.control,
-            reason: format!("the spec cannot be sent: {e}"),
-        })?;
-        self.request(node, Method::PUT, paths::SPEC, body.into()).await
+        self.send(node, Method::PUT, paths::SPEC, spec).await
+    }
+
+    async fn list_connections(&self, node: &NodeAddress, asked: &ListConnections) -> Result<ConnectionList, NodeError> {
+        self.send(node, Method::POST, paths::CONNECTIONS, asked).await
+    }
+
+    async fn close_connections(
+        &self,
+        node: &NodeAddress,
+        which: &CloseConnections,
+    ) -> Result<ClosedConnections, NodeError> {
+        self.send(node, Method::POST, paths::CLOSE_CONNECTIONS, which).await
     }
 }
 
@@ -121,6 +144,7 @@ fn refusal(address: SocketAddr, status: StatusCode, answer: &[u8]) -> NodeError 
         Ok(Refusal { code: RefusalCode::Unavailable, detail, .. }) => {
             NodeError::Unreachable { address, reason: detail }
         }
+        Ok(Refusal { code: RefusalCode::Malformed, detail, .. }) => NodeError::Outdated { address, reason: detail },
         Ok(Refusal { detail, .. }) => NodeError::Refused { address, reason: detail },
         Err(_) if status.is_server_error() => {
             NodeError::Unreachable { address, reason: format!("it answered {status}") }

@@ -8,6 +8,7 @@ pub use https::HttpsNodes;
 
 use async_trait::async_trait;
 use broker_api::{
+    connections::{CloseConnections, ClosedConnections, ConnectionList, ListConnections},
     spec::{NodeSpec, TlsIdentity},
     status::NodeStatus,
 };
@@ -32,6 +33,9 @@ pub enum NodeError {
     /// It has a newer spec than the one pushed.
     #[error("node at {address} is at generation {in_force}, the spec pushed is older")]
     Stale { address: SocketAddr, in_force: u64 },
+    /// It runs a release that does not know all of the spec.
+    #[error("node at {address} runs another release: {reason}")]
+    Outdated { address: SocketAddr, reason: String },
     /// It will not do it, however often it is asked.
     #[error("node at {address} refused: {reason}")]
     Refused { address: SocketAddr, reason: String },
@@ -44,4 +48,14 @@ pub trait NodeControl: Debug + Send + Sync {
 
     /// Pushes desired state; a repeat of what is in force succeeds.
     async fn push_spec(&self, node: &NodeAddress, spec: &NodeSpec) -> Result<NodeStatus, NodeError>;
+
+    /// Client connections that the node serves now, by rising id.
+    async fn list_connections(&self, node: &NodeAddress, asked: &ListConnections) -> Result<ConnectionList, NodeError>;
+
+    /// Ends client connections; those that are gone are passed over.
+    async fn close_connections(
+        &self,
+        node: &NodeAddress,
+        which: &CloseConnections,
+    ) -> Result<ClosedConnections, NodeError>;
 }

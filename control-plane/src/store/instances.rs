@@ -124,6 +124,8 @@ pub struct NewInstance<'a> {
     pub storage_gb: u32,
     pub disk_type: &'a str,
     pub first_user: &'a str,
+    /// Of the code that will make its nodes' specs.
+    pub spec_revision: i32,
 }
 
 /// Inserts it in state `creating`.
@@ -131,8 +133,8 @@ pub async fn insert(tx: &mut TenantTx, new: &NewInstance<'_>, now: DateTime<Utc>
     let (org, project) = (tx.org(), tx.project());
     sqlx::query(
         "insert into instances (id, org_id, project_id, name, description, labels, state, kafka_version, cluster_id, region,
-                                zones, spec, storage_gb, disk_type, first_user, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, 'creating', $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)",
+                                zones, spec, storage_gb, disk_type, first_user, spec_revision, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, 'creating', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16)",
     )
     .bind(new.id.uuid())
     .bind(org)
@@ -148,6 +150,7 @@ pub async fn insert(tx: &mut TenantTx, new: &NewInstance<'_>, now: DateTime<Utc>
     .bind(i32::try_from(new.storage_gb).unwrap_or(i32::MAX))
     .bind(new.disk_type)
     .bind(new.first_user)
+    .bind(new.spec_revision)
     .bind(now)
     .execute(&mut **tx)
     .await?;

@@ -71,6 +71,8 @@ pub async fn forget_leases(tx: &mut Connection, before: DateTime<Utc>) -> Result
 pub struct WatchedBroker {
     pub instance: InstanceId,
     pub generation: u64,
+    /// Of the code that made the specs of this generation.
+    pub spec_revision: i32,
     pub instance_state: String,
     pub instance_reason: Option<String>,
     pub node_id: i32,
@@ -82,6 +84,7 @@ pub struct WatchedBroker {
 struct RawWatched {
     id: Uuid,
     generation: i64,
+    spec_revision: i32,
     instance_state: String,
     state_reason: Option<String>,
     node_id: i32,
@@ -89,14 +92,14 @@ struct RawWatched {
     reason: String,
 }
 
-/// Brokers of the shard's instances that run and that no job is changing, in order of instance and node.
+/// Brokers of the shard's instances that run and that no exclusive job is changing, in order of instance and node.
 pub async fn watched(tx: &mut Connection, shard: u32, shards: u32) -> Result<Vec<WatchedBroker>> {
     let rows: Vec<RawWatched> = sqlx::query_as(
-        "select i.id, i.generation, i.state as instance_state, i.state_reason, b.node_id, b.state, b.reason
+        "select i.id, i.generation, i.spec_revision, i.state as instance_state, i.state_reason, b.node_id, b.state, b.reason
          from instances i join brokers b on b.instance_id = i.id
          where i.state in ('running', 'faulty') and (hashtext(i.id::text) & 2147483647) % $2 = $1
                and not exists (select from jobs j where j.resource_id = i.id
-                               and j.state not in ('succeeded', 'failed', 'cancelled'))
+                               and j.exclusive and j.state not in ('succeeded', 'failed', 'cancelled'))
          order by i.id, b.node_id",
     )
     .bind(i32::try_from(shard).unwrap_or(i32::MAX))
@@ -109,6 +112,7 @@ pub async fn watched(tx: &mut Connection, shard: u32, shards: u32) -> Result<Vec
             instance: InstanceId::from_uuid(raw.id),
             // Checked to be at least 1 by the table.
             generation: raw.generation.unsigned_abs(),
+            spec_revision: raw.spec_revision,
             instance_state: raw.instance_state,
             instance_reason: raw.state_reason,
             node_id: raw.node_id,
@@ -118,11 +122,26 @@ pub async fn watched(tx: &mut Connection, shard: u32, shards: u32) -> Result<Vec
         .collect())
 }
 
-/// Locks the instance until the transaction ends, if it still runs and no job is changing it.
+/// Gives the instance a new generation for specs that newer code makes otherwise; none when that was done already.
+pub async fn revise(tx: &mut Connection, instance: InstanceId, revision: i32, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query(
+        "update instances set generation = generation + 1, spec_revision = $2, updated_at = $3
+         where id = $1 and spec_revision < $2",
+    )
+    .bind(instance.uuid())
+    .bind(revision)
+    .bind(now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Locks the instance until the transaction ends, if it still runs and no exclusive job is changing it.
 pub async fn lock_if_idle(tx: &mut Connection, instance: InstanceId) -> Result<bool> {
     let found: Option<i32> = sqlx::query_scalar(
         "select 1 from instances i where i.id = $1 and i.state in ('running', 'faulty')
-         and not exists (select from jobs j where j.resource_id = i.id and j.state not in ('succeeded', 'failed', 'cancelled'))
+         and not exists (select from jobs j where j.resource_id = i.id and j.exclusive
+                         and j.state not in ('succeeded', 'failed', 'cancelled'))
          for no key update",
     )
     .bind(instance.uuid())

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import time
 import urllib.request
@@ -264,6 +266,51 @@ def ports(world):
     return "9092, 9093; others not yet"
 
 
+@row("D2")
+def switches(world):
+    """9092 and addresses, on and off under a producer that must not notice."""
+    name = world.instance["name"]
+    brokers = [address.rsplit(":", 1)[0] for address in world.instance["bootstrap"]["private_sasl_ssl"].split(",")]
+    processes = run("pgrep", "-f", f"kafka.Kafka.*{world.instance['id']}", ok=False).stdout
+    bystanders = [PlainClient.log_in(broker, world.ca, world.user, world.password) for broker in brokers]
+    beat = lambda: [client.ask(18, 0, b"") for client in bystanders]
+    waits = []
+
+    def until(what, options, done):
+        began = time.monotonic()
+        access = world.api("PATCH", world.path(f"instances/{name}/access"), options, Idempotency_Key=str(uuid.uuid4()))
+        check(access.status == 202, f"{what} answered {access.status} {access.code}")
+        while True:
+            tried = time.monotonic()
+            check(tried - began < 10, f"{what}: not in force after 10 s")
+            if done():
+                break
+            check(beat() == [0] * len(brokers), f"{what}: connections of the other way in were harmed")
+        waits.append(tried - began)
+        check(world.wait_job(access.json["id"])["state"] == "succeeded", f"the job of {what} failed")
+
+    for _ in range(3):
+        open_ones = [PlainClient.anonymous(broker) for broker in brokers]
+        check(all(open_ones), "9092 is not open")
+        until("plaintext off", {"private_plaintext": False},
+              lambda: all(client.closed() for client in open_ones) and not any(PlainClient.anonymous(broker) for broker in brokers))
+        until("plaintext on", {"private_plaintext": True}, lambda: all(PlainClient.anonymous(broker) for broker in brokers))
+    guest = "127.0.0.77"
+    known = [PlainClient.anonymous(broker, source=guest) for broker in brokers]
+    check(all(known), "another address cannot connect")
+    until("an address denied", {"deny_ips": [guest]},
+          lambda: all(client.closed() for client in known) and not any(PlainClient.anonymous(broker, source=guest) for broker in brokers))
+    check(all(PlainClient.anonymous(broker) for broker in brokers), "an address that is not denied was refused")
+    until("the address allowed again", {"deny_ips": None}, lambda: all(PlainClient.anonymous(broker, source=guest) for broker in brokers))
+    both = world.api("PATCH", world.path(f"instances/{name}/access"), {"private_plaintext": False, "private_sasl_ssl": False}, Idempotency_Key=str(uuid.uuid4()))
+    check(both.status == 422, f"closing every way in answered {both.status}")
+    check("on" in world.sluice("access", "get", name).stdout.decode(), "the command line does not tell")
+    check(beat() == [0] * len(brokers), "connections of the other way in were harmed")
+    check(max(waits) < 2, f"it took {max(waits):.2f} s")
+    check(run("pgrep", "-f", f"kafka.Kafka.*{world.instance['id']}", ok=False).stdout == processes, "a broker restarted")
+    return f"9092, 9093, addresses: in force on every broker within {max(waits):.2f} s; public access, auto-create not yet"
+
+
 @row("D3")
 def certificates(world):
     host, port = world.instance["bootstrap"]["private_sasl_ssl"].split(",")[0].rsplit(":", 1)
@@ -338,6 +385,72 @@ def users_change_live(world, java_gets_in):
     check(max(waits) < 2, f"it took {max(waits):.2f} s")
     check(run("pgrep", "-f", f"kafka.Kafka.*{world.instance['id']}", ok=False).stdout == processes, "a broker restarted")
     return max(waits)
+
+
+def said_hello(host, port):
+    """A connection on which a broker answered ApiVersions; nothing when it was closed instead."""
+    line = socket.create_connection((host, port), timeout=20)
+    try:
+        line.sendall(struct.pack(">ihhih", 10, 18, 0, 1, -1))
+        if line.recv(4):
+            return line
+    except ConnectionError:
+        pass
+    line.close()
+
+
+@row("D6")
+def connection_limits(world):
+    host, port = world.instance["bootstrap"]["private_plaintext"].split(",")[0].rsplit(":", 1)
+    broker, lines = f"{host}:{port}", []
+    listing = lambda: run("kcat", "-b", broker, "-L", "-m", "3", ok=False, timeout=30)
+    path = world.path(f"instances/{world.instance['id']}/connections?count=exact&ip=127.0.0.1&broker_id={world.instance['brokers'][0]['id']}")
+    eventually("connections of the rows before are gone", lambda: world.api("GET", path).json["total"] == 0)
+    try:
+        while len(lines) < 201 and (line := said_hello(host, int(port))):
+            lines.append(line)
+        check(len(lines) == 200, f"{len(lines)} connections of one address were served")
+        check(listing().returncode != 0, "kcat was served beyond the limit")
+        check(world.api("GET", path).json["total"] == 200, "the list does not count 200")
+    finally:
+        for line in lines:
+            line.close()
+    eventually("kcat is served again", lambda: listing().returncode == 0)
+    return "200 for one IP on a broker; the instance's total, and raising it, not yet"
+
+
+@row("D7")
+def who_is_connected(world):
+    """A consumer that stays, found by its user and ended."""
+    topic, name = f"watched-{world.tag}", f"watcher-{world.tag}"
+    make_topic(world, topic)
+    path = world.path(f"instances/{world.instance['id']}/connections?client_id={name}&user={world.user}")
+    listed = lambda: world.api("GET", path).json["items"]
+    options = ["security.protocol=sasl_ssl", "sasl.mechanisms=PLAIN", f"sasl.username={world.user}", f"sasl.password={world.password}",
+               f"ssl.ca.location={world.ca}", f"client.id={name}"]
+    consumer = subprocess.Popen(["kcat", "-b", world.instance["bootstrap"]["private_sasl_ssl"], "-C", "-t", topic, "-q",
+                                 *(part for option in options for part in ("-X", option))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        eventually("the consumer is listed", listed)
+        one = listed()[0]
+        check(one["software_name"] == "librdkafka" and one["software_version"], f"its library is {one['software_name']} {one['software_version']}")
+        check(one["ip"] == "127.0.0.1" and one["path"] == "private-sasl-ssl" and one["requests"] > 0 and one["bytes_out"] > 0, f"it shows {one}")
+        check(one["id"] in world.sluice("connection", "list", world.instance["name"], "--user", world.user).stdout.decode(), "the command line does not list it")
+        world.sluice("connection", "kick", world.instance["name"], one["id"], "--yes")
+        eventually("it has ended", lambda: one["id"] not in [c["id"] for c in listed()])
+        eventually("the client is back by itself", listed)
+        check(consumer.poll() is None, "the client gave up")
+    finally:
+        consumer.kill()
+        consumer.wait()
+    return f"{one['software_name']} {one['software_version']} listed and kicked"
+
+
+def eventually(what, reached, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not reached():
+        check(time.monotonic() < deadline, f"not in {seconds} s: {what}")
+        time.sleep(0.2)
 
 
 @row("D9")

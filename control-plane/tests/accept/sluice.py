@@ -90,6 +90,16 @@ class PlainClient:
         client.ask(17, 1, struct.pack(">h", 5) + b"PLAIN")
         return client if client.ask(36, 0, struct.pack(">i", len(token)) + token) == 0 else None
 
+    @classmethod
+    def anonymous(cls, host, port=9092, source=None):
+        """None when it is refused, which Kafka's way is an end before any answer."""
+        try:
+            client = cls(socket.create_connection((host, port), timeout=10, source_address=source and (source, 0)))
+            client.ask(18, 0, b"")
+            return client
+        except (OSError, Failed):
+            return None
+
     def ask(self, key, version, body):
         """The error code that the answer begins with."""
         self.connection.sendall(struct.pack(">ihhih", 10 + len(body), key, version, 7, -1) + body)

@@ -89,6 +89,8 @@ const TABLE: &[(&str, Access)] = &[
     ("delete_failed_creations", Project(Right::InstanceDelete)),
     ("delete_failed_creation", Project(Right::InstanceDelete)),
     ("get_connection", Project(Right::ConnectionRead)),
+    ("list_connections", Project(Right::InstanceRead)),
+    ("close_connections", Project(Right::InstanceUpdate)),
     ("get_truststore", Project(Right::ConnectionRead)),
     ("list_jobs", Project(Right::JobRead)),
     ("get_job", Project(Right::JobRead)),

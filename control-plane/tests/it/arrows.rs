@@ -54,7 +54,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "app",
-        &["domain", "store", "jobs::engine", "jobs::workflow", "kafka", "auth", "secrets", "pki", "clock", "telemetry"],
+        // Of nodes only what changes nothing that is kept: who is connected, and the end of a connection.
+        &[
+            "domain",
+            "store",
+            "jobs::engine",
+            "jobs::workflow",
+            "kafka",
+            "nodes",
+            "provisioned",
+            "auth",
+            "secrets",
+            "pki",
+            "clock",
+            "telemetry",
+        ],
     ),
     ("http", &["app", "domain", "telemetry"]),
 ];

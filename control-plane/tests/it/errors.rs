@@ -234,6 +234,10 @@ async fn every_paged_list_counts_when_asked() {
     let mut lists = 0;
     for (_, path, _) in pages {
         let path = path.replace("{project}", "default");
+        // What is below an instance needs one: tests/it/instances.
+        if path.contains('{') {
+            continue;
+        }
         let page: Value = app.get(format!("{path}?count=exact")).by(owner).send().await.expect(200);
         let items = page["items"].as_array().unwrap().len();
         assert_eq!(page["total"].as_u64(), Some(items as u64), "{path}: {page}");

@@ -4,7 +4,7 @@ use crate::jobs::house::House;
 use chrono::Duration as Span;
 use control_plane::{
     clock::Clock,
-    domain::node_spec::Sizing,
+    domain::node_spec::Site,
     drivers::{
         ClusterDriver, NodeRef,
         simulation::{Entry, Fault, Operation, Severity, Simulation, When},
@@ -21,7 +21,7 @@ fn keeper(house: &House, owner: &str) -> Keeper {
         clock: house.clock.clone(),
         platform: Simulation::platform(house.world.clone()),
         keyring: house.keyring.clone(),
-        sizing: Sizing::default(),
+        site: Site::default(),
         owner: owner.to_owned(),
     }
 }
@@ -95,6 +95,72 @@ async fn a_broker_that_fails_makes_the_instance_faulty_with_its_reason_until_it_
     house.world.heal();
     nodes.pass(&keeper).await.unwrap();
     assert_eq!(state_and_reason(&house, id).await, "running");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_of_an_earlier_build_are_renewed_one_after_the_other_and_not_while_a_broker_is_down() {
+    let house = House::build().await;
+    let id = running(&house, "orders").await;
+    let (keeper, mut nodes) = (keeper(&house, "one"), Nodes::new(0, 1));
+    let renewed = || house.world.ledger().into_iter().filter(|entry| matches!(entry, Entry::Renewed(_))).count();
+    for node_id in 0..3 {
+        house.world.age(NodeRef { instance: id, node_id });
+    }
+    house.world.break_node(2, "the disk is full");
+    nodes.pass(&keeper).await.unwrap();
+    assert_eq!(renewed(), 0, "two brokers are all that clients have");
+    house.world.heal();
+    for done in 1..=3 {
+        nodes.pass(&keeper).await.unwrap();
+        assert_eq!(renewed(), done);
+    }
+    nodes.pass(&keeper).await.unwrap();
+    assert_eq!(renewed(), 3);
+    assert_eq!(state_and_reason(&house, id).await, "running");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn running_instances_are_told_once_what_a_new_release_makes_of_them() {
+    let house = House::build().await;
+    let id = running(&house, "orders").await;
+    let (keeper, mut nodes) = (keeper(&house, "one"), Nodes::new(0, 1));
+    let generation = || house.world.spec(NodeRef { instance: id, node_id: 1 }).unwrap().generation;
+    let bought = generation();
+    nodes.pass(&keeper).await.unwrap();
+    assert_eq!(generation(), bought, "it was bought from this release");
+    house.text("update instances set spec_revision = 0 where id = $1 returning 'done'", id.uuid()).await;
+    for _ in 0..4 {
+        nodes.pass(&keeper).await.unwrap();
+    }
+    assert_eq!(generation(), bought + 1);
+}
+
+/// The user changes something while a broker is down: the job waits for the broker, and nothing else waits for the job.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_a_change_waits_for_is_brought_back() {
+    let house = House::build().await;
+    let id = running(&house, "orders").await;
+    let (keeper, mut nodes) = (keeper(&house, "one"), Nodes::new(0, 1));
+    let node = NodeRef { instance: id, node_id: 1 };
+    house.world.kill_node(node);
+    house.configure(id).await;
+    for _ in 0..2 {
+        nodes.pass(&keeper).await.unwrap();
+    }
+    assert_eq!(house.ledger_of(node), [Entry::Created(node), Entry::Restarted(node)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_nobody_watches_is_watched_again() {
+    let house = House::build().await;
+    let id = running(&house, "orders").await;
+    let (keeper, mut nodes) = (keeper(&house, "one"), Nodes::new(0, 1));
+    let node = NodeRef { instance: id, node_id: 1 };
+    house.world.kill_supervisor(node);
+    assert!(!house.world.is_watched(node));
+    nodes.pass(&keeper).await.unwrap();
+    assert!(house.world.is_watched(node));
+    assert_eq!(house.ledger_of(node), [Entry::Created(node)], "the broker went on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,9 +85,11 @@ fn status() -> NodeStatus {
                 boot_id: "b".to_owned(),
                 start_ticks: 1,
                 gateway_pid: None,
+                build: String::new(),
             },
         },
         gateway: GatewayStatus::default(),
+        supervisor_away: false,
         version: "0.1.0".to_owned(),
     }
 }

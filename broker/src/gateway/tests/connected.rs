@@ -207,3 +207,45 @@ async fn a_connection_that_is_kicked_ends_and_the_others_do_not() {
     encode(&mut text, &registry).unwrap();
     assert!(text.contains("sluice_node_connections_refused_total{path=\"private-plaintext\",reason=\"kicked\"} 2"));
 }
+
+/// Behind a balancer every client would look like the balancer: 200 for one address would be 200 for all.
+#[tokio::test]
+async fn clients_behind_a_balancer_count_by_their_own_address_and_nobody_else_may_name_one() {
+    let kafka = Echo::start().await;
+    let mut spec = kafka.spec();
+    spec.gateway.limits.max_connections_per_ip = 1;
+    spec.gateway.ip_rules.deny = vec!["203.0.113.66/32".to_owned()];
+    spec.gateway.balancers = vec!["127.0.0.1/32".to_owned()];
+    let (gateway, _) = start(&spec);
+    let introduced = async |from: &str, client: &str| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(from.parse().unwrap(), 0)).unwrap();
+        let mut stream = socket.connect(SocketAddr::new(kafka.bind, 9092)).await.unwrap();
+        let addresses: (SocketAddr, SocketAddr) = (peer(client, 40_001), SocketAddr::new(kafka.bind, 9092));
+        let header = ppp::v2::Builder::with_addresses(
+            ppp::v2::Version::Two | ppp::v2::Command::Proxy,
+            ppp::v2::Protocol::Stream,
+            addresses,
+        );
+        stream.write_all(&header.build().unwrap()).await.unwrap();
+        stream
+    };
+    let mut one = introduced("127.0.0.1", "203.0.113.7").await;
+    beats(&mut one).await.unwrap();
+    let mut other = introduced("127.0.0.1", "203.0.113.8").await;
+    beats(&mut other).await.unwrap();
+    let mut seen: Vec<_> = everybody(&gateway).iter().map(|connection| (connection.ip, connection.port)).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [("203.0.113.7".parse().unwrap(), 40_001), ("203.0.113.8".parse().unwrap(), 40_001)]);
+
+    assert!(is_closed(&mut introduced("127.0.0.1", "203.0.113.7").await).await, "a second one of that address");
+    assert!(is_closed(&mut introduced("127.0.0.1", "203.0.113.66").await).await, "an address that may not connect");
+    let mut silent = kafka.client().await;
+    assert!(beats(&mut silent).await.is_err(), "a balancer's connection without a header");
+    assert!(is_closed(&mut introduced("127.0.0.2", "203.0.113.9").await).await, "a header of somebody else");
+    beats(&mut one).await.unwrap();
+
+    spec.gateway.balancers.clear();
+    gateway.apply(&spec).unwrap();
+    beats(&mut kafka.client().await).await.unwrap();
+}

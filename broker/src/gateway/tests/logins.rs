@@ -55,11 +55,11 @@ impl ScramServer {
     }
 }
 
-fn handshake(version: i16, mechanism: &str) -> Vec<u8> {
+pub(super) fn handshake(version: i16, mechanism: &str) -> Vec<u8> {
     request(ApiKey::SaslHandshake, version, 1, &SaslHandshakeRequest::default().with_mechanism(text(mechanism)))
 }
 
-fn authenticate(version: i16, token: &[u8]) -> Vec<u8> {
+pub(super) fn authenticate(version: i16, token: &[u8]) -> Vec<u8> {
     let message = SaslAuthenticateRequest::default().with_auth_bytes(Bytes::copy_from_slice(token));
     request(ApiKey::SaslAuthenticate, version, 2, &message)
 }
@@ -70,7 +70,7 @@ fn correlation(frame: &[u8]) -> i32 {
 
 impl Peer {
     /// Kafka: takes a handshake for `mechanism`, answering `error`.
-    async fn take_handshake(&mut self, mechanism: &str, error: i16) {
+    pub(super) async fn take_handshake(&mut self, mechanism: &str, error: i16) {
         let frame = self.frame().await;
         let asked = read_request::<SaslHandshakeRequest>(ApiKey::SaslHandshake, 1, &frame);
         assert_eq!(asked.mechanism.as_str(), mechanism);
@@ -80,14 +80,14 @@ impl Peer {
     }
 
     /// Kafka: takes a SASL message.
-    async fn take_token(&mut self) -> (Vec<u8>, i32) {
+    pub(super) async fn take_token(&mut self) -> (Vec<u8>, i32) {
         let frame = self.frame().await;
         let asked = read_request::<SaslAuthenticateRequest>(ApiKey::SaslAuthenticate, 2, &frame);
         (asked.auth_bytes.to_vec(), correlation(&frame))
     }
 
     /// Kafka: answers a SASL message.
-    async fn give_token(&mut self, correlation: i32, error: i16, token: &[u8]) {
+    pub(super) async fn give_token(&mut self, correlation: i32, error: i16, token: &[u8]) {
         let answer = SaslAuthenticateResponse::default()
             .with_error_code(error)
             .with_error_message((error != 0).then(|| text("no")))
@@ -114,15 +114,20 @@ impl Peer {
     }
 
     /// Client: chooses `mechanism`.
-    async fn choose(&mut self, version: i16, mechanism: &str) -> SaslHandshakeResponse {
+    pub(super) async fn choose(&mut self, version: i16, mechanism: &str) -> SaslHandshakeResponse {
         self.send(&handshake(version, mechanism)).await;
         read_response::<SaslHandshakeResponse>(ApiKey::SaslHandshake, version, &self.frame().await).1
     }
 
     /// Client: sends a SASL message and gets the answer.
-    async fn offer(&mut self, version: i16, token: &[u8]) -> SaslAuthenticateResponse {
+    pub(super) async fn offer(&mut self, version: i16, token: &[u8]) -> SaslAuthenticateResponse {
         self.send(&authenticate(version, token)).await;
         read_response::<SaslAuthenticateResponse>(ApiKey::SaslAuthenticate, version, &self.frame().await).1
+    }
+
+    /// Client: gets the answer to a SASL message of version 1.
+    pub(super) async fn answered(&mut self) -> SaslAuthenticateResponse {
+        read_response::<SaslAuthenticateResponse>(ApiKey::SaslAuthenticate, 1, &self.frame().await).1
     }
 
     /// Client: logs in as alice; Kafka's side of it.
@@ -136,7 +141,7 @@ impl Peer {
     }
 
     /// Either: a relayed request and its answer go through.
-    async fn beats(&mut self, kafka: &mut Peer) {
+    pub(super) async fn beats(&mut self, kafka: &mut Peer) {
         self.send(&opaque_request(12, 0, 9, b"beat")).await;
         assert_eq!(kafka.frame().await, opaque_request(12, 0, 9, b"beat"));
         kafka.send(&opaque_response(9, b"ok")).await;

@@ -6,6 +6,7 @@
 mod addresses;
 mod admission;
 mod admission_model;
+mod bearers;
 mod connected;
 mod definitions;
 mod every_message;
@@ -23,12 +24,15 @@ use super::listener::Shared;
 use super::metrics::Metrics;
 use super::snapshot::Snapshot;
 use super::upstream::Connect;
+use crate::assertion::Signer;
 use broker_api::secret::Secret;
 use broker_api::spec::*;
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use prometheus_client::registry::Registry;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -97,11 +101,21 @@ pub(super) fn spec() -> NodeSpec {
             ],
             server_tls: tls,
             limits: GatewayLimits::default(),
+            balancers: vec![],
             ip_rules: Default::default(),
+            bearer: None,
             disabled_users: vec!["mallory".into()],
             ended_logins: Default::default(),
         },
     }
+}
+
+/// Of node 1.
+pub(super) fn signer() -> Signer {
+    Signer::new(&spec().identity, || {
+        let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
+        Ok(made.expect("random numbers").as_ref().to_vec())
+    })
 }
 
 pub(super) fn snapshot() -> Snapshot {
@@ -141,7 +155,7 @@ impl Rig {
 
     pub(super) fn with(spec: NodeSpec) -> Self {
         let metrics = Metrics::register(&mut Registry::default());
-        Self::over(Shared::new(Snapshot::build(&spec).unwrap(), metrics).unwrap())
+        Self::over(Shared::new(Snapshot::build(&spec).unwrap(), signer(), metrics).unwrap())
     }
 
     fn over(shared: Arc<Shared>) -> Self {

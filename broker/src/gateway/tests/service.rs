@@ -86,7 +86,7 @@ pub(super) async fn beats(stream: &mut TcpStream) -> io::Result<()> {
 
 pub(super) fn start(spec: &NodeSpec) -> (Gateway, Registry) {
     let mut registry = Registry::default();
-    (Gateway::start(spec, &mut registry).expect("a good spec"), registry)
+    (Gateway::start(spec, signer(), &mut registry).expect("a good spec"), registry)
 }
 
 #[tokio::test]

@@ -83,6 +83,16 @@ impl Client {
 
     /// Reads a list page by page.
     pub async fn list<T: DeserializeOwned>(&self, call: Call, extent: Extent) -> Result<Vec<Doc<T>>> {
+        self.list_watching(call, extent, |_| {}).await
+    }
+
+    /// As [`Client::list`], for lists whose pages say more than their rows: shows each to `watch`.
+    pub async fn list_watching<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        extent: Extent,
+        mut watch: impl FnMut(&Value),
+    ) -> Result<Vec<Doc<T>>> {
         let most = match extent {
             Extent::All => usize::MAX,
             Extent::AtMost(most) => most,
@@ -93,6 +103,7 @@ impl Client {
             let limit = (most - docs.len()).min(MAX_LIMIT as usize);
             let page = call.clone().query("limit", limit).query_some("cursor", cursor.as_deref());
             let page: Value = parse(&page, &self.send(&page).await?.body)?;
+            watch(&page);
             let (items, next) = split_page(&call, page)?;
             docs.extend(items.into_iter().map(Doc::new));
             match next {

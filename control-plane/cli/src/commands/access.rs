@@ -10,8 +10,13 @@ use crate::{
 };
 use clap::{Args, Subcommand, ValueEnum};
 use control_plane_api::{
-    access::{Access, UpdateAccess},
+    access::{Access, KeySet, TokenTrust, UpdateAccess},
     instance::Plan,
+};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
 };
 
 #[derive(Debug, Subcommand)]
@@ -23,6 +28,41 @@ pub enum Command {
     },
     /// Open and close ways in while traffic flows: no broker restarts
     Set(Set),
+    /// Which tokens users may log in with by OAUTHBEARER
+    #[command(subcommand)]
+    Tokens(Tokens),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Tokens {
+    /// Trust the tokens of an issuer, instead of whatever was trusted
+    Trust {
+        /// Name or id
+        instance: String,
+        /// `iss` of its tokens
+        #[arg(long)]
+        issuer: String,
+        /// `aud` that a token must have
+        #[arg(long)]
+        audience: String,
+        /// Claim that names the Kafka user
+        #[arg(long, default_value = "sub")]
+        user_claim: String,
+        /// File with the issuer's public keys (JSON Web Key Set), `-` for standard input
+        #[arg(long, value_name = "FILE")]
+        keys: PathBuf,
+        /// Show what would be done, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Trust no tokens
+    Clear {
+        /// Name or id
+        instance: String,
+        /// Show what would be done, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,6 +97,15 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
     match command {
         Command::Get { instance } => get(ctx, &scope, &instance).await,
         Command::Set(args) => set(ctx, &scope, args).await,
+        Command::Tokens(Tokens::Trust { instance, issuer, audience, user_claim, keys, dry_run }) => {
+            let trust = TokenTrust { issuer, audience, user_claim, keys: key_set(&keys)? };
+            let change = UpdateAccess { oauthbearer: Some(Some(trust)), ..UpdateAccess::default() };
+            apply(ctx, &scope, &instance, &change, dry_run).await
+        }
+        Command::Tokens(Tokens::Clear { instance, dry_run }) => {
+            let change = UpdateAccess { oauthbearer: Some(None), ..UpdateAccess::default() };
+            apply(ctx, &scope, &instance, &change, dry_run).await
+        }
     }
 }
 
@@ -72,6 +121,7 @@ async fn get(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
         ("SASL_SSL (9093)".to_owned(), on(access.private_sasl_ssl)),
         ("Allowed".to_owned(), list(&access.allow_ips, "any address")),
         ("Denied".to_owned(), list(&access.deny_ips, "none")),
+        ("Tokens".to_owned(), tokens(access.oauthbearer.as_ref())),
     ];
     ctx.out.value(&doc.value, &instance.name, &table::details(&details, ctx.out.color))
 }
@@ -88,12 +138,34 @@ async fn set(ctx: &Context, scope: &Scope, args: Set) -> Result<()> {
         private_sasl_ssl: switch(args.sasl_ssl),
         allow_ips: list(args.allow, "any"),
         deny_ips: list(args.deny, "none"),
+        ..UpdateAccess::default()
     };
-    let UpdateAccess { private_plaintext: None, private_sasl_ssl: None, allow_ips: None, deny_ips: None } = change
-    else {
-        return apply(ctx, scope, &args.instance, &change, args.dry_run).await;
+    if change == UpdateAccess::default() {
+        return Err(Error::Usage("nothing to change: give --plaintext, --sasl-ssl, --allow or --deny".to_owned()));
+    }
+    apply(ctx, scope, &args.instance, &change, args.dry_run).await
+}
+
+fn tokens(trust: Option<&TokenTrust>) -> String {
+    match trust {
+        Some(trust) => format!("of {} for {}, user in {}", trust.issuer, trust.audience, trust.user_claim),
+        None => "none".to_owned(),
+    }
+}
+
+/// Largest key set that is read; the API takes less.
+const MAX_KEY_SET: u64 = 1 << 20;
+
+fn key_set(path: &Path) -> Result<KeySet> {
+    let mut text = Vec::new();
+    let read = if path == Path::new("-") {
+        io::stdin().lock().take(MAX_KEY_SET).read_to_end(&mut text)
+    } else {
+        File::open(path).and_then(|file| file.take(MAX_KEY_SET).read_to_end(&mut text))
     };
-    Err(Error::Usage("nothing to change: give --plaintext, --sasl-ssl, --allow or --deny".to_owned()))
+    read.map_err(Error::file(path, "cannot be read"))?;
+    serde_json::from_slice(&text)
+        .map_err(|error| Error::Usage(format!("{} is no JSON Web Key Set: {error}", path.display())))
 }
 
 async fn apply(ctx: &Context, scope: &Scope, wanted: &str, change: &UpdateAccess, dry_run: bool) -> Result<()> {

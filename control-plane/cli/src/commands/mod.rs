@@ -8,6 +8,7 @@ pub mod audit;
 pub mod auth;
 pub mod catalog;
 pub mod cert;
+pub mod connection;
 pub mod docs;
 pub mod errors;
 pub mod failed_creation;
@@ -56,6 +57,7 @@ pub async fn run(mut cli: Cli) -> Result<()> {
         Command::Access(command) => access::run(&ctx, command).await,
         Command::User(command) => user::run(&ctx, command).await,
         Command::FailedCreation(command) => failed_creation::run(&ctx, command).await,
+        Command::Connection(command) => connection::run(&ctx, command).await,
         Command::Job(command) => job::run(&ctx, command).await,
         Command::Cert(command) => cert::run(&ctx, command).await,
         Command::Quota(command) => project::run_quota(&ctx, command).await,

@@ -5,6 +5,7 @@ use control_plane_api::{
     audit::AuditEvent,
     auth::{ApiKey, ServiceAccount},
     catalogue::{DiskType, KafkaVersion, Region, Spec, Zone, ZoneRoom},
+    client_connections::ClientConnection,
     instance::{FailedCreation, Instance},
     job::Job,
     kafka_user::KafkaUser,
@@ -313,6 +314,30 @@ impl Row for Job {
             ("Ended", time_or_dash(&self.ended_at)),
         ]);
         details.into_iter().map(|(label, text)| (label.to_owned(), text)).collect()
+    }
+}
+
+impl Row for ClientConnection {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("ID", |c| c.id.clone()),
+        col("CLIENT", |c| format!("{}:{}", c.ip, c.port)),
+        col("USER", |c| or_dash(&c.user)),
+        col("CLIENT ID", |c| or_dash(&c.client_id)),
+        col("SOFTWARE", |c| match (&c.software_name, &c.software_version) {
+            (Some(name), Some(version)) => format!("{name} {version}"),
+            _ => dash(),
+        }),
+        col("BROKER", |c| c.broker_id.to_string()),
+        wide("PATH", |c| c.path.clone()),
+        col("IN", |c| c.bytes_in.to_string()),
+        col("OUT", |c| c.bytes_out.to_string()),
+        wide("REQUESTS", |c| c.requests.to_string()),
+        col("SINCE", |c| time(&c.connected_at)),
+        wide("ACTIVE", |c| time(&c.active_at)),
+    ];
+
+    fn name(&self) -> String {
+        self.id.clone()
     }
 }
 

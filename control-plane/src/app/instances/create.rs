@@ -10,7 +10,7 @@ use crate::{
     },
     domain::{
         actor::ProjectScope,
-        names,
+        names, node_spec,
         placement::PlacedBroker,
         plan,
         price::Price,
@@ -163,6 +163,7 @@ async fn accept(
         storage_gb: sale.storage_gb,
         disk_type: &sale.disk.name,
         first_user: &purchase.user,
+        spec_revision: node_spec::REVISION,
     };
     instances::insert(tx, &new, now).await?;
     let order =

@@ -74,6 +74,8 @@ pub struct LocalDriver {
     nodes: PathBuf,
     tools: PathBuf,
     node_program: PathBuf,
+    /// Of the node program when this driver was made: a program that is built anew is for the next control plane.
+    build: String,
     addresses: AddressBook,
 }
 
@@ -97,7 +99,9 @@ impl LocalDriver {
                 source: None,
             });
         }
-        Ok(Self { nodes, tools, node_program, addresses: AddressBook::new(home, claims) })
+        // A program that is missing is told of where it is needed.
+        let build = broker_api::build::of(&node_program).unwrap_or_default();
+        Ok(Self { nodes, tools, node_program, build, addresses: AddressBook::new(home, claims) })
     }
 
     async fn lock(&self, node: NodeRef) -> Result<(NodeHome, NodeLock), DriverError> {
@@ -236,6 +240,34 @@ impl ClusterDriver for LocalDriver {
             }
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    fn build(&self) -> &str {
+        &self.build
+    }
+
+    async fn renew_node(&self, spec: &NodeSpec) -> Result<(), DriverError> {
+        let node = node_of(spec)?;
+        let (home, _lock) = self.lock(node).await?;
+        let failed = |what: &str, error: io::Error| transient(format!("node {node}: {what}"), error);
+        // Without a record it was removed meanwhile.
+        let Some(record) = home.record().map_err(|e| failed("its record cannot be read", e))? else { return Ok(()) };
+        let runs = |pid| broker_api::build::of(&processes::program(pid)).is_ok_and(|build| build == self.build);
+        let found = supervisor::status(&home).await.ok().filter(|status| status.identity.nonce == record.nonce);
+        if !found.as_ref().is_some_and(|status| runs(status.identity.pid)) {
+            if let Some(status) = &found {
+                // It does nothing on its way out: JVM and gateway are its successor's.
+                let ended = processes::kill_one(&record.nonce, status.identity.pid, KILL_DEADLINE).await;
+                ended.map_err(|e| failed("its supervisor cannot be ended", e))?;
+            }
+            self.start(node, &home, spec).await?;
+        }
+        let status = supervisor::status(&home).await.map_err(|e| failed("its new supervisor does not answer", e))?;
+        if status.identity.gateway_pid.is_some_and(|pid| !runs(pid)) {
+            supervisor::replace_gateway(&home).await.map_err(|e| failed("its gateway cannot be replaced", e))?;
+        }
+        info!(instance.id = %node.instance, kafka.node_id = node.node_id, build = self.build, "node renewed");
+        Ok(())
     }
 
     async fn remove_node(&self, node: NodeRef) -> Result<(), DriverError> {

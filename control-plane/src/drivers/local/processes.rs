@@ -9,7 +9,7 @@ use rustix::{
     io::Errno,
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
-use std::{collections::HashSet, fs, io, time::Duration};
+use std::{collections::HashSet, fs, io, path::PathBuf, time::Duration};
 use tokio::time::{Instant, sleep};
 
 pub(super) const NONCE_VARIABLE: &str = "SLUICE_NODE_NONCE";
@@ -28,6 +28,10 @@ pub(super) struct Member {
 }
 
 impl Member {
+    fn number(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// It has ended whole: its files and sockets are closed, which a look into /proc cannot tell.
     fn ended(&self) -> io::Result<bool> {
         let mut watched = [PollFd::new(&self.pidfd, PollFlags::IN)];
@@ -53,6 +57,28 @@ pub(super) fn members(nonce: &str) -> io::Result<Vec<Member>> {
     Ok(found)
 }
 
+/// The file that a process runs, under a name that stays when the file's own is gone.
+pub(super) fn program(pid: u32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/exe"))
+}
+
+/// Kills one process of a node and waits until it has ended; it may be gone already.
+pub(super) async fn kill_one(nonce: &str, pid: u32, deadline: Duration) -> io::Result<()> {
+    let Some(member) = members(nonce)?.into_iter().find(|member| member.number() == pid) else { return Ok(()) };
+    match pidfd_send_signal(&member.pidfd, Signal::KILL) {
+        Ok(()) | Err(Errno::SRCH) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let deadline = Instant::now() + deadline;
+    while !member.ended()? {
+        if Instant::now() >= deadline {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("process {pid} does not end")));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
 /// Kills every process of a node and waits until none is left, nor any of `known`, which may be ending by themselves;
 /// those that remain at the deadline are the answer.
 pub(super) async fn kill(nonce: &str, mut known: Vec<Member>, deadline: Duration) -> io::Result<Vec<u32>> {
@@ -74,7 +100,7 @@ pub(super) async fn kill(nonce: &str, mut known: Vec<Member>, deadline: Duration
         }
         known = left;
         if known.is_empty() || Instant::now() >= deadline {
-            return Ok(known.iter().map(|member| member.pid.as_raw_nonzero().get().unsigned_abs()).collect());
+            return Ok(known.iter().map(Member::number).collect());
         }
         sleep(LOOK_EVERY).await;
     }

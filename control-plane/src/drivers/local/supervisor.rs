@@ -23,6 +23,8 @@ use tokio::{
 
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 const STATUS_DEADLINE: Duration = Duration::from_secs(2);
+/// The supervisor itself gives a new gateway ten seconds.
+const REPLACE_DEADLINE: Duration = Duration::from_secs(15);
 /// What it prints before its own log is open, or when it panics.
 const OUTPUT: &str = "supervisor-output.log";
 /// Nothing else of our environment is a node's business.
@@ -68,6 +70,11 @@ pub(super) async fn stop(home: &NodeHome, graceful: Duration) -> io::Result<()> 
     let path = format!("{}?deadline_ms={}", paths::STOP, graceful.as_millis());
     // The gateway drains after the broker, for as long at most.
     within(2 * graceful + STATUS_DEADLINE, request(home, Method::POST, &path)).await.map(drop)
+}
+
+/// Asks it to start a gateway of its own build and to let the one that runs drain.
+pub(super) async fn replace_gateway(home: &NodeHome) -> io::Result<()> {
+    within(REPLACE_DEADLINE, request(home, Method::POST, paths::REPLACE_GATEWAY)).await.map(drop)
 }
 
 async fn request(home: &NodeHome, method: Method, path: &str) -> io::Result<Bytes> {

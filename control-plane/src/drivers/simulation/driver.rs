@@ -15,6 +15,8 @@ use std::{
 
 /// Addresses come from 100.64.0.0/10 (RFC 6598): no machine that matters is there, and nothing listens.
 const FIRST_ADDRESS: u32 = 0x6440_0001;
+/// What nodes run that are made now.
+const BUILD: &str = "simulated";
 const ADDRESSES: u32 = (1 << 22) - 2;
 
 impl From<Failure> for DriverError {
@@ -57,6 +59,24 @@ impl ClusterDriver for Simulation {
         Ok(self.world.operate(Operation::EnsureNode, |state, world| ensure(state, world, node, spec)).await?)
     }
 
+    fn build(&self) -> &str {
+        BUILD
+    }
+
+    async fn renew_node(&self, spec: &NodeSpec) -> Result<(), DriverError> {
+        let renew = |state: &mut State, _: &World| {
+            let owner = state.by_address.get(&spec.kafka.bind).copied();
+            if let Some((node, held)) = owner.and_then(|node| Some((node, state.nodes.get_mut(&node)?)))
+                && held.build != BUILD
+            {
+                held.build = BUILD.to_owned();
+                state.ledger.push(Entry::Renewed(node));
+            }
+            Ok(())
+        };
+        Ok(self.world.operate(Operation::RenewNode, renew).await?)
+    }
+
     async fn remove_node(&self, node: NodeRef) -> Result<(), DriverError> {
         let remove = |state: &mut State, _: &World| {
             if let Some(removed) = state.nodes.remove(&node) {
@@ -82,10 +102,12 @@ impl ClusterDriver for Simulation {
 fn ensure(state: &mut State, world: &World, node: NodeRef, spec: &NodeSpec) -> Result<(), Failure> {
     let ready_at = world.clock.now() + world.config.start;
     if let Some(held) = state.nodes.get_mut(&node) {
+        held.unwatched = false;
         if !held.alive {
             held.alive = true;
             held.ready_at = ready_at;
             held.starts += 1;
+            held.build = BUILD.to_owned();
             state.ledger.push(Entry::Restarted(node));
         }
         return Ok(());
@@ -94,7 +116,10 @@ fn ensure(state: &mut State, world: &World, node: NodeRef, spec: &NodeSpec) -> R
         return Err(permanent(format!("address {} belongs to node {other}", spec.kafka.bind)));
     }
     state.by_address.insert(spec.kafka.bind, node);
-    state.nodes.insert(node, Node { spec: spec.clone(), alive: true, ready_at, starts: 1 });
+    state.nodes.insert(
+        node,
+        Node { spec: spec.clone(), alive: true, ready_at, starts: 1, build: BUILD.to_owned(), unwatched: false },
+    );
     state.ledger.push(Entry::Created(node));
     Ok(())
 }

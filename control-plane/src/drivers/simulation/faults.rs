@@ -10,6 +10,7 @@ use std::{
 pub enum Operation {
     ChooseAddresses,
     EnsureNode,
+    RenewNode,
     RemoveNode,
     ListNodes,
     NodeStatus,

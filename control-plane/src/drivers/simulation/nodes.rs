@@ -8,6 +8,7 @@ use super::{
 use crate::nodes::{NodeAddress, NodeControl, NodeError};
 use async_trait::async_trait;
 use broker_api::{
+    connections::{CloseConnections, ClosedConnections, ConnectionList, ListConnections},
     spec::NodeSpec,
     status::{BrokerState, BrokerStatus, GatewayStatus, NodeState, NodeStatus, ProcessIdentity},
 };
@@ -40,6 +41,19 @@ impl NodeControl for Simulation {
         };
         let answer = self.world.operate(Operation::PushSpec, push);
         answer.await.map_err(|failure| as_node_error(node.control, failure))?
+    }
+
+    /// Nobody connects to a simulated node.
+    async fn list_connections(&self, node: &NodeAddress, _: &ListConnections) -> Result<ConnectionList, NodeError> {
+        self.status(node).await.map(|_| ConnectionList::default())
+    }
+
+    async fn close_connections(
+        &self,
+        node: &NodeAddress,
+        _: &CloseConnections,
+    ) -> Result<ClosedConnections, NodeError> {
+        self.status(node).await.map(|_| ClosedConnections::default())
     }
 }
 
@@ -95,9 +109,11 @@ fn report(state: &State, world: &World, held: &Node) -> NodeStatus {
                 boot_id: "simulated".to_owned(),
                 start_ticks: 0,
                 gateway_pid: None,
+                build: held.build.clone(),
             },
         },
         gateway: GatewayStatus {
+            build: held.build.clone(),
             listening: spec
                 .gateway
                 .listeners
@@ -107,6 +123,7 @@ fn report(state: &State, world: &World, held: &Node) -> NodeStatus {
                 .collect(),
             ..GatewayStatus::default()
         },
+        supervisor_away: held.unwatched,
         version: "simulated".to_owned(),
     }
 }

@@ -27,6 +27,8 @@ pub enum Entry {
     Created(NodeRef),
     /// It had died, and runs again with its data.
     Restarted(NodeRef),
+    /// Its own programs were replaced under a running broker.
+    Renewed(NodeRef),
     Removed(NodeRef),
 }
 
@@ -36,6 +38,9 @@ pub(super) struct Node {
     pub(super) alive: bool,
     pub(super) ready_at: DateTime<Utc>,
     pub(super) starts: u32,
+    pub(super) build: String,
+    /// Its supervisor died alone.
+    pub(super) unwatched: bool,
 }
 
 /// What lives in an instance's Kafka: gone when its last node is.
@@ -97,6 +102,24 @@ impl World {
     pub fn kill_node(&self, node: NodeRef) {
         if let Some(node) = self.state().nodes.get_mut(&node) {
             node.alive = false;
+        }
+    }
+
+    /// The node's supervisor dies, and nothing else of it.
+    pub fn kill_supervisor(&self, node: NodeRef) {
+        if let Some(node) = self.state().nodes.get_mut(&node) {
+            node.unwatched = true;
+        }
+    }
+
+    pub fn is_watched(&self, node: NodeRef) -> bool {
+        self.state().nodes.get(&node).is_some_and(|node| node.alive && !node.unwatched)
+    }
+
+    /// The node runs a build from before the present one.
+    pub fn age(&self, node: NodeRef) {
+        if let Some(node) = self.state().nodes.get_mut(&node) {
+            node.build = "older".to_owned();
         }
     }
 

@@ -4,6 +4,7 @@ pub mod access;
 pub mod audit;
 pub mod auth;
 pub mod catalogue;
+pub mod client_connections;
 pub mod connection;
 pub mod errors;
 pub mod failed_creations;
@@ -34,5 +35,6 @@ pub fn router() -> ApiRouter {
         .merge(access::router())
         .merge(connection::router())
         .merge(kafka_users::router())
+        .merge(client_connections::router())
         .merge(jobs::router())
 }

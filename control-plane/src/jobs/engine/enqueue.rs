@@ -75,6 +75,7 @@ pub async fn enqueue<W: Workflow>(
         org: job.org,
         project: job.project,
         kind: W::KIND,
+        exclusive: W::EXCLUSIVE,
         params_version: W::VERSION,
         params: &params,
         params_sealed: sealed.as_deref(),

@@ -79,6 +79,9 @@ pub trait Workflow: Sized + Send + Sync + 'static {
     const TITLE: &'static str;
     const ON_FAILURE: OnFailure;
     const CANCELLABLE: bool;
+    /// While it is active, loops leave the resource alone. False for jobs that only tell nodes something: they may wait
+    /// for a node that a loop brings back.
+    const EXCLUSIVE: bool = true;
 
     fn steps() -> Vec<Box<dyn Step<Self>>>;
 

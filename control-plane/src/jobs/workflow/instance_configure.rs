@@ -32,6 +32,7 @@ impl Workflow for InstanceConfigure {
     const TITLE: &'static str = "Configure instance";
     const ON_FAILURE: OnFailure = OnFailure::Hold;
     const CANCELLABLE: bool = false;
+    const EXCLUSIVE: bool = false;
 
     fn steps() -> Vec<Box<dyn Step<Self>>> {
         vec![Box::new(TellBrokers)]

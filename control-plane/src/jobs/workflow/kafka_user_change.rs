@@ -71,6 +71,7 @@ impl Workflow for KafkaUserChange {
     const TITLE: &'static str = "Change Kafka user";
     const ON_FAILURE: OnFailure = OnFailure::Hold;
     const CANCELLABLE: bool = false;
+    const EXCLUSIVE: bool = false;
 
     fn steps() -> Vec<Box<dyn Step<Self>>> {
         vec![Box::new(WriteCredentials), Box::new(TellBrokers)]

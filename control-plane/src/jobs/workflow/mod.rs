@@ -10,7 +10,7 @@ pub mod kafka_user_change;
 mod provisioning;
 
 use crate::{
-    domain::node_spec::Sizing,
+    domain::node_spec::Site,
     drivers::Platform,
     jobs::engine::{KindInfo, Registry, RegistryError, describe},
     secrets::Keyring,
@@ -26,7 +26,7 @@ pub use kafka_user_change::KafkaUserChange;
 pub struct Environment {
     pub platform: Platform,
     pub keyring: Keyring,
-    pub sizing: Sizing,
+    pub site: Site,
 }
 
 /// Every kind of job that this program can run.

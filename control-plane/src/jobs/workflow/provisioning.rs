@@ -95,7 +95,7 @@ pub(super) async fn provisioned<W: Workflow<Environment = Environment>>(
     let mut tx = context.transaction().await?;
     let secrets = Secrets::load(&mut tx, &context.environment.keyring, id).await?;
     tx.commit().await?;
-    Ok(Provisioned::build(context.environment.sizing, &instance, &brokers, &secrets)?)
+    Ok(Provisioned::build(&context.environment.site, &instance, &brokers, &secrets)?)
 }
 
 /// Makes every node of the instance that is not there, all at once, and all to their end: what one failure leaves
@@ -119,6 +119,10 @@ pub(super) async fn push_specs(environment: &Environment, provisioned: &Provisio
             Ok(_) | Err((_, NodeError::Stale { .. })) => {}
             Err((node, error @ NodeError::Unreachable { .. })) => {
                 let detail = format!("broker {node} does not answer; it is told when it is back");
+                return Err(StepError::transient(ProblemCode::BrokerNotReady, detail, chain(&error)));
+            }
+            Err((node, error @ NodeError::Outdated { .. })) => {
+                let detail = format!("broker {node} runs another release; it is told when it has been renewed");
                 return Err(StepError::transient(ProblemCode::BrokerNotReady, detail, chain(&error)));
             }
             Err((node, error @ NodeError::Refused { .. })) => {

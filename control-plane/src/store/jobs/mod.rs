@@ -40,6 +40,8 @@ pub struct NewRow<'a> {
     pub org: OrganisationId,
     pub project: ProjectId,
     pub kind: &'a str,
+    /// Loops leave the resource alone.
+    pub exclusive: bool,
     pub params_version: i32,
     pub params: &'a Value,
     pub params_sealed: Option<&'a [u8]>,
@@ -101,8 +103,8 @@ pub async fn insert(tx: &mut PgConnection, job: &NewRow<'_>, now: DateTime<Utc>)
     };
     sqlx::query(
         "insert into jobs (id, org_id, project_id, kind, params_version, params, params_sealed, resource_type, resource_id,
-                           resource_name, actor, request_id, priority, state, run_after, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'queued', $14, $15)",
+                           resource_name, actor, request_id, priority, state, run_after, created_at, exclusive)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'queued', $14, $15, $16)",
     )
     .bind(job.id.uuid())
     .bind(job.org.uuid())
@@ -119,6 +121,7 @@ pub async fn insert(tx: &mut PgConnection, job: &NewRow<'_>, now: DateTime<Utc>)
     .bind(job.priority)
     .bind(job.run_after)
     .bind(now)
+    .bind(job.exclusive)
     .execute(&mut *tx)
     .await?;
     let (names, titles): (Vec<&str>, Vec<&str>) = job.steps.iter().copied().unzip();

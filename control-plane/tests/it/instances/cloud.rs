@@ -4,8 +4,8 @@ use crate::support::{Answer, Person, TestApp};
 use chrono::Utc;
 use control_plane::{
     app::catalogue::{RegionSeed, seed_regions},
-    domain::{node_spec::Sizing, placement::Room},
-    drivers::simulation::{Simulation, SimulationConfig, World},
+    domain::{node_spec::Site, placement::Room},
+    drivers::simulation::{Simulation, World},
     jobs::{
         engine::{Config, Metrics, Runner, Runners},
         workflow::{Environment, registry},
@@ -46,7 +46,7 @@ impl Cloud {
         let zones = ["local-1a", "local-1b", "local-1c"].map(|zone| (zone.to_owned(), room));
         let region = RegionSeed { name: "local-1".into(), title: "Test".into(), zones: zones.into() };
         seed_regions(&app.app.db, &[region], Utc::now()).await.expect("regions");
-        let world = Arc::new(World::new(app.app.clock.clone(), SimulationConfig::default()));
+        let world = app.world.clone();
         let (listening, feed) = (app.app.clone(), app.app.feed.clone());
         let feed = tokio::spawn(async move { feed.listen(&listening.db).await });
         Self { app, world, runners: None, feed }
@@ -57,7 +57,7 @@ impl Cloud {
         let environment = Environment {
             platform: Simulation::platform(self.world.clone()),
             keyring: app.keyring.clone(),
-            sizing: Sizing::default(),
+            site: Site::default(),
         };
         let (metrics, lease) = (Metrics::default(), Duration::from_secs(8));
         let (db, keyring, clock) = (app.db.clone(), app.keyring.clone(), app.clock.clone());

@@ -3,6 +3,7 @@
 mod access;
 mod catalogue;
 mod change;
+mod client_connections;
 mod cloud;
 mod connection;
 mod failed;

@@ -9,7 +9,7 @@ use control_plane::{
         App,
         catalogue::{RegionSeed, seed_regions},
     },
-    domain::{node_spec::Sizing, placement::Room},
+    domain::{node_spec::Site, placement::Room},
     drivers::simulation::{Entry, Simulation, SimulationConfig, World},
     jobs::{
         engine::{Config, Metrics, Runner, Runners},
@@ -38,13 +38,13 @@ struct Replica {
 
 impl Replica {
     async fn start(home: &TestApp) -> Self {
-        let app = app::build(&home.database, home.app.clock.clone(), ("test", &home.master_key)).await;
+        let app = app::build(&home.database, home.app.clock.clone(), ("test", &home.master_key), &home.world).await;
         Self { router: app::router(app.clone()), app, runners: None }
     }
 
     fn running(mut self, world: &Arc<World>, name: &str) -> Self {
         let (app, platform) = (&self.app, Simulation::platform(world.clone()));
-        let environment = Environment { platform, keyring: app.keyring.clone(), sizing: Sizing::default() };
+        let environment = Environment { platform, keyring: app.keyring.clone(), site: Site::default() };
         let (db, keyring, clock) = (app.db.clone(), app.keyring.clone(), app.clock.clone());
         let registry = registry().expect("workflows");
         let runner = Runner::new(db, registry, environment, keyring, clock, Metrics::default(), LEASE, name.to_owned());

@@ -4,7 +4,7 @@ use crate::support::TestDatabase;
 use chrono::{Duration as Span, TimeZone, Utc};
 use control_plane::{
     clock::Clock,
-    domain::node_spec::Sizing,
+    domain::node_spec::{REVISION, Site},
     drivers::{
         NodeRef,
         simulation::{Entry, Simulation, SimulationConfig, World},
@@ -69,7 +69,7 @@ impl House {
         Environment {
             platform: Simulation::platform(self.world.clone()),
             keyring: self.keyring.clone(),
-            sizing: Sizing::default(),
+            site: Site::default(),
         }
     }
 
@@ -101,15 +101,16 @@ impl House {
         let (id, mut tx) = (InstanceId::generate(), self.db.system().await.unwrap());
         sqlx::query(
             "insert into instances (id, org_id, project_id, name, state, kafka_version, cluster_id, region, zones, spec,
-                                    storage_gb, disk_type)
+                                    storage_gb, disk_type, spec_revision)
              select $1, $2, $3, $4, 'creating', '4.3.1', 'MkU3OEVBNTcwNTJENDM2Qk', 'local-1',
-                    array['local-1a', 'local-1b', 'local-1c'], $5, 600, 'high'",
+                    array['local-1a', 'local-1b', 'local-1c'], $5, 600, 'high', $6",
         )
         .bind(id.uuid())
         .bind(self.org.uuid())
         .bind(self.project.uuid())
         .bind(name)
         .bind(spec())
+        .bind(REVISION)
         .execute(&mut *tx)
         .await
         .unwrap();
@@ -272,7 +273,7 @@ impl House {
 
     pub(crate) fn ledger_of(&self, node: NodeRef) -> Vec<Entry> {
         let about = |entry: &Entry| match entry {
-            Entry::Created(of) | Entry::Restarted(of) | Entry::Removed(of) => *of == node,
+            Entry::Created(of) | Entry::Restarted(of) | Entry::Renewed(of) | Entry::Removed(of) => *of == node,
         };
         self.world.ledger().into_iter().filter(about).collect()
     }

@@ -62,8 +62,33 @@ async fn an_instance_serves_survives_the_death_of_everything_and_goes_without_a_
     assert_eq!(instance.processes(), before);
     steps.done("adopted");
 
+    // The node program is built anew: supervisor and gateway follow, Kafka notices nothing.
+    let pids = async || {
+        let mut found = Vec::new();
+        for address in &instance.addresses {
+            let status = nodes.status(address).await.unwrap();
+            found.push((status.broker.pid, status.broker.identity.pid, status.gateway.pid));
+        }
+        found
+    };
+    let old = pids().await;
+    let driver = instance.world.driver_of_new_build();
+    for spec in &instance.specs {
+        driver.renew_node(spec).await.unwrap();
+        instance.wait_until_ready().await;
+    }
+    let new = pids().await;
+    for ((kafka, supervisor, gateway), (old_kafka, old_supervisor, old_gateway)) in new.iter().zip(&old) {
+        assert_eq!(kafka, old_kafka);
+        assert!(supervisor != old_supervisor && gateway != old_gateway);
+    }
+    driver.renew_node(&instance.specs[0]).await.unwrap();
+    assert_eq!(pids().await, new, "what is new is left alone");
+    kafka.canary(&instance.cluster, &user).await.unwrap();
+    steps.done("node program renewed");
+
     // Power is cut: everything dies at once, and comes back with its data.
-    before.into_iter().for_each(kill);
+    instance.processes().into_iter().for_each(kill);
     wait_until("everything is gone", async || instance.processes().is_empty()).await;
     instance.start().await.unwrap();
     instance.wait_until_ready().await;

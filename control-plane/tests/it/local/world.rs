@@ -61,6 +61,13 @@ impl World {
         LocalDriver::new(self.options.clone()).unwrap()
     }
 
+    /// As a control plane makes it that was installed with a new build of the node program.
+    pub fn driver_of_new_build(&self) -> LocalDriver {
+        let node_program = self.directory.path().join("sluice-node-new");
+        fs::copy(&self.options.node_program, &node_program).unwrap();
+        LocalDriver::new(LocalOptions { node_program, ..self.options.clone() }).unwrap()
+    }
+
     pub fn directory_of(&self, node: NodeRef) -> PathBuf {
         self.options.home.join("nodes").join(node.instance.to_string()).join(node.node_id.to_string())
     }
@@ -178,7 +185,9 @@ pub fn spec(node: NodeRef, address: IpAddr) -> NodeSpec {
             .into(),
             server_tls: none,
             limits: GatewayLimits::default(),
+            balancers: Vec::new(),
             ip_rules: Default::default(),
+            bearer: None,
             disabled_users: Vec::new(),
             ended_logins: Default::default(),
         },

@@ -14,6 +14,7 @@ use control_plane::{
         token::{SigningKey, Tokens},
     },
     clock::Clock,
+    drivers::simulation::{Simulation, SimulationConfig, World},
     http,
     http::{Settings, limits::Rate},
     secrets::MasterKeys,
@@ -34,6 +35,8 @@ pub struct TestApp {
     pub acme: Organisation,
     pub globex: Organisation,
     pub master_key: String,
+    /// Where its brokers are simulated.
+    pub world: Arc<World>,
     router: Router,
     // Last: dropped after what uses it.
     pub database: TestDatabase,
@@ -47,10 +50,11 @@ impl TestApp {
     pub async fn with_clock(clock: Clock) -> Self {
         let database = TestDatabase::create().await;
         let master_key = master_key();
-        let app = build(&database, clock, ("test", &master_key)).await;
+        let world = Arc::new(World::new(clock.clone(), SimulationConfig::default()));
+        let app = build(&database, clock, ("test", &master_key), &world).await;
         let acme = Organisation::create(&app, "acme").await;
         let globex = Organisation::create(&app, "globex").await;
-        Self { router: router(app.clone()), app, acme, globex, master_key, database }
+        Self { router: router(app.clone()), app, acme, globex, master_key, world, database }
     }
 
     /// Another replica on the same database.
@@ -60,7 +64,7 @@ impl TestApp {
 
     /// Another replica that knows only this master key.
     pub async fn replica_with(&self, name: &str, master_key: &str) -> Replica {
-        Replica { router: router(build(&self.database, self.app.clock.clone(), (name, master_key)).await) }
+        Replica { router: router(build(&self.database, self.app.clock.clone(), (name, master_key), &self.world).await) }
     }
 
     /// A request of `person`: `app.get(path).by(person).send()`.
@@ -127,7 +131,7 @@ pub fn master_key() -> String {
 }
 
 /// A replica on `database`.
-pub async fn build(database: &TestDatabase, clock: Clock, master_key: (&str, &str)) -> Arc<App> {
+pub async fn build(database: &TestDatabase, clock: Clock, master_key: (&str, &str), world: &Arc<World>) -> Arc<App> {
     let db = database.connect();
     let master = MasterKeys::new(master_key.0, [master_key]).expect("a master key");
     let keyring = keys::load_keyring(&db, master).await.expect("keyring");
@@ -137,6 +141,7 @@ pub async fn build(database: &TestDatabase, clock: Clock, master_key: (&str, &st
         tokens: Tokens::new(ISSUER, AUDIENCE, Duration::minutes(15)),
         sign_in: SignInPolicy::default(),
         feed: Default::default(),
+        nodes: Arc::new(Simulation::new(world.clone())),
         metrics: Metrics::default(),
         stopping: CancellationToken::new(),
         clock,
