@@ -74,12 +74,13 @@ impl Shared {
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let current = snapshot.clone();
         let log = KafkaLog::new(move || current.load().internal.clone());
-        Self::with_log(snapshot, metrics, log)
+        Self::with_log(snapshot, signer, metrics, log)
     }
 
     /// With admission over any log.
     pub(super) fn with_log(
         snapshot: Arc<ArcSwap<Snapshot>>,
+        signer: Signer,
         metrics: Metrics,
         log: impl Log + 'static,
     ) -> Result<Arc<Self>, GatewayError> {

@@ -109,7 +109,7 @@ fn rig(log: &Memory, limit: u32) -> Rig {
     spec.gateway.limits.max_partitions = limit;
     let metrics = Metrics::register(&mut Registry::default());
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::build(&spec).unwrap()));
-    let shared = Shared::with_log(snapshot, metrics, log.clone()).unwrap();
+    let shared = Shared::with_log(snapshot, signer(), metrics, log.clone()).unwrap();
     tokio::spawn(shared.clone().run_admission());
     Rig::over(shared)
 }
