@@ -1,5 +1,6 @@
 """A check a row of the feature list: what its sentence says, watched from outside. Returns a figure or nothing."""
 
+import base64
 import json
 import os
 import signal
@@ -137,10 +138,10 @@ def buy(world):
     return f"ready in {world.bought_in:.1f} s"
 
 
-def topic_command(world, bootstrap, *arguments, ok=True):
+def topic_command(world, bootstrap, *arguments, ok=True, java=()):
     """Kafka's own tool, as a tenant has it."""
     libraries = Path(os.environ["SLUICE_TOOLS"]) / "kafka" / world.instance["kafka_version"] / "libs"
-    return run("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", f"{libraries}/*", "org.apache.kafka.tools.TopicCommand",
+    return run("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", *java, "-cp", f"{libraries}/*", "org.apache.kafka.tools.TopicCommand",
                "--bootstrap-server", world.instance["bootstrap"][bootstrap], *arguments, ok=ok)
 
 
@@ -343,8 +344,41 @@ def mechanisms(world):
         check(good.returncode == 0, f"{mechanism}: {good.stderr.decode()[-300:]}")
     wrong = sign_in("SCRAM-SHA-512", "Wrong-pass-1", world.user)
     check(wrong.returncode != 0 and b"SaslAuthenticationException" in wrong.stdout + wrong.stderr, "a wrong password was not refused as such")
+    tokens_log_in(world, properties)
     took = users_change_live(world, lambda user, password: sign_in("SCRAM-SHA-512", password, user).returncode == 0)
-    return f"PLAIN, SCRAM; users refused and their connections closed on every broker within {took:.2f} s; mTLS, OAUTHBEARER not yet"
+    return f"PLAIN, SCRAM; users refused and their connections closed on every broker within {took:.2f} s; OAUTHBEARER; mTLS not yet"
+
+
+def tokens_log_in(world, properties):
+    """Tokens of an issuer that the instance trusts, shown by Java's own OAUTHBEARER."""
+    name, key, token, keys = world.instance["name"], world.files / "issuer.pem", world.files / "token.jwt", world.files / "keys.json"
+    encode = lambda data: base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    run("openssl", "genrsa", "-out", key, "2048")
+    modulus = run("openssl", "rsa", "-in", key, "-noout", "-modulus").stdout.decode().strip().partition("=")[2]
+    keys.write_text(json.dumps({"keys": [{"kty": "RSA", "alg": "RS256", "kid": "1", "n": encode(bytes.fromhex(modulus)), "e": "AQAB"}]}))
+    handler = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLogin"
+    properties.write_text(
+        f"security.protocol=SASL_SSL\nsasl.mechanism=OAUTHBEARER\nssl.truststore.type=PEM\nssl.truststore.location={world.ca}\n"
+        f"sasl.login.callback.handler.class={handler}CallbackHandler\nsasl.oauthbearer.token.endpoint.url=file://{token}\n"
+        f"sasl.jaas.config={handler}Module required;\n")
+
+    def sign_in(**claims):
+        claims = {"iss": "https://login.acme.example", "aud": "kafka", "sub": "alice", "iat": int(time.time()), "exp": int(time.time()) + 300, **claims}
+        signed = f"{encode(json.dumps({'alg': 'RS256', 'kid': '1'}).encode())}.{encode(json.dumps(claims).encode())}"
+        signature = run("openssl", "dgst", "-sha256", "-sign", key, stdin=signed.encode()).stdout
+        token.write_text(f"{signed}.{encode(signature)}")
+        return topic_command(world, "private_sasl_ssl", "--list", "--command-config", properties, ok=False,
+                             java=[f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=file://{token}"])
+
+    check(sign_in().returncode != 0, "a token was accepted before anybody trusted its issuer")
+    world.sluice("access", "tokens", "trust", name, "--issuer", "https://login.acme.example", "--audience", "kafka", "--keys", keys)
+    good = sign_in()
+    check(good.returncode == 0, f"OAUTHBEARER: {good.stderr.decode()[-300:]}")
+    for what, claims in {"another audience": {"aud": "web"}, "an old token": {"iat": 1, "exp": int(time.time()) - 60}, "a platform name": {"sub": "sluice-node"}}.items():
+        bad = sign_in(**claims)
+        check(bad.returncode != 0 and b"SaslAuthenticationException" in bad.stdout + bad.stderr, f"{what} was not refused as such: {bad.stderr.decode()[-200:]}")
+    world.sluice("access", "tokens", "clear", name)
+    check(sign_in().returncode != 0, "a token was accepted after trust was withdrawn")
 
 
 def users_change_live(world, java_gets_in):
@@ -464,7 +498,7 @@ def guide(world):
 @row("E1")
 def partition_total(world):
     """Java clients of all brokers at once around the limit: as many get in as fit, and the others are told why."""
-    limit = next(s["partitions"] for s in world.api("GET", "/v1/specs").json["items"] if s["name"] == world.instance["spec"])
+    limit = world.instance["spec"]["partitions"]
     names = [f"limit-{world.tag}-{n}" for n in range(7)]
     create = lambda name, partitions, ok=True: topic_command(world, "private_plaintext", "--create", "--topic", name, "--partitions", partitions, ok=ok)
     told = lambda result, more: f"asks for {more} more" in (result.stdout + result.stderr).decode()
