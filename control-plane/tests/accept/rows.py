@@ -145,6 +145,12 @@ def topic_command(world, bootstrap, *arguments, ok=True, java=()):
                "--bootstrap-server", world.instance["bootstrap"][bootstrap], *arguments, ok=ok)
 
 
+def config_command(world, *arguments):
+    libraries = Path(os.environ["SLUICE_TOOLS"]) / "kafka" / world.instance["kafka_version"] / "libs"
+    return run("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", f"{libraries}/*", "kafka.admin.ConfigCommand",
+               "--bootstrap-server", world.instance["bootstrap"]["private_plaintext"], *arguments, ok=False)
+
+
 def make_topic(world, name, partitions=3):
     topic_command(world, "private_plaintext", "--create", "--if-not-exists", "--topic", name, "--partitions", partitions)
 
@@ -526,6 +532,21 @@ def partition_total(world):
     finally:
         topic_command(world, "private_plaintext", "--delete", "--topic", f"limit-{world.tag}-.*", ok=False)
     return f"exactly {limit}; auto-create and REST not yet"
+
+
+@row("E6")
+def message_size(world):
+    topic, limit = f"size-{world.tag}", 10 * 1024 * 1024
+    make_topic(world, topic, partitions=1)
+    send = lambda size: world.kcat("-P", "-t", topic, "-X", "acks=all", "-X", "message.max.bytes=30000000", stdin=b"x" * size, ok=False)
+    check(send(limit).returncode == 0, "a message of 10 MB was refused")
+    larger = send(limit + 256 * 1024)
+    check(larger.returncode != 0 and b"Message size too large" in larger.stderr, f"a larger one was not refused as such: {larger.stderr[-200:]}")
+    grown = config_command(world, "--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", "max.message.bytes=20000000")
+    check(b"above this instance's limit" in grown.stdout + grown.stderr, f"a topic may take more than was sold: {grown.stderr[-200:]}")
+    back = world.kcat("-C", "-t", topic, "-e", "-q", "-X", "receive.message.max.bytes=100000000").stdout
+    check(len(back.strip()) == limit, f"{len(back)} bytes came back")
+    return "10 MiB goes through, more is MESSAGE_TOO_LARGE"
 
 
 @row("G5")
