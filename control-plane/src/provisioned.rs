@@ -18,7 +18,7 @@ use broker_api::{
     secret::Secret,
     spec::{NodeSpec, TlsIdentity},
 };
-use control_plane_api::id::InstanceId;
+use control_plane_api::{access::Access, id::InstanceId};
 use serde::de::DeserializeOwned;
 use std::{
     collections::BTreeMap,
@@ -97,6 +97,7 @@ pub(crate) struct Provisioned {
     pub(crate) specs: Vec<NodeSpec>,
     pub(crate) identity: Arc<TlsIdentity>,
     pub(crate) public_ca_pem: String,
+    pub(crate) access: Access,
 }
 
 impl Provisioned {
@@ -144,7 +145,7 @@ impl Provisioned {
             })
             .collect::<Result<_, ProvisioningError>>()?;
         let identity = Arc::new(secrets.get(secret::CONTROL_PLANE_TLS)?);
-        Ok(Self { specs, identity, public_ca_pem: clients.ca_pem })
+        Ok(Self { specs, identity, public_ca_pem: clients.ca_pem, access: instance.access.clone() })
     }
 
     pub(crate) fn node(&self, spec: &NodeSpec) -> NodeAddress {
@@ -152,14 +153,32 @@ impl Provisioned {
     }
 
     pub(crate) fn cluster(&self) -> Cluster {
-        let at = |port| self.specs.iter().map(|spec| SocketAddr::new(spec.kafka.bind, port)).collect();
-        Cluster {
-            internal: at(ports::INTER_BROKER),
-            sasl_ssl: at(ports::PRIVATE_SASL_SSL),
-            identity: self.identity.clone(),
-            public_ca_pem: self.public_ca_pem.clone(),
-        }
+        let brokers = self.specs.iter().map(|spec| spec.kafka.bind);
+        cluster_at(brokers, self.identity.clone(), self.public_ca_pem.clone())
     }
+}
+
+fn cluster_at(
+    brokers: impl Iterator<Item = IpAddr> + Clone,
+    identity: Arc<TlsIdentity>,
+    public_ca_pem: String,
+) -> Cluster {
+    let at = |port| brokers.clone().map(|address| SocketAddr::new(address, port)).collect();
+    Cluster { internal: at(ports::INTER_BROKER), sasl_ssl: at(ports::PRIVATE_SASL_SSL), identity, public_ca_pem }
+}
+
+/// How to talk to the Kafka of an instance that is provisioned.
+pub(crate) async fn cluster(
+    tx: &mut Connection,
+    keyring: &Keyring,
+    instance: InstanceId,
+) -> Result<Cluster, ProvisioningError> {
+    let brokers = rows::load(tx, instance).await?.map(|(_, brokers)| brokers).unwrap_or_default();
+    let secrets = Secrets::load(tx, keyring, instance).await?;
+    let identity: TlsIdentity = secrets.get(secret::CONTROL_PLANE_TLS)?;
+    let clients: TlsIdentity = secrets.get(secret::CLIENTS_TLS)?;
+    let brokers: Vec<IpAddr> = brokers.iter().map(address).collect::<Result<_, _>>()?;
+    Ok(cluster_at(brokers.into_iter(), Arc::new(identity), clients.ca_pem))
 }
 
 /// Where the control APIs of an instance's brokers are, by node id; none while it is not made yet.

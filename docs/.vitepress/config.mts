@@ -8,6 +8,7 @@ const pages = [
     ['connect', 'Connect clients', '连接客户端'],
     ['access', 'Ways in', '接入方式'],
     ['users', 'Kafka users', 'Kafka 用户'],
+    ['acls', 'Rights and access rules', '权限与访问规则'],
     ['partitions', 'Partitions', '分区'],
     ['connections', 'Connections', '客户端连接'],
     ['operate', 'Run it', '运维'],

@@ -1,9 +1,11 @@
 //! What the control plane and a broker node say to each other.
 //!
 //! Owns the shapes only: [`spec::NodeSpec`] (desired state, pushed down), [`status::NodeStatus`]
-//! (observed state, reported up), [`refusal::Refusal`] (why not) and the [`paths`] and [`ports`] they travel by. May use serde.
+//! (observed state, reported up), [`refusal::Refusal`] (why not) the [`paths`] and [`ports`] they travel by,
+//! and the rule of which access bindings are the platform's ([`acl`]). May use serde.
 //! Knows no spec names, prices or tenants' plans: the numbers in a spec are already resolved.
 
+pub mod acl;
 pub mod build;
 pub mod connections;
 pub mod partitions;

@@ -8,6 +8,7 @@ use super::bearer;
 use super::error::GatewayError;
 use super::ip_rules::{IpRules, networks};
 use super::tls;
+use broker_api::acl::is_platform_user;
 use broker_api::ports;
 use broker_api::spec::{AccessPath, GatewayLimits, Listener, NodeSpec};
 use ipnet::IpNet;
@@ -19,9 +20,6 @@ use std::sync::Arc;
 /// What a batch of one largest record may carry beside the record's own bytes: headers of batch
 /// and record, and the compressor's own overhead on data that does not compress.
 const BATCH_OVERHEAD_BYTES: u64 = 64 * 1024;
-
-/// Names of the platform's own principals start with this (kafka.md finding 2).
-const RESERVED_USER: &str = "sluice";
 
 /// See the module.
 #[derive(Debug)]
@@ -96,7 +94,7 @@ impl Snapshot {
 
     /// Whether a client may log in as, or stay logged in as, `user`.
     pub(super) fn admits(&self, user: &str) -> bool {
-        !is_reserved(user) && !self.disabled_users.contains(user)
+        !is_platform_user(user) && !self.disabled_users.contains(user)
     }
 
     /// Whether a client of this address may connect, or stay connected.
@@ -124,11 +122,6 @@ impl Snapshot {
     pub(super) fn address(&self, path: AccessPath, node: i32) -> Option<&Address> {
         self.paths.get(&path)?.advertised.get(&node)
     }
-}
-
-/// Whether `user` is in the platform's name space: `sluice` and `sluice-…`.
-pub(super) fn is_reserved(user: &str) -> bool {
-    user.strip_prefix(RESERVED_USER).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 fn build_path(listener: &Listener, spec: &NodeSpec) -> Result<Path, GatewayError> {

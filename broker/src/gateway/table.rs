@@ -10,8 +10,8 @@ use super::filters::endpoints::{
     FETCH, Layout, PRODUCE_BY_ID, PRODUCE_BY_NAME, SHARE_ACKNOWLEDGE_1, SHARE_ACKNOWLEDGE_2, SHARE_FETCH,
 };
 use super::filters::{
-    RequestFilter, ResponseFilter, acls, addresses, api_versions, configs, log_dirs, partitions, quotas, refusal,
-    scram_users, tokens, topics,
+    RequestFilter, ResponseFilter, acls, addresses, api_versions, configs, internal_topics, log_dirs, partitions,
+    quotas, refusal, scram_users, tokens, topics,
 };
 
 pub(super) const SASL_HANDSHAKE: i16 = 17;
@@ -160,9 +160,7 @@ pub(super) static TABLE: &[Api] = &[
     relay(24, "AddPartitionsToTxn"),
     relay(25, "AddOffsetsToTxn"),
     relay(26, "EndTxn"),
-    // Also how an administrator aborts a hanging transaction (KIP-664): Kafka asks for rights on the
-    // cluster that no tenant has by default.
-    relay(27, "WriteTxnMarkers"),
+    decoded(27, "WriteTxnMarkers", 2, 1).filter(internal_topics::mark),
     relay(28, "TxnOffsetCommit"),
     decoded(29, "DescribeAcls", 3, 2).responses(&[(0, Filter(acls::describe))]),
     decoded(30, "CreateAcls", 3, 2).filter(acls::create),
@@ -180,7 +178,7 @@ pub(super) static TABLE: &[Api] = &[
     relay(42, "DeleteGroups"),
     relay(43, "ElectLeaders"),
     decoded(44, "IncrementalAlterConfigs", 1, 1).filter(configs::alter_incrementally),
-    relay(45, "AlterPartitionReassignments"),
+    decoded(45, "AlterPartitionReassignments", 1, 0).filter(internal_topics::reassign),
     relay(46, "ListPartitionReassignments"),
     relay(47, "OffsetDelete"),
     relay(48, "DescribeClientQuotas"),
@@ -279,7 +277,9 @@ mod tests {
     fn every_decoded_api_knows_where_the_flexible_encoding_starts() {
         for api in TABLE.iter().filter(|api| api.versions != ANY || api.key == API_VERSIONS) {
             let key = ApiKey::try_from(api.key).expect("a key of Kafka");
-            for version in api.versions.0..=api.versions.1.min(20) {
+            // Below these the library guesses.
+            let known = key.valid_versions().min;
+            for version in api.versions.0.max(known)..=api.versions.1.min(20) {
                 assert_eq!(
                     api.is_flexible(version),
                     key.request_header_version(version) >= 2,

@@ -3,6 +3,16 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Who decides what a client may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Authorization {
+    /// Everything with topics, groups and transactions, but what ACLs deny; of the cluster only looking.
+    Open,
+    /// Only what ACLs allow.
+    Acl,
+}
+
 /// Every part changes while traffic flows: no broker restarts, and no connection ends that is still allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
@@ -17,6 +27,23 @@ pub struct Access {
     pub deny_ips: Vec<String>,
     /// Tokens that users may log in with on SASL ports by OAUTHBEARER, besides passwords. None: no tokens.
     pub oauthbearer: Option<TokenTrust>,
+    /// What clients may do once they are connected.
+    pub authorization: Authorization,
+    /// What clients without a login (9092) may do while `authorization` is `acl`: only what ACLs allow `User:ANONYMOUS`, or as much
+    /// as if it were `open`. Without a meaning while it is `open`.
+    pub anonymous: Authorization,
+}
+
+impl Access {
+    /// Whether clients with a login may do what ACLs do not deny.
+    pub fn is_open_to_users(&self) -> bool {
+        self.authorization == Authorization::Open
+    }
+
+    /// Whether clients without a login may do what ACLs do not deny.
+    pub fn is_open_to_anonymous(&self) -> bool {
+        self.is_open_to_users() || self.anonymous == Authorization::Open
+    }
 }
 
 /// Which JSON Web Tokens (RFC 7519) say who a Kafka client is.
@@ -54,6 +81,8 @@ impl Default for Access {
             allow_ips: Vec::new(),
             deny_ips: Vec::new(),
             oauthbearer: None,
+            authorization: Authorization::Open,
+            anonymous: Authorization::Acl,
         }
     }
 }
@@ -73,4 +102,8 @@ pub struct UpdateAccess {
     /// Replaced as a whole.
     #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
     pub oauthbearer: Option<Option<TokenTrust>>,
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<Option<Authorization>>,
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    pub anonymous: Option<Option<Authorization>>,
 }

@@ -5,6 +5,7 @@
 //! (docs/api-conventions). May use serde and utoipa.
 
 pub mod access;
+pub mod acl;
 pub mod audit;
 pub mod auth;
 pub mod catalogue;
@@ -13,6 +14,7 @@ pub mod connection;
 pub mod id;
 pub mod instance;
 pub mod job;
+pub mod kafka_rights;
 pub mod kafka_user;
 pub mod money;
 pub mod page;

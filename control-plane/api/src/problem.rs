@@ -176,6 +176,9 @@ problem_codes! {
     Unavailable = "unavailable", 503, "Not available now" / "暂时不可用",
         "The service is starting, stopping, overloaded, or has lost its database." / "服务正在启动、停止、过载，或暂时失去数据库连接。",
         "Repeat after the time in `Retry-After`." / "请在 `Retry-After` 指明的时间后重试。";
+    KafkaUnavailable = "kafka-unavailable", 503, "Kafka does not answer" / "Kafka 无响应",
+        "No broker of the instance answered, so what Kafka keeps cannot be read." / "实例的所有节点均未应答，无法读取 Kafka 中保存的内容。",
+        "Look at the brokers' states, and repeat after the time in `Retry-After`." / "请查看各节点状态，并在 `Retry-After` 指明的时间后重试。";
     Timeout = "timeout", 504, "Took too long" / "处理超时",
         "The request was not done within its time." / "请求未能在时限内完成。",
         "Repeat with the same idempotency key." / "请用相同的幂等键重试。";

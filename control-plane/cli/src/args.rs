@@ -4,8 +4,8 @@
 
 use crate::{
     commands::{
-        access, api, audit, auth, catalog, cert, connection, docs, errors, failed_creation, instance, job, key, member,
-        operator, profile, project, quote, service_account, user,
+        access, acl, api, audit, auth, catalog, cert, connection, docs, errors, failed_creation, instance, job, key,
+        member, operator, profile, project, quote, service_account, user,
     },
     render::Format,
     settings::Lang,
@@ -13,6 +13,7 @@ use crate::{
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Parser, Subcommand, builder::Styles, builder::styling::AnsiColor};
 use clap_complete::Shell;
+use serde::de::DeserializeOwned;
 use std::{path::PathBuf, time::Duration};
 
 const STYLES: Styles = Styles::styled()
@@ -141,6 +142,9 @@ pub enum Command {
     /// Kafka users of an instance
     #[command(subcommand)]
     User(user::Command),
+    /// Access rules of an instance: Kafka's ACLs
+    #[command(subcommand)]
+    Acl(acl::Command),
     /// Creations that failed; they hold nothing but their record
     #[command(subcommand)]
     FailedCreation(failed_creation::Command),
@@ -170,6 +174,11 @@ pub enum Command {
     /// Write the reference page of this command line
     #[command(hide = true)]
     Docs(docs::Docs),
+}
+
+/// One of the words of the API.
+pub fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(serde_json::Value::from(text)).map_err(|error| error.to_string())
 }
 
 pub fn duration(text: &str) -> Result<Duration, String> {

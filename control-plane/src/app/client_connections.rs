@@ -18,7 +18,7 @@ use control_plane_api::{
     },
     id::InstanceId,
     instance::InstanceAction,
-    page::PageQuery,
+    page::{MAX_LIMIT, PageQuery},
     problem::{FieldError, ProblemCode},
 };
 use futures::future::join_all;
@@ -79,6 +79,36 @@ pub async fn close_connections(
     });
     let (closed, silent_brokers) = heard(join_all(told).await);
     Ok(ClosedConnections { closed: closed.into_iter().map(|(_, answer)| answer.closed).sum(), silent_brokers })
+}
+
+/// Open connections of each user who logged in, and of `ANONYMOUS`; and brokers that did not answer.
+pub(crate) async fn count_by_user(
+    app: &App,
+    instance: InstanceId,
+) -> Result<(BTreeMap<String, u64>, Vec<i32>), AppError> {
+    let mut tx = app.db.system().await?;
+    let nodes = node_addresses(&mut tx, &app.keyring, instance).await?;
+    drop(tx);
+    let asked = nodes.iter().map(async |(broker, node)| (*broker, users_at(app, node).await));
+    let (lists, silent) = heard(join_all(asked).await);
+    let mut counts = BTreeMap::new();
+    for user in lists.into_iter().flat_map(|(_, users)| users) {
+        *counts.entry(user).or_default() += 1;
+    }
+    Ok((counts, silent))
+}
+
+/// The user of each connection of a broker.
+async fn users_at(app: &App, node: &NodeAddress) -> Result<Vec<String>, NodeError> {
+    let mut users = Vec::new();
+    let mut after = 0;
+    loop {
+        let asked = ListConnections { filter: ConnectionFilter::default(), after, limit: MAX_LIMIT };
+        let page = app.nodes.list_connections(node, &asked).await?.connections;
+        let Some(last) = page.last() else { return Ok(users) };
+        after = last.id;
+        users.extend(page.into_iter().filter_map(|connection| connection.user));
+    }
 }
 
 impl From<ProvisioningError> for AppError {

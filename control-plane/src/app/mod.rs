@@ -4,6 +4,7 @@
 //! and end in [`Write::commit`], which takes the audit entry, so that none is forgotten. May use domain, store, auth, secrets, jobs
 //! (to enqueue), kafka and, to ask brokers what only they know, nodes. Knows no HTTP: no status, no header, no axum type.
 
+pub mod acls;
 pub mod audit;
 pub mod auth;
 pub mod bootstrap;
@@ -14,6 +15,7 @@ pub mod error;
 pub mod failed_creations;
 pub mod instances;
 pub mod jobs;
+pub mod kafka_rights;
 pub mod kafka_users;
 pub mod keys;
 pub mod me;
@@ -30,6 +32,7 @@ pub use write::{Answer, Begun, IdempotencyKey, Write};
 use crate::{
     auth::{password::Passwords, token::Tokens},
     clock::Clock,
+    kafka::KafkaControl,
     nodes::NodeControl,
     secrets::Keyring,
     store::Database,
@@ -51,6 +54,8 @@ pub struct App {
     pub feed: jobs::JobFeed,
     /// To ask brokers who is connected.
     pub nodes: Arc<dyn NodeControl>,
+    /// To read what only Kafka knows.
+    pub kafka: Arc<dyn KafkaControl>,
     pub metrics: Metrics,
     /// Cancelled when the process begins to stop: long answers (streams, waits) end then.
     pub stopping: CancellationToken,

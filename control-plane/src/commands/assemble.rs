@@ -21,7 +21,7 @@ use control_plane::{
         engine::{Config as RunnersConfig, Metrics as JobMetrics, Runner, Runners},
         workflow::{self, Environment},
     },
-    kafka::KrafkaControl,
+    kafka::{KafkaControl, KrafkaControl},
     loops::{Keeper, Loops, Pace},
     nodes::{HttpsNodes, NodeControl},
     store::{Database, DatabaseUrls},
@@ -50,7 +50,7 @@ pub fn database(config: &Config) -> Result<Database> {
 }
 
 /// The application on a migrated database, its keys loaded.
-pub async fn app(config: &Config, nodes: Arc<dyn NodeControl>) -> Result<Arc<App>> {
+pub async fn app(config: &Config, nodes: Arc<dyn NodeControl>, kafka: Arc<dyn KafkaControl>) -> Result<Arc<App>> {
     let db = database(config)?;
     let keyring = keys::load_keyring(&db, config.secrets.master_keys()?).await.context("data keys")?;
     let checks = config.sign_in.password_checks;
@@ -69,6 +69,7 @@ pub async fn app(config: &Config, nodes: Arc<dyn NodeControl>) -> Result<Arc<App
         },
         feed: Default::default(),
         nodes,
+        kafka,
         metrics: Metrics::default(),
         stopping: CancellationToken::new(),
     };

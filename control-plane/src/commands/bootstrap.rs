@@ -6,6 +6,7 @@ use clap::Args;
 use control_plane::{
     app::bootstrap::{Bootstrapped, FirstOwner, bootstrap},
     config::Config,
+    kafka::KrafkaControl,
     nodes::HttpsNodes,
     store::Database,
     telemetry::logs,
@@ -46,7 +47,7 @@ pub async fn run(config: &Config, options: &Options) -> Result<()> {
             Some(text.trim_end_matches(['\r', '\n']).to_owned())
         }
     };
-    let app = assemble::app(config, Arc::new(HttpsNodes::default())).await?;
+    let app = assemble::app(config, Arc::new(HttpsNodes::default()), Arc::new(KrafkaControl)).await?;
     let first = FirstOwner { organisation: options.organisation.clone(), email: options.email.clone(), password };
     let keep = |password: &str| match &options.credentials {
         Some(path) => write_private(path, &format!("email: {}\npassword: {password}\n", options.email)),

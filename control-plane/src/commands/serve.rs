@@ -34,7 +34,7 @@ pub async fn run(config: Config) -> Result<()> {
         Database::migrate(owner.expose()).await.context("migrations")?;
     }
     let platform = assemble::platform(&config, &Clock::system())?;
-    let app = assemble::app(&config, platform.nodes.clone()).await?;
+    let app = assemble::app(&config, platform.nodes.clone(), platform.kafka.clone()).await?;
     seed_regions(&app.db, &[RegionSeed::local(config.driver.brokers_per_zone)], app.clock.now())
         .await
         .context("regions")?;

@@ -29,6 +29,8 @@ pub fn patched(current: &Access, patch: &UpdateAccess) -> Result<Access, Vec<Fie
         allow_ips: networks("/allow_ips", &field(&patch.allow_ips, &current.allow_ips, default.allow_ips), &mut faults),
         deny_ips: networks("/deny_ips", &field(&patch.deny_ips, &current.deny_ips, default.deny_ips), &mut faults),
         oauthbearer: patch.oauthbearer.clone().unwrap_or_else(|| current.oauthbearer.clone()),
+        authorization: field(&patch.authorization, &current.authorization, default.authorization),
+        anonymous: field(&patch.anonymous, &current.anonymous, default.anonymous),
     };
     if let Some(trust) = next.oauthbearer.as_ref().filter(|_| patch.oauthbearer.is_some()) {
         faults.extend(token_trust::faults("/oauthbearer", trust));
@@ -49,6 +51,8 @@ pub fn changes(from: &Access, to: &Access) -> Vec<Change> {
         ("/allow_ips", json!(from.allow_ips), json!(to.allow_ips)),
         ("/deny_ips", json!(from.deny_ips), json!(to.deny_ips)),
         ("/oauthbearer", json!(from.oauthbearer), json!(to.oauthbearer)),
+        ("/authorization", json!(from.authorization), json!(to.authorization)),
+        ("/anonymous", json!(from.anonymous), json!(to.anonymous)),
     ]
     .into_iter()
     .filter(|(_, from, to)| from != to)
@@ -76,6 +80,16 @@ pub fn checks(from: &Access, to: &Access) -> Vec<Check> {
             None => "no new login by token is accepted; who is logged in stays until the token ends",
         };
         checks.push(plan::warning("tokens", text));
+    }
+    if !from.is_open_to_users() && to.is_open_to_users() {
+        checks.push(plan::warning(
+            "users-gain",
+            "every user may do everything with topics and groups that ACLs do not deny",
+        ));
+    }
+    if !from.is_open_to_anonymous() && to.is_open_to_anonymous() {
+        let detail = "clients without a login may do everything with topics and groups that ACLs do not deny";
+        checks.push(plan::warning("anonymous-gain", detail));
     }
     checks
 }

@@ -4,10 +4,13 @@
 //! Must not touch a database, the network, files, the clock or chance: what comes from there is an argument.
 
 pub mod access;
+pub mod acl;
 pub mod actor;
 pub mod audit;
+pub mod authorization;
 pub mod catalogue;
 pub mod connection;
+pub mod kafka_rights;
 pub mod kafka_user;
 pub mod names;
 pub mod node_spec;

@@ -47,7 +47,7 @@ rights! {
     InstanceUpdate = "instance-update": Admin Operator;
     InstanceDelete = "instance-delete": Admin;
     KafkaUserRead = "kafka-user-read": Admin Operator Developer Viewer Auditor;
-    /// Make, disable and delete Kafka users, and give them passwords.
+    /// Make, disable and delete Kafka users, give them passwords and rights.
     KafkaUserWrite = "kafka-user-write": Admin Operator;
     /// Addresses, trust stores, ready code.
     ConnectionRead = "connection-read": Admin Operator Developer Viewer;

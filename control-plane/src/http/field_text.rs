@@ -34,6 +34,25 @@ pub fn chinese(fault: &FieldError) -> Option<String> {
         "network-shape" => "须为地址或网段，如 10.1.2.3 或 10.1.0.0/16",
         "too-many-networks" => "条目过多；最多 {limit} 条",
         "last-way-in" => "private_plaintext 与 private_sasl_ssl 至少保留一个，否则无人能够连接",
+        // Access rules.
+        "acl-resource-name" => "资源名须为 1 至 255 个字符，不含控制字符",
+        "acl-cluster-name" => "cluster 类型只有一个资源：`kafka-cluster`，匹配方式为 literal",
+        "acl-principal" => "主体须为 `User:` 加用户名、`User:*` 或 `User:ANONYMOUS`；Kafka 不比较其他类型",
+        "acl-operation" => "Kafka 不会对此类资源检查该操作；可接受：{accepted}",
+        "acl-platform" => "该规则属于平台：请改用实例的授权模式，或指定其他主体",
+        "acl-host" => "网关之后无法按主机限制，只接受 `*`；允许与拒绝地址列表对所有客户端有效",
+        "acl-cluster-action" => {
+            "ClusterAction（及包含它的 All）仅供节点使用；集群上可接受 Alter、AlterConfigs、Create、Describe、DescribeConfigs、IdempotentWrite"
+        }
+        "acl-platform-user" => "该资源涵盖平台用户；请指定自己的用户",
+        "acl-filter-empty" => {
+            "请至少给出一个条件：resource_type、resource_name、pattern_type、principal、operation、permission"
+        }
+        "acl-filter-wide" => "找到 {found} 条规则；一次最多删除 {limit} 条，请缩小范围",
+        "rights-missing" => "主题至少需要 produce、consume、manage 中的一项",
+        "group-missing" => "consume 需要消费组：请给出组名，或组名前缀加 `*`",
+        "topic-missing" => "请给出主题、消费组或事务 ID；权限需要主题",
+        "all-alone" => "`all` 表示全部，不能与其他条件同时使用",
         // People and accounts.
         "password-length" => "密码须为 {min} 至 {max} 个字符",
         "password-characters" => "密码只能包含字母、数字和 ASCII 特殊字符，不含空格",

@@ -1,9 +1,12 @@
 //! [`KafkaControl`] by krafka, and by [`wire`] where krafka cannot.
 
 use super::{
-    Binding, Cluster, Credentials, KafkaControl, KafkaError, canary, open_bindings, protective_bindings, scram, wire,
+    Cluster, Credentials, KafkaControl, KafkaError, PlatformBindings, acls, canary, platform_bindings, scram,
+    wire::{self, WireError},
 };
+use crate::domain::acl::is_platform;
 use async_trait::async_trait;
+use control_plane_api::{access::Access, acl::AclBinding};
 use krafka::{
     Kafka,
     admin::{AlterUserScramCredentialsOptions, DescribeClusterOptions, ScramCredentialDeletion},
@@ -11,12 +14,14 @@ use krafka::{
     error::{ErrorCode, KrafkaError},
 };
 use std::{error::Error, future::Future, net::SocketAddr, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Asked often while an instance starts, so it gives up early.
 const READY_DEADLINE: Duration = Duration::from_secs(5);
 const CHANGE_DEADLINE: Duration = Duration::from_secs(15);
 const CANARY_DEADLINE: Duration = Duration::from_secs(30);
+/// Between looks whether a broker knows of a change.
+const SETTLING_EVERY: Duration = Duration::from_millis(20);
 /// TCP, TLS and login.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,15 +42,23 @@ impl KafkaControl for KrafkaControl {
         .await
     }
 
-    async fn bind_platform_acls(&self, cluster: &Cluster) -> Result<(), KafkaError> {
-        const OPERATION: &str = "binding the platform's ACLs";
-        // Denials first, so that no instant is open without them.
-        let bindings: Vec<Binding> = protective_bindings().into_iter().chain(open_bindings()).collect();
-        match timeout(CHANGE_DEADLINE, wire::create_acls(cluster, &bindings)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(failure(OPERATION, error.is_retriable(), &error)),
-            Err(_) => Err(too_late(OPERATION, CHANGE_DEADLINE)),
-        }
+    async fn bind_platform_acls(&self, cluster: &Cluster, access: &Access) -> Result<(), KafkaError> {
+        let PlatformBindings { present, absent } = platform_bindings(access);
+        on_the_wire("binding the platform's ACLs", write_acls(cluster, &present, &absent)).await
+    }
+
+    async fn acls(&self, cluster: &Cluster) -> Result<Vec<AclBinding>, KafkaError> {
+        let bindings = on_the_wire("reading the ACLs", wire::describe_acls(cluster)).await?;
+        Ok(bindings.into_iter().filter(|binding| !is_platform(binding)).collect())
+    }
+
+    async fn put_acls(
+        &self,
+        cluster: &Cluster,
+        present: &[AclBinding],
+        absent: &[AclBinding],
+    ) -> Result<(), KafkaError> {
+        on_the_wire("writing the ACLs", write_acls(cluster, present, absent)).await
     }
 
     async fn put_user(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError> {
@@ -89,6 +102,32 @@ impl KafkaControl for KrafkaControl {
     async fn canary(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError> {
         const OPERATION: &str = "writing and reading through the gateways";
         within(OPERATION, CANARY_DEADLINE, canary::run(cluster, credentials)).await
+    }
+}
+
+/// What is given comes before what is taken, so that nobody is without a right in between.
+async fn write_acls(cluster: &Cluster, present: &[AclBinding], absent: &[AclBinding]) -> Result<(), WireError> {
+    wire::create_acls(cluster, present).await?;
+    wire::delete_acls(cluster, absent).await?;
+    // Each broker reads the change from the metadata log by itself, within milliseconds.
+    for &address in &cluster.internal {
+        while let Some(seen) = wire::acls_at(cluster, address).await? {
+            if acls::unsettled(&seen, present, absent).next().is_none() {
+                break;
+            }
+            sleep(SETTLING_EVERY).await;
+        }
+    }
+    Ok(())
+}
+
+async fn on_the_wire<T>(
+    operation: &'static str,
+    work: impl Future<Output = Result<T, WireError>>,
+) -> Result<T, KafkaError> {
+    match timeout(CHANGE_DEADLINE, work).await {
+        Ok(result) => result.map_err(|error| failure(operation, error.is_retriable(), &error)),
+        Err(_) => Err(too_late(operation, CHANGE_DEADLINE)),
     }
 }
 

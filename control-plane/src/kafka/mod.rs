@@ -1,7 +1,7 @@
 //! What we ask of an instance's Kafka: users, bindings, and whether it serves.
 //!
 //! Hides the client libraries (krafka, and kafka-protocol for what it lacks) behind [`KafkaControl`]. May use `pki`
-//! for its client identity. Knows no jobs and no database.
+//! for its client identity, and `domain` for which bindings are the platform's. Knows no jobs and no database.
 //!
 //! Administration goes to the brokers' INT listeners as the super user `sluice-control-plane`; the canary goes the way
 //! of the tenant's clients, through the gateways, and trusts only what they trust.
@@ -12,12 +12,13 @@ mod control;
 mod scram;
 mod wire;
 
-pub use acls::{Binding, Operation, Pattern, Permission, Resource, open_bindings, protective_bindings};
+pub use acls::{PlatformBindings, platform_bindings};
 pub use canary::CANARY_PREFIX;
 pub use control::KrafkaControl;
 
 use async_trait::async_trait;
 use broker_api::{secret::Secret, spec::TlsIdentity};
+use control_plane_api::{access::Access, acl::AclBinding};
 use std::{fmt::Debug, net::SocketAddr, sync::Arc};
 
 /// How to reach an instance.
@@ -56,8 +57,21 @@ pub trait KafkaControl: Debug + Send + Sync {
     /// At least `brokers` are registered and unfenced, a controller is known. No broker answers: an error that says why.
     async fn ready(&self, cluster: &Cluster, brokers: usize) -> Result<bool, KafkaError>;
 
-    /// Writes the platform's ACL bindings of "open" mode (kafka.md finding 3) and the denials that protect internal topics.
-    async fn bind_platform_acls(&self, cluster: &Cluster) -> Result<(), KafkaError>;
+    /// The platform's ACL bindings are those of this access ([`platform_bindings`]), on every broker that answers. Of the
+    /// tenant's none is touched.
+    async fn bind_platform_acls(&self, cluster: &Cluster, access: &Access) -> Result<(), KafkaError>;
+
+    /// The tenant's ACL bindings, sorted; none of the platform's.
+    async fn acls(&self, cluster: &Cluster) -> Result<Vec<AclBinding>, KafkaError>;
+
+    /// The bindings `present` are there and `absent` are not, on every broker that answers. One that does not reads of it
+    /// before it serves again.
+    async fn put_acls(
+        &self,
+        cluster: &Cluster,
+        present: &[AclBinding],
+        absent: &[AclBinding],
+    ) -> Result<(), KafkaError>;
 
     /// The user exists with this password, for SCRAM-SHA-256 and SCRAM-SHA-512.
     async fn put_user(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError>;

@@ -1,29 +1,39 @@
 //! Requests that krafka cannot send, straight over a connection of our own.
 //!
-//! CreateAcls: krafka 0.28.1 numbers the pattern types wrongly (Literal 2, Prefixed 3; Kafka's are 3 and 4, KIP-290),
+//! Those of ACLs: krafka 0.28.1 numbers the pattern types wrongly (Literal 2, Prefixed 3; Kafka's are 3 and 4, KIP-290),
 //! so that a literal binding is refused and a prefixed one would become a literal one.
 
-use super::{Binding, Cluster};
+use super::Cluster;
 use crate::pki::{PkiError, client_config};
+use broker_api::acl::ANY;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use control_plane_api::acl::{AclBinding, AclOperation, AclPattern, AclPermission, AclResource};
 use kafka_protocol::{
     error::ResponseError,
-    messages::{CreateAclsRequest, RequestHeader, ResponseHeader, create_acls_request::AclCreation},
+    messages::{
+        CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest, DescribeAclsResponse, RequestHeader, ResponseHeader,
+        create_acls_request::AclCreation,
+        delete_acls_request::DeleteAclsFilter,
+        describe_acls_response::{AclDescription, DescribeAclsResource},
+    },
     protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes},
 };
 use rustls_pki_types::ServerName;
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeSet, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::timeout,
 };
 use tokio_rustls::TlsConnector;
 
+/// Of one broker: one that hangs must not keep us from asking the next.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(4);
 const CLIENT_ID: &str = "sluice-control-plane";
-/// Answers here are of a few bytes a binding.
-const MAX_ANSWER_BYTES: usize = 1 << 20;
-/// Served by 3.9 and all of 4.x.
-const CREATE_ACLS_VERSION: i16 = 3;
+/// Answers here are of a hundred bytes a binding, and a tenant may have made many through Kafka's own tools.
+const MAX_ANSWER_BYTES: usize = 32 << 20;
+/// Of CreateAcls, DescribeAcls and DeleteAcls; served by 3.9 and all of 4.x.
+const ACLS_VERSION: i16 = 3;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WireError {
@@ -49,31 +59,120 @@ impl WireError {
 }
 
 /// Creates bindings; those that are there already are no error.
-pub(super) async fn create_acls(cluster: &Cluster, bindings: &[Binding]) -> Result<(), WireError> {
-    let creations = bindings.iter().map(creation).collect();
-    let request = CreateAclsRequest::default().with_creations(creations);
-    for result in call(cluster, &request, CREATE_ACLS_VERSION).await?.results {
-        if result.error_code != 0 {
-            let message = result.error_message.map(|message| message.to_string()).unwrap_or_default();
-            return Err(match ResponseError::try_from_code(result.error_code) {
-                Some(error) => WireError::Refused { error, message },
-                None => WireError::Unknown(result.error_code),
-            });
+pub(super) async fn create_acls(cluster: &Cluster, bindings: &[AclBinding]) -> Result<(), WireError> {
+    if bindings.is_empty() {
+        return Ok(());
+    }
+    let request = CreateAclsRequest::default().with_creations(bindings.iter().map(creation).collect());
+    for result in call(cluster, &request, ACLS_VERSION).await?.results {
+        refused(result.error_code, result.error_message)?;
+    }
+    Ok(())
+}
+
+/// Deletes exactly these bindings; those that are not there are no error.
+pub(super) async fn delete_acls(cluster: &Cluster, bindings: &[AclBinding]) -> Result<(), WireError> {
+    if bindings.is_empty() {
+        return Ok(());
+    }
+    let request = DeleteAclsRequest::default().with_filters(bindings.iter().map(exact).collect());
+    for result in call(cluster, &request, ACLS_VERSION).await?.filter_results {
+        refused(result.error_code, result.error_message)?;
+        for binding in result.matching_acls {
+            refused(binding.error_code, binding.error_message)?;
         }
     }
     Ok(())
 }
 
-fn creation(binding: &Binding) -> AclCreation {
-    let text = |text: &str| StrBytes::from_string(text.to_owned());
+/// All bindings, as the first broker knows them that answers.
+pub(super) async fn describe_acls(cluster: &Cluster) -> Result<BTreeSet<AclBinding>, WireError> {
+    bindings(call(cluster, &everything(), ACLS_VERSION).await?)
+}
+
+/// All bindings, as this broker knows them; `None` when it does not answer.
+pub(super) async fn acls_at(cluster: &Cluster, address: SocketAddr) -> Result<Option<BTreeSet<AclBinding>>, WireError> {
+    let tls = TlsConnector::from(Arc::new(client_config(&cluster.identity)?));
+    match exchange(&tls, address, &everything(), ACLS_VERSION).await {
+        Ok(response) => bindings(response).map(Some),
+        Err(_) => Ok(None),
+    }
+}
+
+fn everything() -> DescribeAclsRequest {
+    DescribeAclsRequest::default()
+        .with_resource_type_filter(ANY)
+        .with_resource_name_filter(None)
+        .with_pattern_type_filter(ANY)
+        .with_principal_filter(None)
+        .with_host_filter(None)
+        .with_operation(ANY)
+        .with_permission_type(ANY)
+}
+
+fn bindings(response: DescribeAclsResponse) -> Result<BTreeSet<AclBinding>, WireError> {
+    refused(response.error_code, response.error_message)?;
+    let mut bindings = BTreeSet::new();
+    for resource in &response.resources {
+        for acl in &resource.acls {
+            match binding(resource, acl) {
+                Some(binding) => drop(bindings.insert(binding)),
+                None => {
+                    tracing::warn!(?resource.resource_type, ?acl.operation, "an ACL binding of a kind that is not known")
+                }
+            }
+        }
+    }
+    Ok(bindings)
+}
+
+fn binding(resource: &DescribeAclsResource, acl: &AclDescription) -> Option<AclBinding> {
+    Some(AclBinding {
+        resource_type: AclResource::from_code(resource.resource_type)?,
+        resource_name: resource.resource_name.to_string(),
+        pattern_type: AclPattern::from_code(resource.pattern_type)?,
+        principal: acl.principal.to_string(),
+        host: acl.host.to_string(),
+        operation: AclOperation::from_code(acl.operation)?,
+        permission: AclPermission::from_code(acl.permission_type)?,
+    })
+}
+
+fn refused(code: i16, message: Option<StrBytes>) -> Result<(), WireError> {
+    if code == 0 {
+        return Ok(());
+    }
+    let message = message.map(|message| message.to_string()).unwrap_or_default();
+    Err(match ResponseError::try_from_code(code) {
+        Some(error) => WireError::Refused { error, message },
+        None => WireError::Unknown(code),
+    })
+}
+
+fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+fn creation(binding: &AclBinding) -> AclCreation {
     AclCreation::default()
-        .with_resource_type(binding.resource as i8)
-        .with_resource_name(text(&binding.name))
-        .with_resource_pattern_type(binding.pattern as i8)
+        .with_resource_type(binding.resource_type.code())
+        .with_resource_name(text(&binding.resource_name))
+        .with_resource_pattern_type(binding.pattern_type.code())
         .with_principal(text(&binding.principal))
-        .with_host(text("*"))
-        .with_operation(binding.operation as i8)
-        .with_permission_type(binding.permission as i8)
+        .with_host(text(&binding.host))
+        .with_operation(binding.operation.code())
+        .with_permission_type(binding.permission.code())
+}
+
+fn exact(binding: &AclBinding) -> DeleteAclsFilter {
+    DeleteAclsFilter::default()
+        .with_resource_type_filter(binding.resource_type.code())
+        .with_resource_name_filter(Some(text(&binding.resource_name)))
+        .with_pattern_type_filter(binding.pattern_type.code())
+        .with_principal_filter(Some(text(&binding.principal)))
+        .with_host_filter(Some(text(&binding.host)))
+        .with_operation(binding.operation.code())
+        .with_permission_type(binding.permission.code())
 }
 
 /// Asks one broker after the other until one answers: each forwards to the controller what is the controller's.
@@ -92,7 +191,18 @@ async fn call<R: Request>(cluster: &Cluster, request: &R, version: i16) -> Resul
     }))
 }
 
+/// One broker's answer, within [`ANSWER_DEADLINE`].
 async fn exchange<R: Request>(
+    tls: &TlsConnector,
+    address: SocketAddr,
+    request: &R,
+    version: i16,
+) -> io::Result<R::Response> {
+    let answer = timeout(ANSWER_DEADLINE, ask(tls, address, request, version)).await;
+    answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+async fn ask<R: Request>(
     tls: &TlsConnector,
     address: SocketAddr,
     request: &R,

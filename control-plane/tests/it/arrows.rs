@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["secrets"]),
     ("telemetry", &["config"]),
     ("store", &["domain", "secrets"]),
-    ("kafka", &["pki"]),
+    ("kafka", &["domain", "pki"]),
     ("nodes", &["pki"]),
     // Traits of nodes and Kafka are what a platform consists of; the simulation implements them.
     ("drivers", &["domain", "kafka", "nodes", "clock"]),

@@ -13,7 +13,6 @@ mod idempotency;
 mod instances;
 mod isolation;
 mod jobs;
-mod kafka;
 pub(crate) mod local;
 mod loops;
 mod members;

@@ -1,108 +1,26 @@
 //! Access control lists: the platform's own bindings are hidden and can't be made, changed or
-//! removed by tenants.
-//!
-//! The platform's bindings are those of its principals (`User:sluice`, `User:sluice-…`), the ones
-//! that make the access mode `open`, and the ones that guard its internal topics (kafka.md finding 3).
-//! A host other than `*` is refused: Kafka sees the gateway's address, so an ALLOW by host would never
-//! match and a DENY by host would never apply (finding 4).
+//! removed by tenants. Which those are, and what else nobody may bind, says [`broker_api::acl`].
 
 use super::split::{self, Refusal, Shape};
 use super::{Decision, Format, Scope, code};
-use crate::gateway::snapshot::is_reserved;
 use crate::gateway::wire::{Reader, Wire, Writer};
+use broker_api::acl::pattern::{LITERAL, MATCH, PREFIXED};
+use broker_api::acl::resource::TOPIC;
+use broker_api::acl::{
+    ANY, Binding, Objection, PLATFORM_TOPICS, is_internal_topic, is_platform_principal, platform_bindings,
+};
 
-// Codes of KIP-140 and KIP-290.
-const ANY: i8 = 1;
-const TOPIC: i8 = 2;
-const GROUP: i8 = 3;
-const CLUSTER: i8 = 4;
-const TRANSACTIONAL_ID: i8 = 5;
-const USER: i8 = 7;
-const MATCH: i8 = 2;
-const LITERAL: i8 = 3;
-const PREFIXED: i8 = 4;
-const ALL: i8 = 2;
-const CREATE: i8 = 5;
-const DESCRIBE: i8 = 8;
-const CLUSTER_ACTION: i8 = 9;
-const DESCRIBE_CONFIGS: i8 = 10;
-const IDEMPOTENT_WRITE: i8 = 12;
-const DENY: i8 = 2;
-const ALLOW: i8 = 3;
-
-const CLUSTER_NAME: &str = "kafka-cluster";
-/// Whom the bindings of the access modes speak of.
-const EVERYONE: [&str; 2] = ["User:*", "User:ANONYMOUS"];
-/// Topics that only the platform and Kafka itself write.
-const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
-const PLATFORM_TOPICS: &str = "__sluice";
 /// Topics by which the platform looks whether an instance serves: gone within seconds.
 const CANARY_TOPICS: &str = "sluice-canary-";
-/// What the mode `open` grants on the cluster.
-const OPEN_CLUSTER: [i8; 4] = [CREATE, DESCRIBE, DESCRIBE_CONFIGS, IDEMPOTENT_WRITE];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Binding<'a> {
-    resource: i8,
-    name: &'a str,
-    pattern: i8,
-    principal: &'a str,
-    host: &'a str,
-    operation: i8,
-    permission: i8,
-}
-
-impl Binding<'_> {
-    fn is_platform(&self) -> bool {
-        if is_platform_principal(self.principal) {
-            return true;
-        }
-        if !EVERYONE.contains(&self.principal) || self.host != "*" {
-            return false;
-        }
-        match (self.permission, self.resource) {
-            (DENY, TOPIC) => is_internal_topic(self.name, self.pattern),
-            (ALLOW, TOPIC | GROUP | TRANSACTIONAL_ID) => {
-                self.name == "*" && self.pattern == LITERAL && self.operation == ALL
-            }
-            (ALLOW, CLUSTER) => OPEN_CLUSTER.contains(&self.operation),
-            _ => false,
-        }
-    }
-
-    /// Why a tenant may not make this binding.
-    fn refusal(&self) -> Option<Refusal> {
-        if self.is_platform() {
-            return Some(Refusal::new(
-                code::POLICY_VIOLATION,
-                "this binding belongs to the platform: choose the instance's access mode instead, or name another principal",
-            ));
-        }
-        if self.host != "*" {
-            return Some(Refusal::new(
-                code::INVALID_REQUEST,
-                format!("host '{}' can't be enforced behind the gateway; only the host '*' is accepted", self.host),
-            ));
-        }
-        if self.permission == ALLOW && self.resource == CLUSTER && matches!(self.operation, ALL | CLUSTER_ACTION) {
-            return Some(Refusal::new(
-                code::POLICY_VIOLATION,
-                "ClusterAction, and All with it, are for brokers; Alter, AlterConfigs, Create, Describe, DescribeConfigs \
-                 and IdempotentWrite on the cluster are accepted",
-            ));
-        }
-        if self.resource == USER && covers_platform_user(self.name, self.pattern) {
-            return Some(Refusal::new(
-                code::POLICY_VIOLATION,
-                "this resource covers users of the platform; name a user of your own",
-            ));
-        }
-        None
-    }
-}
-
-fn is_platform_principal(principal: &str) -> bool {
-    principal.strip_prefix("User:").is_some_and(is_reserved)
+/// Why a tenant may not make this binding.
+fn refusal(binding: &Binding<'_>) -> Option<Refusal> {
+    let objection = binding.objection()?;
+    let code = match objection {
+        Objection::Host => code::INVALID_REQUEST,
+        Objection::Platform | Objection::ClusterAction | Objection::PlatformUser => code::POLICY_VIOLATION,
+    };
+    Some(Refusal::new(code, objection.detail()))
 }
 
 /// Why nobody may create this topic. Kafka does not ask for rights on a topic's name when there is the
@@ -121,18 +39,6 @@ pub(super) fn creation_refusal(topic: &str) -> Option<Refusal> {
 /// Kafka and the platform don't.
 pub(in crate::gateway) fn is_counted(topic: &str) -> bool {
     !is_internal_topic(topic, LITERAL) && !topic.starts_with(CANARY_TOPICS)
-}
-
-fn is_internal_topic(name: &str, pattern: i8) -> bool {
-    (pattern == LITERAL && INTERNAL_TOPICS.contains(&name)) || name.starts_with(PLATFORM_TOPICS)
-}
-
-/// Whether a resource of type USER means, among others, a platform principal (KIP-373).
-fn covers_platform_user(name: &str, pattern: i8) -> bool {
-    const PLATFORM: &str = "User:sluice";
-    name == "*"
-        || is_platform_principal(name)
-        || (pattern != LITERAL && (PLATFORM.starts_with(name) || name.starts_with(PLATFORM)))
 }
 
 fn read_binding<'a>(r: &mut Reader<'a>, format: Format) -> Wire<Binding<'a>> {
@@ -156,7 +62,7 @@ pub(in crate::gateway) fn create(_: Scope<'_>, format: Format, body: &[u8]) -> W
     let (mut items, mut results) = (Vec::new(), Vec::new());
     for _ in 0..split::items(&mut r)? {
         let start = r.position();
-        let refusal = read_binding(&mut r, format)?.refusal();
+        let refusal = refusal(&read_binding(&mut r, format)?);
         items.push(r.since(start));
         results.push(refusal.map(|refusal| {
             let mut w = Writer::new(format.flexible);
@@ -243,28 +149,6 @@ impl Filter<'_> {
         }
         platform_bindings().any(|binding| self.finds(&binding))
     }
-}
-
-/// The bindings that the platform may have made, principals of its own aside.
-fn platform_bindings() -> impl Iterator<Item = Binding<'static>> {
-    EVERYONE.into_iter().flat_map(|principal| {
-        let allow = move |resource, name, operation| Binding {
-            resource,
-            name,
-            pattern: LITERAL,
-            principal,
-            host: "*",
-            operation,
-            permission: ALLOW,
-        };
-        let guard = move |name, pattern| Binding { pattern, permission: DENY, ..allow(TOPIC, name, ANY) };
-        [TOPIC, GROUP, TRANSACTIONAL_ID]
-            .into_iter()
-            .map(move |resource| allow(resource, "*", ALL))
-            .chain(OPEN_CLUSTER.into_iter().map(move |operation| allow(CLUSTER, CLUSTER_NAME, operation)))
-            .chain(INTERNAL_TOPICS.into_iter().map(move |name| guard(name, LITERAL)))
-            .chain([guard(PLATFORM_TOPICS, PREFIXED)])
-    })
 }
 
 pub(in crate::gateway) fn delete(_: Scope<'_>, format: Format, body: &[u8]) -> Wire<Decision> {

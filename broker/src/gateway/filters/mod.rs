@@ -6,6 +6,7 @@ pub(super) mod addresses;
 pub(super) mod api_versions;
 pub(super) mod configs;
 pub(super) mod endpoints;
+pub(super) mod internal_topics;
 pub(super) mod log_dirs;
 pub(super) mod partitions;
 pub(super) mod produce;

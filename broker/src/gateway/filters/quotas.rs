@@ -3,8 +3,8 @@
 
 use super::split::{self, Refusal, Shape};
 use super::{Decision, Format, Scope, code};
-use crate::gateway::snapshot::is_reserved;
 use crate::gateway::wire::{Reader, Wire, Writer};
+use broker_api::acl::is_platform_user;
 
 pub(in crate::gateway) fn alter(scope: Scope<'_>, format: Format, body: &[u8]) -> Wire<Decision> {
     let mut r = Reader::new(body, format.flexible);
@@ -44,7 +44,7 @@ pub(in crate::gateway) fn alter(scope: Scope<'_>, format: Format, body: &[u8]) -
 
 fn entity_refusal(kind: &str, name: Option<&str>) -> Option<Refusal> {
     match (kind, name) {
-        ("user", Some(name)) if is_reserved(name) => {
+        ("user", Some(name)) if is_platform_user(name) => {
             Some(Refusal::new(code::CLUSTER_AUTHORIZATION_FAILED, "this user belongs to the platform"))
         }
         ("user" | "client-id", _) => None,

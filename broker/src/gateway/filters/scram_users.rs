@@ -3,8 +3,8 @@
 
 use super::split::{self, Refusal, Shape};
 use super::{Decision, Format, Scope, code};
-use crate::gateway::snapshot::is_reserved;
 use crate::gateway::wire::{Reader, Wire, Writer};
+use broker_api::acl::is_platform_user;
 use std::collections::BTreeMap;
 
 pub(in crate::gateway) fn alter(scope: Scope<'_>, format: Format, body: &[u8]) -> Wire<Decision> {
@@ -30,7 +30,7 @@ pub(in crate::gateway) fn alter(scope: Scope<'_>, format: Format, body: &[u8]) -
         upsertions.push((user, r.since(start)));
     }
     for (user, _) in deletions.iter().chain(&upsertions) {
-        users.insert(user, scope.user.is_none() || is_reserved(user));
+        users.insert(user, scope.user.is_none() || is_platform_user(user));
     }
     let results = users.iter().map(|(user, refused)| refused.then(|| refusal(scope, format, user))).collect();
     let shape = Shape { format, head: split::throttle, good_head: split::no_throttle, positional: None };

@@ -2,8 +2,8 @@
 //! (KIP-373 lets a token be made for somebody else).
 
 use super::{Decision, Format, Scope, code};
-use crate::gateway::snapshot::is_reserved;
 use crate::gateway::wire::{Reader, Wire, Writer};
+use broker_api::acl::is_platform_user;
 
 pub(in crate::gateway) fn create(scope: Scope<'_>, format: Format, body: &[u8]) -> Wire<Decision> {
     if format.version < 3 {
@@ -11,7 +11,7 @@ pub(in crate::gateway) fn create(scope: Scope<'_>, format: Format, body: &[u8]) 
     }
     let mut r = Reader::new(body, format.flexible);
     let (_, owner) = (r.nullable_string()?, r.nullable_string()?);
-    let Some(owner) = owner.filter(|owner| is_reserved(owner)) else { return Ok(Decision::Forward) };
+    let Some(owner) = owner.filter(|owner| is_platform_user(owner)) else { return Ok(Decision::Forward) };
     let mut w = Writer::new(format.flexible);
     w.i16(code::CLUSTER_AUTHORIZATION_FAILED);
     for (kind, name) in [("User", owner), ("User", scope.user.unwrap_or("ANONYMOUS"))] {

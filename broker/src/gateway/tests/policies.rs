@@ -458,6 +458,75 @@ fn quotas_are_altered_for_own_users_and_clients_only() {
 }
 
 #[test]
+fn replicas_of_internal_topics_stay_where_they_are_and_those_of_tenants_move() {
+    use alter_partition_reassignments_request::*;
+    use alter_partition_reassignments_response::ReassignableTopicResponse;
+    let topic = |name| {
+        let partition =
+            |index, replicas| ReassignablePartition::default().with_partition_index(index).with_replicas(replicas);
+        let partitions = vec![partition(0, Some(vec![BrokerId(2)])), partition(7, None)];
+        ReassignableTopic::default().with_name(TopicName(text(name))).with_partitions(partitions)
+    };
+    for version in versions::<AlterPartitionReassignmentsRequest>() {
+        let topics = vec![topic("__consumer_offsets"), topic("orders"), topic("__sluice_admission")];
+        let message = AlterPartitionReassignmentsRequest::default().with_timeout_ms(5).with_topics(topics);
+        let ask = |message: &_| {
+            asked::<_, AlterPartitionReassignmentsResponse>(
+                ApiKey::AlterPartitionReassignments,
+                version,
+                ALICE,
+                message,
+            )
+        };
+        let Outcome::Amended(kept, merge) = ask(&message) else { panic!("some refused") };
+        assert_eq!((kept.timeout_ms, kept.topics), (5, vec![topic("orders")]));
+        let moved = ReassignableTopicResponse::default().with_name(TopicName(text("orders")));
+        let merged = merge(&AlterPartitionReassignmentsResponse::default().with_responses(vec![moved]));
+        let results: Vec<_> = merged
+            .responses
+            .iter()
+            .map(|of| (of.name.as_str(), of.partitions.iter().map(|p| (p.partition_index, p.error_code)).collect()))
+            .collect();
+        let refused = vec![(0, 29), (7, 29)];
+        let expected =
+            [("__consumer_offsets", refused.clone()), ("__sluice_admission", refused), ("orders", Vec::new())];
+        assert_eq!(results, expected);
+        let own = AlterPartitionReassignmentsRequest::default().with_topics(vec![topic("orders")]);
+        assert!(matches!(ask(&own), Outcome::Forwarded));
+    }
+}
+
+#[test]
+fn a_hanging_transaction_is_ended_in_topics_of_tenants_only() {
+    use write_txn_markers_request::*;
+    let marker = |topics: &[&'static str]| {
+        let topic = |name: &&'static str| {
+            WritableTxnMarkerTopic::default().with_name(TopicName(text(name))).with_partition_indexes(vec![3])
+        };
+        WritableTxnMarker::default().with_producer_id(ProducerId(9)).with_topics(topics.iter().map(topic).collect())
+    };
+    for version in versions::<WriteTxnMarkersRequest>() {
+        let ask = |markers| {
+            let message = WriteTxnMarkersRequest::default().with_markers(markers);
+            asked::<_, WriteTxnMarkersResponse>(ApiKey::WriteTxnMarkers, version, ALICE, &message)
+        };
+        assert!(matches!(ask(vec![marker(&["orders"])]), Outcome::Forwarded));
+        let Outcome::Answered(answer) = ask(vec![marker(&["orders", "__consumer_offsets"]), marker(&["orders"])])
+        else {
+            panic!("refused as a whole")
+        };
+        assert_eq!(answer.markers.len(), 2);
+        for marker in &answer.markers {
+            assert_eq!(marker.producer_id, ProducerId(9));
+            for topic in &marker.topics {
+                let codes: Vec<_> = topic.partitions.iter().map(|p| (p.partition_index, p.error_code)).collect();
+                assert_eq!(codes, [(3, 29)], "{}", topic.name.as_str());
+            }
+        }
+    }
+}
+
+#[test]
 fn no_token_is_made_for_the_platform() {
     let ask = |version, owner: Option<&'static str>| {
         let message = CreateDelegationTokenRequest::default()

@@ -93,7 +93,7 @@ class Plan:
             "mechanism": how.get("mechanism"),
             "tls": how.get("tls"),
             "topic": name,
-            "user": self._target.user,
+            "user": how.get("user", self._target.user),
             "ca": self._target.truststore("pem"),
             "truststore": self._target.truststore(trust),
             "truststore_type": _TRUST[trust][0],

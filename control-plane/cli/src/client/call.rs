@@ -69,6 +69,16 @@ impl Call {
         }
     }
 
+    /// Every member of `values` that is there, as text.
+    pub fn queries(mut self, values: &impl Serialize) -> Result<Self> {
+        let values = serde_json::to_value(values)
+            .map_err(|error| Error::Usage(format!("the request cannot be written as JSON: {error}")))?;
+        for (name, value) in values.as_object().into_iter().flatten() {
+            self = self.query(name, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        }
+        Ok(self)
+    }
+
     pub fn json(mut self, body: &impl Serialize) -> Result<Self> {
         let body = serde_json::to_value(body)
             .map_err(|error| Error::Usage(format!("the request cannot be written as JSON: {error}")))?;

@@ -2,15 +2,16 @@
 
 use super::{instance::plan_text, job};
 use crate::{
+    args::word,
     client::{Doc, call::Call},
     context::{Context, Scope},
     error::{Error, Result},
-    render::table,
+    render::{enum_text, table},
     resolve,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use control_plane_api::{
-    access::{Access, KeySet, TokenTrust, UpdateAccess},
+    access::{Access, Authorization, KeySet, TokenTrust, UpdateAccess},
     instance::Plan,
 };
 use std::{
@@ -87,7 +88,13 @@ pub struct Set {
     /// These addresses and networks may not connect; `none` lifts it
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     deny: Vec<String>,
-    /// Show what would be done, and do nothing
+    /// Who decides what clients may do: acl lets them do what access rules allow, open everything that none denies
+    #[arg(long, value_name = "open|acl", value_parser = word::<Authorization>)]
+    authorization: Option<Authorization>,
+    /// The same for clients without a login (9092) while authorization is acl
+    #[arg(long, value_name = "open|acl", value_parser = word::<Authorization>)]
+    anonymous: Option<Authorization>,
+    /// Show what would be done, and who would lose what, and do nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -116,12 +123,15 @@ async fn get(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
     let access = doc.typed()?;
     let on = |on: bool| if on { "on" } else { "off" }.to_owned();
     let list = |ips: &[String], none: &str| if ips.is_empty() { none.to_owned() } else { ips.join(", ") };
+    let without_login = if access.is_open_to_anonymous() { "open" } else { "acl" };
     let details = [
         ("Plaintext (9092)".to_owned(), on(access.private_plaintext)),
         ("SASL_SSL (9093)".to_owned(), on(access.private_sasl_ssl)),
         ("Allowed".to_owned(), list(&access.allow_ips, "any address")),
         ("Denied".to_owned(), list(&access.deny_ips, "none")),
         ("Tokens".to_owned(), tokens(access.oauthbearer.as_ref())),
+        ("Authorization".to_owned(), enum_text(&access.authorization)),
+        ("Without a login".to_owned(), without_login.to_owned()),
     ];
     ctx.out.value(&doc.value, &instance.name, &table::details(&details, ctx.out.color))
 }
@@ -138,10 +148,13 @@ async fn set(ctx: &Context, scope: &Scope, args: Set) -> Result<()> {
         private_sasl_ssl: switch(args.sasl_ssl),
         allow_ips: list(args.allow, "any"),
         deny_ips: list(args.deny, "none"),
+        authorization: args.authorization.map(Some),
+        anonymous: args.anonymous.map(Some),
         ..UpdateAccess::default()
     };
     if change == UpdateAccess::default() {
-        return Err(Error::Usage("nothing to change: give --plaintext, --sasl-ssl, --allow or --deny".to_owned()));
+        let flags = "--plaintext, --sasl-ssl, --allow, --deny, --authorization or --anonymous";
+        return Err(Error::Usage(format!("nothing to change: give {flags}")));
     }
     apply(ctx, scope, &args.instance, &change, args.dry_run).await
 }

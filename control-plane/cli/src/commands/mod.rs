@@ -3,6 +3,7 @@
 //! A command resolves names, makes calls, prints. It owns no HTTP and no format.
 
 pub mod access;
+pub mod acl;
 pub mod api;
 pub mod audit;
 pub mod auth;
@@ -20,6 +21,7 @@ pub mod operator;
 pub mod profile;
 pub mod project;
 pub mod quote;
+pub mod rights;
 pub mod service_account;
 pub mod user;
 
@@ -56,6 +58,7 @@ pub async fn run(mut cli: Cli) -> Result<()> {
         Command::Instance(command) => instance::run(&ctx, command).await,
         Command::Access(command) => access::run(&ctx, command).await,
         Command::User(command) => user::run(&ctx, command).await,
+        Command::Acl(command) => acl::run(&ctx, command).await,
         Command::FailedCreation(command) => failed_creation::run(&ctx, command).await,
         Command::Connection(command) => connection::run(&ctx, command).await,
         Command::Job(command) => job::run(&ctx, command).await,

@@ -1,6 +1,6 @@
 //! Kafka users of an instance.
 
-use super::{instance::plan_text, job};
+use super::{instance::plan_text, job, rights};
 use crate::{
     args::ListArgs,
     client::{Doc, Extent, call::Call},
@@ -52,6 +52,25 @@ pub enum Command {
     },
     /// Delete a user and close its connections
     Delete(Change),
+    /// What a user may do
+    Rights(Named),
+    /// Let a user do more: with topics, groups, transactional ids
+    Grant {
+        #[command(flatten)]
+        of: Named,
+        #[command(flatten)]
+        what: rights::What,
+    },
+    /// Let a user do less
+    Revoke {
+        #[command(flatten)]
+        of: Named,
+        #[command(flatten)]
+        what: rights::What,
+        /// Everything that the user has
+        #[arg(long, conflicts_with_all = ["topic", "group", "transactional_id"])]
+        all: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -108,6 +127,15 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
             let path = user_path(ctx, &scope, &change.of).await?;
             carry_out(ctx, &scope, &change, Call::delete(path), &what).await
         }
+        Command::Rights(of) => rights::show(ctx, rights_path(ctx, &scope, &of).await?).await,
+        Command::Grant { of, what } => {
+            let path = rights_path(ctx, &scope, &of).await?;
+            rights::grant(ctx, &scope, &of.user, path, what).await
+        }
+        Command::Revoke { of, what, all } => {
+            let path = rights_path(ctx, &scope, &of).await?;
+            rights::revoke(ctx, &scope, &of.user, path, what, all).await
+        }
     }
 }
 
@@ -120,6 +148,12 @@ async fn user_path(ctx: &Context, scope: &Scope, of: &Named) -> Result<Vec<Strin
     find(ctx, users.clone(), &of.user).await?;
     users.push(of.user.clone());
     Ok(users)
+}
+
+async fn rights_path(ctx: &Context, scope: &Scope, of: &Named) -> Result<Vec<String>> {
+    let mut path = user_path(ctx, scope, of).await?;
+    path.push("rights".to_owned());
+    Ok(path)
 }
 
 /// The user; one that is not there is answered with what looks like it.

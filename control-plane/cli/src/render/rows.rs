@@ -2,6 +2,7 @@
 
 use super::{Column, Row, col, dash, duration, enum_text, money, or_dash, time, time_or_dash, wide};
 use control_plane_api::{
+    acl::AclBinding,
     audit::AuditEvent,
     auth::{ApiKey, ServiceAccount},
     catalogue::{DiskType, KafkaVersion, Region, Spec, Zone, ZoneRoom},
@@ -183,6 +184,22 @@ impl Row for KafkaUser {
 
     fn name(&self) -> String {
         self.name.clone()
+    }
+}
+
+impl Row for AclBinding {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("PRINCIPAL", |b| b.principal.clone()),
+        col("PERMISSION", |b| enum_text(&b.permission)),
+        col("OPERATION", |b| enum_text(&b.operation)),
+        col("RESOURCE", |b| enum_text(&b.resource_type)),
+        col("NAME", |b| b.resource_name.clone()),
+        col("PATTERN", |b| enum_text(&b.pattern_type)),
+        wide("HOST", |b| b.host.clone()),
+    ];
+
+    fn name(&self) -> String {
+        self.resource_name.clone()
     }
 }
 

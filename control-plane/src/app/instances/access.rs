@@ -2,18 +2,30 @@
 
 use super::change::{allow, lock};
 use crate::{
-    app::{Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write, audit::Entry, check_etag, jobs as job_views},
-    domain::{access, actor::ProjectScope, rights::Right},
+    app::{
+        Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write, acls, audit::Entry, check_etag,
+        client_connections, jobs as job_views,
+    },
+    domain::{
+        access,
+        actor::ProjectScope,
+        authorization::{self, Present},
+        kafka_user::MAX_USERS,
+        rights::Right,
+    },
     jobs::{
         engine::{NewJob, Resource, enqueue},
         workflow::{InstanceConfigure, instance_configure},
     },
-    store::instances::{self, InstanceRecord},
+    store::{
+        instances::{self, InstanceRecord},
+        kafka_users,
+    },
 };
 use control_plane_api::{
     access::{Access, UpdateAccess},
     id::JobId,
-    instance::{InstanceAction, Plan},
+    instance::{Check, InstanceAction, Plan},
     job::Job,
     problem::ProblemCode,
 };
@@ -53,11 +65,12 @@ pub async fn update_access(
     let record = lock(&mut write.tx, id_or_name).await?;
     let next = next(&record, if_match, patch)?;
     let now = app.clock.now();
+    let authorization = record.access.authorization != next.authorization || record.access.anonymous != next.anonymous;
     let job = NewJob::<InstanceConfigure> {
         id: JobId::generate(),
         org: scope.actor.organisation,
         project: scope.project,
-        params: instance_configure::Params { instance_id: record.id },
+        params: instance_configure::Params { instance_id: record.id, authorization },
         secrets: (),
         resource: Some(Resource { kind: "instance", id: record.id.uuid(), name: record.name.clone() }),
         actor: scope.actor.label(),
@@ -86,11 +99,33 @@ pub async fn plan_access(
     let next = next(&record, if_match, patch)?;
     drop(tx);
     let (steps, eta_seconds) = job_views::planned::<InstanceConfigure>(app).await?;
+    let mut checks = access::checks(&record.access, &next);
+    if authorization::takes(&record.access, &next) {
+        checks.extend(losses(app, scope, &record, &next).await?);
+    }
     Ok(Plan {
-        checks: access::checks(&record.access, &next),
+        checks,
         changes: access::changes(&record.access, &next),
         steps,
         price: None,
         eta_seconds: Some(eta_seconds),
     })
+}
+
+/// Who loses what by the change: by what Kafka, its users and the brokers say now.
+async fn losses(
+    app: &App,
+    scope: &ProjectScope,
+    record: &InstanceRecord,
+    next: &Access,
+) -> Result<Vec<Check>, AppError> {
+    let mut tx = app.db.tenant(scope).await?;
+    let all = i64::try_from(MAX_USERS).unwrap_or(i64::MAX);
+    let users = kafka_users::list(&mut tx, record.id, None, all).await?;
+    drop(tx);
+    let users: Vec<String> = users.into_iter().filter(|user| !user.disabled).map(|user| user.name).collect();
+    let bindings = acls::bindings(app, record.id).await?;
+    let (connections, silent_brokers) = client_connections::count_by_user(app, record.id).await?;
+    let present = Present { users: &users, bindings: &bindings, connections, silent_brokers };
+    Ok(authorization::losses(&record.access, next, &present))
 }

@@ -17,6 +17,8 @@ pub enum Operation {
     PushSpec,
     KafkaReady,
     BindAcls,
+    ReadAcls,
+    PutAcls,
     PutUser,
     DeleteUser,
     Canary,

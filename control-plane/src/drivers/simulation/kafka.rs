@@ -5,9 +5,17 @@ use super::{
     faults::{Operation, Severity},
     world::{Failure, Kafka, State, World},
 };
-use crate::kafka::{Cluster, Credentials, KafkaControl, KafkaError};
+use crate::{
+    domain::acl::is_platform,
+    kafka::{Cluster, Credentials, KafkaControl, KafkaError, PlatformBindings, platform_bindings},
+};
 use async_trait::async_trait;
-use control_plane_api::id::InstanceId;
+use control_plane_api::{
+    access::Access,
+    acl::{AclBinding, AclPermission},
+    id::InstanceId,
+};
+use std::collections::BTreeSet;
 
 fn as_kafka_error(operation: &'static str) -> impl FnOnce(Failure) -> KafkaError {
     move |Failure { severity, reason }| match severity {
@@ -42,6 +50,11 @@ fn kafka<'a>(state: &'a mut State, world: &World, cluster: &Cluster) -> Result<&
     Ok(state.kafka.entry(instance).or_default())
 }
 
+fn put(bindings: &mut BTreeSet<AclBinding>, present: &[AclBinding], absent: &[AclBinding]) {
+    bindings.extend(present.iter().cloned());
+    bindings.retain(|binding| !absent.contains(binding));
+}
+
 #[async_trait]
 impl KafkaControl for Simulation {
     async fn ready(&self, cluster: &Cluster, brokers: usize) -> Result<bool, KafkaError> {
@@ -49,12 +62,34 @@ impl KafkaControl for Simulation {
         self.world.operate(Operation::KafkaReady, ready).await.map_err(as_kafka_error("describe cluster"))
     }
 
-    async fn bind_platform_acls(&self, cluster: &Cluster) -> Result<(), KafkaError> {
+    async fn bind_platform_acls(&self, cluster: &Cluster, access: &Access) -> Result<(), KafkaError> {
+        let PlatformBindings { present, absent } = platform_bindings(access);
         let bind = |state: &mut State, world: &World| {
-            kafka(state, world, cluster)?.bound = true;
+            put(&mut kafka(state, world, cluster)?.bindings, &present, &absent);
             Ok(())
         };
         self.world.operate(Operation::BindAcls, bind).await.map_err(as_kafka_error("create bindings"))
+    }
+
+    async fn acls(&self, cluster: &Cluster) -> Result<Vec<AclBinding>, KafkaError> {
+        let read = |state: &mut State, world: &World| {
+            let bindings = kafka(state, world, cluster)?.bindings.iter();
+            Ok(bindings.filter(|binding| !is_platform(binding)).cloned().collect())
+        };
+        self.world.operate(Operation::ReadAcls, read).await.map_err(as_kafka_error("describe bindings"))
+    }
+
+    async fn put_acls(
+        &self,
+        cluster: &Cluster,
+        present: &[AclBinding],
+        absent: &[AclBinding],
+    ) -> Result<(), KafkaError> {
+        let change = |state: &mut State, world: &World| {
+            put(&mut kafka(state, world, cluster)?.bindings, present, absent);
+            Ok(())
+        };
+        self.world.operate(Operation::PutAcls, change).await.map_err(as_kafka_error("change bindings"))
     }
 
     async fn put_user(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError> {
@@ -83,7 +118,8 @@ impl KafkaControl for Simulation {
             if kafka.users.get(&credentials.user) != Some(&credentials.password) {
                 return Err(transient("the user cannot sign in"));
             }
-            if !kafka.bound {
+            let writes = |binding: &AclBinding| binding.permission == AclPermission::Allow;
+            if !kafka.bindings.iter().any(writes) {
                 return Err(transient("the user may not write"));
             }
             kafka.canaries += 1;

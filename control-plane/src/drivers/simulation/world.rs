@@ -4,7 +4,7 @@ use super::faults::{Fault, Operation, Script, Severity, When};
 use crate::{clock::Clock, drivers::NodeRef};
 use broker_api::{secret::Secret, spec::NodeSpec};
 use chrono::{DateTime, Utc};
-use control_plane_api::id::InstanceId;
+use control_plane_api::{acl::AclBinding, id::InstanceId};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -47,7 +47,8 @@ pub(super) struct Node {
 #[derive(Debug, Default)]
 pub(super) struct Kafka {
     pub(super) users: BTreeMap<String, Secret>,
-    pub(super) bound: bool,
+    /// The platform's and the tenant's.
+    pub(super) bindings: BTreeSet<AclBinding>,
     pub(super) canaries: u32,
 }
 
@@ -143,6 +144,11 @@ impl World {
     /// Users that can sign in to an instance's Kafka.
     pub fn users(&self, instance: InstanceId) -> Vec<String> {
         self.state().kafka.get(&instance).map(|kafka| kafka.users.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// ACL bindings of an instance's Kafka, the platform's among them.
+    pub fn bindings(&self, instance: InstanceId) -> BTreeSet<AclBinding> {
+        self.state().kafka.get(&instance).map(|kafka| kafka.bindings.clone()).unwrap_or_default()
     }
 
     /// Whether every broker lets this user in with this password.

@@ -1,6 +1,7 @@
 //! `/v1`: what tenants use.
 
 pub mod access;
+pub mod acls;
 pub mod audit;
 pub mod auth;
 pub mod catalogue;
@@ -10,6 +11,7 @@ pub mod errors;
 pub mod failed_creations;
 pub mod instances;
 pub mod jobs;
+pub mod kafka_rights;
 pub mod kafka_users;
 pub mod me;
 pub mod members;
@@ -35,6 +37,8 @@ pub fn router() -> ApiRouter {
         .merge(access::router())
         .merge(connection::router())
         .merge(kafka_users::router())
+        .merge(kafka_rights::router())
+        .merge(acls::router())
         .merge(client_connections::router())
         .merge(jobs::router())
 }

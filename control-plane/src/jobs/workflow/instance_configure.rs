@@ -5,13 +5,16 @@
 
 use super::{
     Environment,
-    provisioning::{provisioned, push_specs},
+    provisioning::{kafka_error, provisioned, push_specs},
 };
 use crate::jobs::engine::{Limits, OnFailure, Step, StepContext, StepError, Workflow};
 use async_trait::async_trait;
-use control_plane_api::id::InstanceId;
+use control_plane_api::{id::InstanceId, problem::ProblemCode};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+/// As long as a broker is away.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Debug)]
 pub struct InstanceConfigure;
@@ -20,6 +23,9 @@ pub struct InstanceConfigure;
 #[serde(deny_unknown_fields)]
 pub struct Params {
     pub instance_id: InstanceId,
+    /// Who decides what clients may do was changed. Other changes reach brokers whether Kafka takes bindings or not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub authorization: bool,
 }
 
 impl Workflow for InstanceConfigure {
@@ -35,7 +41,39 @@ impl Workflow for InstanceConfigure {
     const EXCLUSIVE: bool = false;
 
     fn steps() -> Vec<Box<dyn Step<Self>>> {
-        vec![Box::new(TellBrokers)]
+        vec![Box::new(BindAcls), Box::new(TellBrokers)]
+    }
+}
+
+/// The platform's bindings are those of the access.
+struct BindAcls;
+
+#[async_trait]
+impl Step<InstanceConfigure> for BindAcls {
+    fn name(&self) -> &'static str {
+        "bind-acls"
+    }
+
+    fn title(&self) -> &'static str {
+        "Write who may do what"
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { deadline: PATIENCE, ..Limits::default() }
+    }
+
+    async fn run(&self, context: &StepContext<'_, InstanceConfigure>) -> Result<(), StepError> {
+        if !context.params.authorization {
+            return Ok(());
+        }
+        let provisioned = provisioned(context, context.params.instance_id).await?;
+        let kafka = &context.environment.platform.kafka;
+        let bound = kafka.bind_platform_acls(&provisioned.cluster(), &provisioned.access).await;
+        bound.map_err(|error| kafka_error(ProblemCode::BrokerNotReady, &error))
+    }
+
+    async fn undo(&self, _context: &StepContext<'_, InstanceConfigure>) -> Result<(), StepError> {
+        Ok(())
     }
 }
 
@@ -53,8 +91,7 @@ impl Step<InstanceConfigure> for TellBrokers {
     }
 
     fn limits(&self) -> Limits {
-        // As long as a broker is away.
-        Limits { deadline: Duration::from_secs(24 * 3600), ..Limits::default() }
+        Limits { deadline: PATIENCE, ..Limits::default() }
     }
 
     async fn run(&self, context: &StepContext<'_, InstanceConfigure>) -> Result<(), StepError> {

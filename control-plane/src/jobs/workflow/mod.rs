@@ -3,6 +3,7 @@
 //! Steps may use `domain`, `store::provisioning`, drivers, nodes, Kafka and `pki`; they know no HTTP. What they write, they
 //! write through their context, so that a runner that lost its job writes nothing.
 
+pub mod acl_change;
 pub mod instance_configure;
 pub mod instance_create;
 pub mod instance_delete;
@@ -16,6 +17,7 @@ use crate::{
     secrets::Keyring,
 };
 
+pub use acl_change::AclChange;
 pub use instance_configure::InstanceConfigure;
 pub use instance_create::InstanceCreate;
 pub use instance_delete::InstanceDelete;
@@ -35,7 +37,8 @@ pub fn registry() -> Result<Registry<Environment>, RegistryError> {
         .with::<InstanceCreate>()?
         .with::<InstanceDelete>()?
         .with::<InstanceConfigure>()?
-        .with::<KafkaUserChange>()
+        .with::<KafkaUserChange>()?
+        .with::<AclChange>()
 }
 
 /// What is known of a kind: titles, steps, whether it can be cancelled. `None` for a kind of another version of the program.
@@ -45,6 +48,7 @@ pub fn kind(name: &str) -> Option<KindInfo> {
         describe::<InstanceDelete>(),
         describe::<InstanceConfigure>(),
         describe::<KafkaUserChange>(),
+        describe::<AclChange>(),
     ]
     .into_iter()
     .find(|info| info.kind == name)

@@ -1,6 +1,7 @@
 //! Catalogue, quotes, instances and their jobs, through the API, on simulated brokers.
 
 mod access;
+mod acls;
 mod catalogue;
 mod change;
 mod client_connections;

@@ -2,7 +2,7 @@
 //! done or clean, and what the simulated platform holds is what the catalogue says (performance-reliability.md §11, R1).
 
 use super::{
-    house::{House, LEASE, NEW_PASSWORD},
+    house::{House, LEASE, NEW_PASSWORD, binding},
     sabotage::{Plan, sabotaged},
 };
 use chrono::Duration as Span;
@@ -14,7 +14,10 @@ use control_plane::{
     jobs::{engine::OnFailure, workflow::registry},
     store::jobs,
 };
-use control_plane_api::id::{InstanceId, JobId};
+use control_plane_api::{
+    acl::AclPermission,
+    id::{InstanceId, JobId},
+};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::timeout};
 
@@ -34,6 +37,10 @@ async fn begin(house: &House, kind: &str, name: &str) -> (InstanceId, JobId) {
         "kafka-user-change" => {
             assert_eq!(house.finish(&house.runner("setup"), create).await, "succeeded");
             (id, house.reset_password(id).await)
+        }
+        "acl-change" => {
+            assert_eq!(house.finish(&house.runner("setup"), create).await, "succeeded");
+            (id, house.change_acls(id).await)
         }
         other => panic!("the crash harness does not know how to begin {other}"),
     }
@@ -57,6 +64,9 @@ async fn assert_done_or_clean(house: &House, kind: &str, id: InstanceId, succeed
                 let spec = house.world.spec(NodeRef { instance: id, node_id }).unwrap();
                 assert_eq!(spec.generation, 2, "broker {node_id} was told");
             }
+            let bindings = house.world.bindings(id);
+            assert!(bindings.iter().all(|binding| binding.permission == AclPermission::Deny), "nobody is let in");
+            assert!(!bindings.is_empty(), "what guards Kafka's own topics stays");
         }
         ("kafka-user-change", true) => {
             house.assert_running(id).await;
@@ -65,6 +75,13 @@ async fn assert_done_or_clean(house: &House, kind: &str, id: InstanceId, succeed
                 let spec = house.world.spec(node).unwrap();
                 assert_eq!((spec.generation, spec.gateway.ended_logins.get("orders")), (2, Some(&2)), "raised once");
             }
+        }
+        ("acl-change", true) => {
+            house.assert_running(id).await;
+            let bindings = house.world.bindings(id);
+            let of_user: Vec<_> = bindings.iter().filter(|binding| binding.principal == "User:orders").collect();
+            assert_eq!(of_user, [&binding("write")]);
+            assert!(bindings.iter().any(|binding| binding.principal == "User:*"), "the platform's stay");
         }
         other => panic!("{other:?} is no end of a job"),
     }
@@ -155,12 +172,17 @@ async fn changes_of_kafka_users_that_fail_or_lose_their_runner_at_any_step_end_d
     play_all("kafka-user-change", &Plan::FORWARD, false).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_access_rules_that_fail_or_lose_their_runner_at_any_step_end_done() {
+    play_all("acl-change", &Plan::FORWARD, false).await;
+}
+
 #[test]
 fn the_harness_knows_every_workflow() {
     let kinds: Vec<&str> = registry().unwrap().iter().map(|workflow| workflow.info().kind).collect();
     assert_eq!(
         kinds,
-        ["instance-configure", "instance-create", "instance-delete", "kafka-user-change"],
+        ["acl-change", "instance-configure", "instance-create", "instance-delete", "kafka-user-change"],
         "a new workflow needs its tests above"
     );
 }

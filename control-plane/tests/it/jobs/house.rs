@@ -1,6 +1,7 @@
 //! A database, a simulated world and runners, as often as a test wants them.
 
 use crate::support::TestDatabase;
+use broker_api::{secret::Secret, spec::TlsIdentity};
 use chrono::{Duration as Span, TimeZone, Utc};
 use control_plane::{
     clock::Clock,
@@ -12,17 +13,21 @@ use control_plane::{
     jobs::{
         engine::{Metrics, NewJob, Registry, Resource, Runner, Turn, Workflow, enqueue},
         workflow::{
-            Environment, InstanceConfigure, InstanceCreate, InstanceDelete, KafkaUserChange, instance_configure,
-            instance_create, instance_delete, kafka_user_change, registry,
+            AclChange, Environment, InstanceConfigure, InstanceCreate, InstanceDelete, KafkaUserChange, acl_change,
+            instance_configure, instance_create, instance_delete, kafka_user_change, registry,
         },
     },
+    kafka::{Cluster, KafkaControl},
     secrets::Keyring,
     store::Database,
 };
-use control_plane_api::id::{InstanceId, JobId, OrganisationId, ProjectId};
+use control_plane_api::{
+    acl::AclBinding,
+    id::{InstanceId, JobId, OrganisationId, ProjectId},
+};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(8);
@@ -129,7 +134,7 @@ impl House {
         let user = "insert into kafka_users (instance_id, org_id, name) values ($1, $2, 'orders')";
         sqlx::query(user).bind(id.uuid()).bind(self.org.uuid()).execute(&mut *tx).await.unwrap();
         let params = instance_create::Params { instance_id: id, user: "orders".into(), password_generated: true };
-        let secrets = instance_create::Secrets { password: broker_api::secret::Secret::new(PASSWORD) };
+        let secrets = instance_create::Secrets { password: Secret::new(PASSWORD) };
         let job = self.job::<InstanceCreate>(params, secrets, Some(resource(id, name)));
         let job = enqueue(&mut tx, &self.keyring, &self.clock, job).await.unwrap();
         tx.commit().await.unwrap();
@@ -145,10 +150,34 @@ impl House {
     /// What a change of the access writes.
     pub(crate) async fn configure(&self, id: InstanceId) -> JobId {
         let mut sql = self.database.superuser().await;
-        let raise = "update instances set generation = generation + 1 where id = $1";
+        let raise =
+            "update instances set generation = generation + 1, access = '{\"authorization\": \"acl\"}' where id = $1";
         sqlx::query(raise).bind(id.uuid()).execute(&mut sql).await.unwrap();
-        let params = instance_configure::Params { instance_id: id };
+        let params = instance_configure::Params { instance_id: id, authorization: true };
         self.enqueue(self.job::<InstanceConfigure>(params, (), Some(resource(id, "orders")))).await
+    }
+
+    /// What a change of ACLs writes: one binding goes, one comes.
+    pub(crate) async fn change_acls(&self, id: InstanceId) -> JobId {
+        let kafka = Simulation::new(self.world.clone());
+        let mut tx = self.db.system().await.unwrap();
+        let addresses: Vec<String> = sqlx::query_scalar("select host from brokers where instance_id = $1")
+            .bind(id.uuid())
+            .fetch_all(&mut *tx)
+            .await
+            .unwrap();
+        drop(tx);
+        let none = TlsIdentity { certificate_pem: String::new(), key_pem: Secret::new(""), ca_pem: String::new() };
+        let cluster = Cluster {
+            internal: addresses.iter().map(|host| SocketAddr::new(host.parse().unwrap(), 9190)).collect(),
+            sasl_ssl: Vec::new(),
+            identity: Arc::new(none),
+            public_ca_pem: String::new(),
+        };
+        kafka.put_acls(&cluster, &[binding("read")], &[]).await.unwrap();
+        let params =
+            acl_change::Params { instance_id: id, create: vec![binding("write")], delete: vec![binding("read")] };
+        self.enqueue(self.job::<AclChange>(params, (), Some(resource(id, "orders")))).await
     }
 
     /// What a reset of the user's password writes.
@@ -159,7 +188,7 @@ impl House {
             action: kafka_user_change::Action::Reset,
             password_generated: false,
         };
-        let secrets = kafka_user_change::Secrets { password: Some(broker_api::secret::Secret::new(NEW_PASSWORD)) };
+        let secrets = kafka_user_change::Secrets { password: Some(Secret::new(NEW_PASSWORD)) };
         self.enqueue(self.job::<KafkaUserChange>(params, secrets, Some(resource(id, "orders")))).await
     }
 
@@ -308,6 +337,14 @@ pub(crate) async fn tenant(sql: &mut PgConnection, org: OrganisationId, project:
     query.bind(org.uuid()).bind(name).execute(&mut *sql).await.unwrap();
     let query = sqlx::query("insert into projects (id, org_id, name) values ($1, $2, 'default')");
     query.bind(project.uuid()).bind(org.uuid()).execute(sql).await.unwrap();
+}
+
+/// Of the user `orders`, on the topic `orders`.
+pub(crate) fn binding(operation: &str) -> AclBinding {
+    let binding = json!({
+        "resource_type": "topic", "resource_name": "orders", "principal": "User:orders", "operation": operation,
+    });
+    serde_json::from_value(binding).unwrap()
 }
 
 fn resource(id: InstanceId, name: &str) -> Resource {

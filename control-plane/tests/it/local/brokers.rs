@@ -8,8 +8,12 @@ use super::{
 use broker_api::{secret::Secret, spec::NodeSpec};
 use control_plane::{
     drivers::ClusterDriver,
-    kafka::{Credentials, KafkaControl, KafkaError, KrafkaControl},
+    kafka::{CANARY_PREFIX, Credentials, KafkaControl, KafkaError, KrafkaControl},
     nodes::{HttpsNodes, NodeControl, NodeError},
+};
+use control_plane_api::{
+    access::{Access, Authorization},
+    acl::{AclBinding, AclPermission},
 };
 use tokio::time::Instant;
 
@@ -33,8 +37,8 @@ async fn an_instance_serves_survives_the_death_of_everything_and_goes_without_a_
     steps.done("processes started");
     instance.wait_until_ready().await;
     steps.done("ready");
-    kafka.bind_platform_acls(&instance.cluster).await.unwrap();
-    kafka.bind_platform_acls(&instance.cluster).await.unwrap();
+    kafka.bind_platform_acls(&instance.cluster, &Access::default()).await.unwrap();
+    kafka.bind_platform_acls(&instance.cluster, &Access::default()).await.unwrap();
     steps.done("ACLs bound, twice");
     kafka.put_user(&instance.cluster, &user).await.unwrap();
     steps.done("user written");
@@ -149,5 +153,51 @@ async fn an_instance_of_the_older_line_serves_in_the_same_way() {
     let Some(instance) = Instance::new(OLDER, 3).await else { return };
     instance.set_up(&user()).await;
     KrafkaControl.canary(&instance.cluster, &user()).await.unwrap();
+    access_is_switched(&instance).await;
     instance.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acls_are_turned_on_and_off_and_what_they_allow_holds_on_every_broker() {
+    let Some(instance) = Instance::new(NEWEST, 3).await else { return };
+    instance.set_up(&user()).await;
+    access_is_switched(&instance).await;
+    instance.remove().await;
+}
+
+/// The canary writes to every broker as the user, and reads back.
+async fn access_is_switched(instance: &Instance) {
+    let (kafka, cluster, user) = (KrafkaControl, &instance.cluster, user());
+    let mode = |authorization| Access { authorization, ..Access::default() };
+    let refused = async |why: &str| {
+        let refusal = kafka.canary(cluster, &user).await.expect_err(why);
+        assert!(refusal.to_string().to_lowercase().contains("authorization"), "{why}: {refusal}");
+    };
+    kafka.bind_platform_acls(cluster, &mode(Authorization::Acl)).await.unwrap();
+    refused("nobody is allowed anything").await;
+    assert_eq!(kafka.acls(cluster).await.unwrap(), [], "the platform's are not the tenant's");
+
+    let rights: Vec<AclBinding> = ["read", "write"].map(|operation| canary_right(&user, operation)).into();
+    kafka.put_acls(cluster, &rights, &[]).await.unwrap();
+    kafka.put_acls(cluster, &rights, &[]).await.unwrap();
+    assert_eq!(kafka.acls(cluster).await.unwrap(), rights);
+    kafka.canary(cluster, &user).await.unwrap();
+    kafka.put_acls(cluster, &[], &rights[1..]).await.unwrap();
+    kafka.put_acls(cluster, &[], &rights[1..]).await.unwrap();
+    refused("it may read only").await;
+
+    kafka.bind_platform_acls(cluster, &mode(Authorization::Open)).await.unwrap();
+    kafka.canary(cluster, &user).await.unwrap();
+    let denial = AclBinding { permission: AclPermission::Deny, ..rights[1].clone() };
+    kafka.put_acls(cluster, std::slice::from_ref(&denial), &rights[..1]).await.unwrap();
+    refused("a denial holds in open mode too").await;
+    assert_eq!(kafka.acls(cluster).await.unwrap(), [denial]);
+}
+
+fn canary_right(user: &Credentials, operation: &str) -> AclBinding {
+    serde_json::from_value(serde_json::json!({
+        "resource_type": "topic", "resource_name": CANARY_PREFIX, "pattern_type": "prefixed",
+        "principal": format!("User:{}", user.user), "operation": operation,
+    }))
+    .unwrap()
 }

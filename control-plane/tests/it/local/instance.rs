@@ -11,7 +11,7 @@ use control_plane::{
     nodes::{HttpsNodes, NodeAddress, NodeControl},
     pki::{AuthorityKind, CertificateAuthority, Purpose},
 };
-use control_plane_api::id::InstanceId;
+use control_plane_api::{access::Access, id::InstanceId};
 use std::{collections::BTreeSet, env, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -102,7 +102,7 @@ impl Instance {
     pub async fn set_up(&self, user: &Credentials) {
         self.start().await.unwrap();
         self.wait_until_ready().await;
-        KrafkaControl.bind_platform_acls(&self.cluster).await.unwrap();
+        KrafkaControl.bind_platform_acls(&self.cluster, &Access::default()).await.unwrap();
         KrafkaControl.put_user(&self.cluster, user).await.unwrap();
     }
 

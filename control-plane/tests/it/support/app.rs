@@ -142,6 +142,7 @@ pub async fn build(database: &TestDatabase, clock: Clock, master_key: (&str, &st
         sign_in: SignInPolicy::default(),
         feed: Default::default(),
         nodes: Arc::new(Simulation::new(world.clone())),
+        kafka: Arc::new(Simulation::new(world.clone())),
         metrics: Metrics::default(),
         stopping: CancellationToken::new(),
         clock,

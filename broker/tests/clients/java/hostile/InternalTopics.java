@@ -1,9 +1,12 @@
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
 import java.util.concurrent.ExecutionException;
+import org.apache.kafka.clients.admin.AbortTransactionSpec;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.RecordsToDelete;
@@ -22,6 +25,10 @@ final class InternalTopics {
             attempts.put("configure-" + topic, Refused.attempt(admin -> Cluster.alter(admin, Type.TOPIC, topic, "cleanup.policy", "delete")));
             attempts.put("extend-" + topic, Refused.attempt(admin -> admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(99))).all()));
             attempts.put("trim-" + topic, Refused.attempt(admin -> admin.deleteRecords(Map.of(new TopicPartition(topic, 0), RecordsToDelete.beforeOffset(-1))).all()));
+            attempts.put("move-replicas-" + topic, Refused.attempt(admin -> admin.alterPartitionReassignments(
+                    Map.of(new TopicPartition(topic, 0), Optional.of(new NewPartitionReassignment(List.of(1))))).all()));
+            attempts.put("abort-transaction-" + topic, Refused.attempt(admin -> admin.abortTransaction(
+                    new AbortTransactionSpec(new TopicPartition(topic, 0), 1, (short) 0, 0)).all()));
             attempts.put("write-" + topic, c -> write(c, topic, "a-client"));
             attempts.put("write-as-admin-client-" + topic, c -> write(c, topic, "__admin_client"));
             attempts.put("write-in-transaction-" + topic, c -> writeInTransaction(c, topic));

@@ -127,3 +127,7 @@ pub fn failed_creation() -> Value {
     json!({"id": INSTANCE, "name": "broken", "spec": "kafka.100", "zones": ["local-1a"], "job_id": JOB,
         "cause": "broker 2 did not start", "created_at": TIME, "failed_at": TIME})
 }
+
+pub fn kafka_user() -> Value {
+    json!({"name": "shop", "disabled": false, "created_by": null, "created_at": TIME, "updated_at": TIME, "etag": "r1"})
+}
