@@ -123,6 +123,9 @@ pub struct GatewaySpec {
     /// client is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub balancers: Vec<String>,
+    /// Whether a topic that a client asks for and that is missing is made, if the client lets it (product.md §5).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auto_create_topics: bool,
     /// Which addresses may connect.
     #[serde(default, skip_serializing_if = "IpRules::is_open")]
     pub ip_rules: IpRules,

@@ -22,6 +22,10 @@ pub(super) enum Expected {
     FromKafka { correlation: i32, key: i16, version: i16, flexible: bool, rule: ResponseRule },
     /// Comes from Kafka to a request that was amended, and is completed with `own_bytes` of ours.
     Amended { correlation: i32, flexible: bool, merge: Merge, own_bytes: usize, settlement: Option<Settlement> },
+    /// Comes from Kafka to a client that lets topics be made.
+    Topics { correlation: i32, version: i16, flexible: bool },
+    /// Comes from Kafka to a request of ours: the client hears nothing of it.
+    Created { correlation: i32, settlement: Option<Settlement> },
     /// Ours: a whole frame that waits its turn.
     Own(Vec<u8>),
 }
@@ -36,7 +40,7 @@ pub(super) struct Settlement {
 impl Expected {
     fn own_bytes(&self) -> usize {
         match self {
-            Self::FromKafka { .. } => 0,
+            Self::FromKafka { .. } | Self::Topics { .. } | Self::Created { .. } => 0,
             Self::Amended { own_bytes, .. } => *own_bytes,
             Self::Own(frame) => frame.len(),
         }

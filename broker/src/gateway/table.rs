@@ -24,6 +24,8 @@ pub(super) enum RequestRule {
     Relay,
     /// Relayed, with a look at `acks`.
     Produce,
+    /// Relayed; where topics are made that clients name, with a look at whether this client lets them.
+    Metadata,
     /// The start of a login: on SASL paths the gateway takes part in it.
     Login,
     Filter(RequestFilter),
@@ -126,14 +128,14 @@ impl Api {
 }
 
 use RequestRule::{Login, Produce};
-use ResponseRule::{Filter, Metadata, Walk};
+use ResponseRule::{Filter, Walk};
 
 /// Sorted by key.
 pub(super) static TABLE: &[Api] = &[
     decoded(0, "Produce", 13, 9).request(Produce).responses(&[(10, Walk(PRODUCE_BY_NAME)), (13, Walk(PRODUCE_BY_ID))]),
     decoded(1, "Fetch", 18, 12).responses(&[(16, Walk(FETCH))]),
     relay(2, "ListOffsets"),
-    decoded(3, "Metadata", 13, 9).responses(&[(0, Metadata)]),
+    decoded(3, "Metadata", 13, 9).request(RequestRule::Metadata).responses(&[(0, ResponseRule::Metadata)]),
     closed(4, "LeaderAndIsr"),
     closed(5, "StopReplica"),
     closed(6, "UpdateMetadata"),

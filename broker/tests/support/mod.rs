@@ -121,6 +121,7 @@ impl TestInstance {
                 limits: GatewayLimits::default(),
                 balancers: vec![],
                 bearer: None,
+                auto_create_topics: false,
                 ip_rules: Default::default(),
                 disabled_users: Vec::new(),
                 ended_logins: Default::default(),

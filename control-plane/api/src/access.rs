@@ -25,6 +25,8 @@ pub struct Access {
     pub allow_ips: Vec<String>,
     /// Addresses and networks that may not, whatever `allow_ips` says. At most 100.
     pub deny_ips: Vec<String>,
+    /// Whether a missing topic that a client produces to or consumes from is made, with 3 partitions, if the client lets it.
+    pub auto_create_topics: bool,
     /// Tokens that users may log in with on SASL ports by OAUTHBEARER, besides passwords. None: no tokens.
     pub oauthbearer: Option<TokenTrust>,
     /// What clients may do once they are connected.
@@ -80,6 +82,7 @@ impl Default for Access {
             private_sasl_ssl: true,
             allow_ips: Vec::new(),
             deny_ips: Vec::new(),
+            auto_create_topics: false,
             oauthbearer: None,
             authorization: Authorization::Open,
             anonymous: Authorization::Acl,
@@ -99,6 +102,8 @@ pub struct UpdateAccess {
     pub allow_ips: Option<Option<Vec<String>>>,
     #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
     pub deny_ips: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    pub auto_create_topics: Option<Option<bool>>,
     /// Replaced as a whole.
     #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
     pub oauthbearer: Option<Option<TokenTrust>>,

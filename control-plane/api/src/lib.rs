@@ -22,3 +22,4 @@ mod patch;
 pub mod problem;
 pub mod quote;
 pub mod tenancy;
+pub mod usage;

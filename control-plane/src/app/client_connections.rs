@@ -122,7 +122,7 @@ impl From<ProvisioningError> for AppError {
 }
 
 /// The instance, and where its brokers' control APIs are.
-async fn find(
+pub(super) async fn find(
     app: &App,
     scope: &ProjectScope,
     id_or_name: &str,

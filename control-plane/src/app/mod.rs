@@ -24,6 +24,7 @@ pub mod page;
 pub mod projects;
 pub mod quotes;
 pub mod service_accounts;
+pub mod usage;
 pub mod write;
 
 pub use error::{AppError, Refusal};

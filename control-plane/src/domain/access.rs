@@ -31,6 +31,7 @@ pub fn patched(current: &Access, patch: &UpdateAccess) -> Result<Access, Vec<Fie
         oauthbearer: patch.oauthbearer.clone().unwrap_or_else(|| current.oauthbearer.clone()),
         authorization: field(&patch.authorization, &current.authorization, default.authorization),
         anonymous: field(&patch.anonymous, &current.anonymous, default.anonymous),
+        auto_create_topics: field(&patch.auto_create_topics, &current.auto_create_topics, default.auto_create_topics),
     };
     if let Some(trust) = next.oauthbearer.as_ref().filter(|_| patch.oauthbearer.is_some()) {
         faults.extend(token_trust::faults("/oauthbearer", trust));
@@ -53,6 +54,7 @@ pub fn changes(from: &Access, to: &Access) -> Vec<Change> {
         ("/oauthbearer", json!(from.oauthbearer), json!(to.oauthbearer)),
         ("/authorization", json!(from.authorization), json!(to.authorization)),
         ("/anonymous", json!(from.anonymous), json!(to.anonymous)),
+        ("/auto_create_topics", json!(from.auto_create_topics), json!(to.auto_create_topics)),
     ]
     .into_iter()
     .filter(|(_, from, to)| from != to)

@@ -132,6 +132,7 @@ pub fn build(
             control_tls: keys.control,
             listeners: open_paths(&instance.access).map(|path| listener(path, brokers, broker)).collect(),
             balancers: site.balancers.iter().map(ToString::to_string).collect(),
+            auto_create_topics: instance.access.auto_create_topics,
             ip_rules: IpRules { allow: instance.access.allow_ips.clone(), deny: instance.access.deny_ips.clone() },
             bearer: instance.access.oauthbearer.as_ref().map(bearer),
             server_tls: keys.clients,

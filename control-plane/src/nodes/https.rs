@@ -5,6 +5,7 @@ use crate::pki::client_config;
 use async_trait::async_trait;
 use broker_api::{
     connections::{CloseConnections, ClosedConnections, ConnectionList, ListConnections},
+    partitions::PartitionUse,
     paths,
     refusal::{Refusal, RefusalCode},
     spec::NodeSpec,
@@ -88,6 +89,10 @@ impl NodeControl for HttpsNodes {
 
     async fn push_spec(&self, node: &NodeAddress, spec: &NodeSpec) -> Result<NodeStatus, NodeError> {
         self.send(node, Method::PUT, paths::SPEC, spec).await
+    }
+
+    async fn partitions(&self, node: &NodeAddress) -> Result<PartitionUse, NodeError> {
+        self.request(node, Method::GET, paths::PARTITIONS, Bytes::new()).await
     }
 
     async fn list_connections(&self, node: &NodeAddress, asked: &ListConnections) -> Result<ConnectionList, NodeError> {

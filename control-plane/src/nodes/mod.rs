@@ -9,6 +9,7 @@ pub use https::HttpsNodes;
 use async_trait::async_trait;
 use broker_api::{
     connections::{CloseConnections, ClosedConnections, ConnectionList, ListConnections},
+    partitions::PartitionUse,
     spec::{NodeSpec, TlsIdentity},
     status::NodeStatus,
 };
@@ -48,6 +49,9 @@ pub trait NodeControl: Debug + Send + Sync {
 
     /// Pushes desired state; a repeat of what is in force succeeds.
     async fn push_spec(&self, node: &NodeAddress, spec: &NodeSpec) -> Result<NodeStatus, NodeError>;
+
+    /// Partitions of the instance.
+    async fn partitions(&self, node: &NodeAddress) -> Result<PartitionUse, NodeError>;
 
     /// Client connections that the node serves now, by rising id.
     async fn list_connections(&self, node: &NodeAddress, asked: &ListConnections) -> Result<ConnectionList, NodeError>;

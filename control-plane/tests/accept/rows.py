@@ -12,6 +12,7 @@ import time
 import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from sluice import Api, PlainClient, check, run
@@ -706,9 +707,70 @@ def partition_total(world):
         topic_command(world, "private_plaintext", "--delete", "--topic", made[0])
         create(names[6], 6)
         check(used() == limit, f"{used()} of {limit} are used")
+        used_up = f"used-{world.tag}-over"
+        with auto_create(world):
+            answer = world.kcat("-L", "-J", "-t", used_up)
+            check(not topic(answer, used_up)["partitions"] and used() == limit, "a topic was made beyond the limit by being used")
     finally:
         topic_command(world, "private_plaintext", "--delete", "--topic", f"limit-{world.tag}-.*", ok=False)
-    return f"exactly {limit}; auto-create and REST not yet"
+    switched = auto_create_switches(world)
+    return f"exactly {limit}; topics by being used, switched within {switched:.2f} s; REST not yet"
+
+
+def topic(answer, name):
+    return next(t for t in json.loads(answer.stdout)["topics"] if t["topic"] == name)
+
+
+@contextmanager
+def auto_create(world):
+    """On meanwhile."""
+    name = world.instance["name"]
+    world.sluice("access", "set", name, "--auto-create", "on")
+    try:
+        yield
+    finally:
+        world.sluice("access", "set", name, "--auto-create", "off")
+
+
+def auto_create_switches(world):
+    """Off: nothing is made, whatever a client lets. On: Java and librdkafka, by both ports, make topics by using them. Gives the time
+    until a broker made one after the switch was asked for."""
+    lib = f"{Path(os.environ['SLUICE_TOOLS']) / 'kafka' / world.instance['kafka_version'] / 'libs'}/*"
+    plain, sasl = world.instance["bootstrap"]["private_plaintext"], world.instance["bootstrap"]["private_sasl_ssl"]
+    properties = world.files / "auto-create.properties"
+    properties.write_text(
+        f"security.protocol=SASL_SSL\nsasl.mechanism=PLAIN\nssl.truststore.type=PEM\nssl.truststore.location={world.ca}\n"
+        f'sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="{world.user}" password="{world.password}";\n')
+    java = lambda tool, *arguments, **how: run("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", lib, f"org.apache.kafka.tools.{tool}", *arguments, **how)
+    names = [f"used-{world.tag}-{n}" for n in range(5)]
+    exists = lambda name: name in {t["topic"] for t in json.loads(world.kcat("-L", "-J").stdout)["topics"]}
+
+    missing = world.kcat("-P", "-t", names[0], "-X", "topic.metadata.propagation.max.ms=500", "-X", "message.timeout.ms=20000", stdin=b"lost\n", ok=False)
+    check(b"nknown topic" in missing.stderr and not exists(names[0]), f"off, a producer heard {missing.stderr[-200:]}")
+    processes = run("pgrep", "-f", f"kafka.Kafka.*{world.instance['id']}", ok=False).stdout
+    began = time.monotonic()
+    answer = world.api("PATCH", world.path(f"instances/{world.instance['name']}/access"), {"auto_create_topics": True}, Idempotency_Key=str(uuid.uuid4()))
+    check(answer.status == 202, f"the switch answered {answer.status} {answer.code}")
+    while not exists(names[0]):
+        world.kcat("-L", "-J", "-t", names[0], "-X", "allow.auto.create.topics=true")
+        check(time.monotonic() - began < 10, "no topic was made within 10 s")
+    took = time.monotonic() - began
+    check(took < 2, f"it took {took:.2f} s")
+    world.wait_job(answer.json["id"])
+    try:
+        for tls, name in ((None, names[1]), ("PLAIN", names[2])):
+            world.kcat("-P", "-t", name, tls=tls, stdin=b"one\n")
+            check(world.kcat("-C", "-t", name, "-e", "-q", "-o", "beginning", tls=tls).stdout == b"one\n", f"{name}: not read back")
+        java("ConsoleProducer", "--bootstrap-server", plain, "--topic", names[3], stdin=b"one\n")
+        java("ConsoleConsumer", "--bootstrap-server", sasl, "--topic", names[4], "--timeout-ms", "4000", "--command-config" if world.instance["kafka_version"] >= "4.2" else "--consumer.config", properties, ok=False)
+        for name in names:
+            described = topic(world.kcat("-L", "-J", "-t", name), name)["partitions"]
+            check([len(p["replicas"]) for p in described] == [3, 3, 3], f"{name}: {described}")
+    finally:
+        world.sluice("access", "set", world.instance["name"], "--auto-create", "off")
+        topic_command(world, "private_plaintext", "--delete", "--topic", f"used-{world.tag}-.*", ok=False)
+    check(run("pgrep", "-f", f"kafka.Kafka.*{world.instance['id']}", ok=False).stdout == processes, "a broker restarted")
+    return took
 
 
 @row("E6")

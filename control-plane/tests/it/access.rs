@@ -95,6 +95,7 @@ const TABLE: &[(&str, Access)] = &[
     ("delete_failed_creations", Project(Right::InstanceDelete)),
     ("delete_failed_creation", Project(Right::InstanceDelete)),
     ("get_connection", Project(Right::ConnectionRead)),
+    ("get_usage", Project(Right::InstanceRead)),
     ("list_connections", Project(Right::InstanceRead)),
     ("close_connections", Project(Right::InstanceUpdate)),
     ("get_truststore", Project(Right::ConnectionRead)),

@@ -6,10 +6,12 @@
 //! also when the client leaves, its requests are written before the upstream side is closed.
 
 mod admitted;
+mod created;
 mod requests;
 mod responses;
 
 use self::admitted::{Admitting, Settling};
+use self::created::{Creation, Making};
 use crate::gateway::connections::Card;
 use crate::gateway::filters::Scope;
 use crate::gateway::filters::endpoints::Walker;
@@ -111,6 +113,10 @@ pub(super) struct Duplex<C, U> {
     admitting: Option<Admitting>,
     /// The response whose request is being ended: none passes it.
     settling: Option<Settling>,
+    /// The Metadata response of which missing topics are being admitted: none passes it.
+    making: Option<Making>,
+    /// Requests of ours that wait for their turn.
+    creations: Vec<Creation>,
     hold: Hold,
     /// The client can't be written to, or broke the protocol.
     gone: bool,
@@ -151,6 +157,8 @@ where
             pipeline: Pipeline::default(),
             admitting: None,
             settling: None,
+            making: None,
+            creations: Vec::new(),
             hold: Hold::No,
             gone: false,
             fault: None,
@@ -245,6 +253,7 @@ where
             progress |= unread > 0;
         } else {
             progress |= self.poll_settling(cx);
+            progress |= self.poll_making(cx);
             match self.advance_responses() {
                 Ok(moved) => progress |= moved,
                 Err(fault) => return Err(Event::Failed(fault)),
@@ -287,7 +296,7 @@ where
     }
 
     fn settled(&mut self) -> Option<Event> {
-        if self.settling.is_some() && !self.gone {
+        if (self.settling.is_some() || self.making.is_some()) && !self.gone {
             return None;
         }
         if self.gone && (self.upstream_shut || self.responses.ended) {
@@ -303,6 +312,7 @@ where
             && matches!(self.response, Place::Boundary)
             && self.pipeline.is_empty()
             && self.admitting.is_none()
+            && self.creations.is_empty()
             && self.requests.is_flushed()
             && self.responses.is_flushed();
         quiet.then_some(match self.hold {

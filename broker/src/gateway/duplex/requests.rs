@@ -27,7 +27,7 @@ where
             let here = self.requests.unread().len();
             match &mut self.request {
                 Place::Boundary => {
-                    if !self.start_request()? {
+                    if !self.start_creation() && !self.start_request()? {
                         break;
                     }
                 }
@@ -101,7 +101,10 @@ where
             self.named = frame::note_client(&self.card, &unread[..unread.len().min(size)]);
         }
         self.request = match api.request {
-            RequestRule::Relay => {
+            RequestRule::Metadata if self.shared.snapshot().auto_create_topics && size <= LOOKAHEAD_BYTES => {
+                Place::Gather { frame: Gathering::new(size, &self.shared.gather_budget), then: (header, api) }
+            }
+            RequestRule::Relay | RequestRule::Metadata => {
                 self.expect(header, api);
                 Place::Relay { left: size }
             }
@@ -164,6 +167,11 @@ where
         let body_at = frame::request_body(&frame, format.flexible).map_err(malformed)?;
         if key == table::API_VERSIONS {
             api_versions::note_software(&self.card, format, &frame[body_at..]);
+        }
+        if matches!(api.request, RequestRule::Metadata) {
+            self.expect_topics(&frame[body_at..], header, api).map_err(malformed)?;
+            self.requests.put(frame);
+            return Ok(());
         }
         let decision = match api.policy() {
             None => Decision::Forward,

@@ -22,7 +22,7 @@ where
     /// Takes responses as far as they are there. True when any byte moved.
     pub(super) fn advance_responses(&mut self) -> Result<bool, Fault> {
         let mut progress = false;
-        while self.responses.may_pass() && self.settling.is_none() {
+        while self.responses.may_pass() && self.settling.is_none() && self.making.is_none() {
             let here = self.responses.unread().len();
             match &mut self.response {
                 Place::Boundary => {
@@ -90,7 +90,9 @@ where
         let expected = self.pipeline.next().ok_or(Fault::OutOfTurn)?;
         let (correlation, gathered) = match &expected {
             Expected::FromKafka { correlation, rule, .. } => (*correlation, matches!(rule, ResponseRule::Filter(_))),
-            Expected::Amended { correlation, .. } => (*correlation, true),
+            Expected::Amended { correlation, .. }
+            | Expected::Topics { correlation, .. }
+            | Expected::Created { correlation, .. } => (*correlation, true),
             Expected::Own(_) => return Err(Fault::OutOfTurn),
         };
         if answered != correlation {
@@ -149,10 +151,17 @@ where
 
     /// Runs the filter, or the merge, of a whole response.
     fn complete(&mut self, frame: Vec<u8>, expected: Expected) -> Result<(), Fault> {
+        let expected = match expected {
+            Expected::Topics { version, flexible, .. } => {
+                return self.complete_topics(frame, Format { version, flexible });
+            }
+            Expected::Created { settlement, .. } => return self.created(&frame, settlement),
+            expected => expected,
+        };
         let (flexible, api) = match &expected {
             Expected::Amended { flexible, .. } => (*flexible, "an amended request"),
             Expected::FromKafka { key, flexible, .. } => (*flexible, table::name(*key)),
-            Expected::Own(_) => return Err(Fault::OutOfTurn),
+            Expected::Topics { .. } | Expected::Created { .. } | Expected::Own(_) => return Err(Fault::OutOfTurn),
         };
         let malformed = |source| Fault::Response { api, source };
         let body_at = frame::response_body(&frame, flexible).map_err(malformed)?;
@@ -167,7 +176,9 @@ where
                 let snapshot = self.shared.snapshot();
                 filter(self.scope(&snapshot), Format { version, flexible }, &frame[body_at..])
             }
-            Expected::FromKafka { .. } | Expected::Own(_) => return Err(Fault::OutOfTurn),
+            Expected::FromKafka { .. } | Expected::Topics { .. } | Expected::Created { .. } | Expected::Own(_) => {
+                return Err(Fault::OutOfTurn);
+            }
         };
         let completed = frame::with_body(&frame, body_at, &body.map_err(malformed)?);
         match settlement {

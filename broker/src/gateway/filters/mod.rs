@@ -4,6 +4,7 @@
 pub(super) mod acls;
 pub(super) mod addresses;
 pub(super) mod api_versions;
+pub(super) mod auto_create;
 pub(super) mod configs;
 pub(super) mod endpoints;
 pub(super) mod internal_topics;
@@ -56,6 +57,8 @@ pub(super) type ResponseFilter = fn(Scope<'_>, Format, &[u8]) -> Wire<Vec<u8>>;
 
 /// Kafka's error codes that the gateway answers with.
 pub(super) mod code {
+    pub(in crate::gateway) const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+    pub(in crate::gateway) const LEADER_NOT_AVAILABLE: i16 = 5;
     pub(in crate::gateway) const REQUEST_TIMED_OUT: i16 = 7;
     pub(in crate::gateway) const COORDINATOR_NOT_AVAILABLE: i16 = 15;
     pub(in crate::gateway) const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
@@ -72,7 +75,7 @@ pub(super) mod code {
     /// Answers to CreateTopics and CreatePartitions after which nothing will be made. Others, such as a time-out or a
     /// controller that resigned, leave it open (org.apache.kafka.common.protocol.Errors).
     pub(in crate::gateway) const MADE_NOTHING: [i16; 17] = [
-        3,  // unknown topic
+        UNKNOWN_TOPIC_OR_PARTITION,
         17, // invalid topic
         TOPIC_AUTHORIZATION_FAILED,
         CLUSTER_AUTHORIZATION_FAILED,

@@ -35,7 +35,18 @@ pub(in crate::gateway) struct Asked {
     rest_at: usize,
 }
 
+impl Item {
+    /// One that no request stands for.
+    pub(in crate::gateway) fn new(name: String, partitions: u32) -> Self {
+        Self { name: Some(name), topic_id: None, partitions: Some(partitions), at: (0, 0) }
+    }
+}
+
 impl Asked {
+    pub(in crate::gateway) fn new(change: Change, items: Vec<Item>) -> Self {
+        Self { change, items, rest_at: 0 }
+    }
+
     /// The refusals of a request that lost its right to start, or never had one.
     pub(in crate::gateway) fn without_ticket(&self, mut refusals: Vec<Option<Refusal>>) -> Vec<Option<Refusal>> {
         if self.change == Change::Make {

@@ -105,8 +105,13 @@ impl Log for Memory {
 }
 
 fn rig(log: &Memory, limit: u32) -> Rig {
+    rig_with(log, limit, false)
+}
+
+fn rig_with(log: &Memory, limit: u32, auto_create: bool) -> Rig {
     let mut spec = spec();
     spec.gateway.limits.max_partitions = limit;
+    spec.gateway.auto_create_topics = auto_create;
     let metrics = Metrics::register(&mut Registry::default());
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::build(&spec).unwrap()));
     let shared = Shared::with_log(snapshot, signer(), metrics, log.clone()).unwrap();
@@ -310,4 +315,93 @@ async fn room_of_a_request_whose_answer_told_nothing_comes_back() {
     .await;
     client.send(&request(CREATE, NEWEST, 3, &create(vec![topic("next", 3)]))).await;
     kafka.frame().await;
+}
+
+/// Topics and errors of a Metadata response.
+fn errors(version: i16, frame: &[u8]) -> Vec<(String, i16)> {
+    let (_, answer) = read_response::<MetadataResponse>(ApiKey::Metadata, version, frame);
+    answer.topics.into_iter().map(|topic| (topic.name.unwrap_or_default().to_string(), topic.error_code)).collect()
+}
+
+fn metadata(version: i16, correlation: i32, names: &[&str], allow: bool) -> Vec<u8> {
+    let named = names
+        .iter()
+        .map(|name| metadata_request::MetadataRequestTopic::default().with_name(Some(TopicName(text(name)))));
+    let asked = MetadataRequest::default().with_topics(Some(named.collect()));
+    let asked = if version >= 4 { asked.with_allow_auto_topic_creation(allow) } else { asked };
+    request(ApiKey::Metadata, version, correlation, &asked)
+}
+
+fn known(version: i16, correlation: i32, topics: &[(&str, i16)]) -> Vec<u8> {
+    let topics = topics.iter().map(|(name, error)| {
+        metadata_response::MetadataResponseTopic::default()
+            .with_name(Some(TopicName(text(name))))
+            .with_error_code(*error)
+    });
+    response(ApiKey::Metadata, version, correlation, &MetadataResponse::default().with_topics(topics.collect()))
+}
+
+#[tokio::test]
+async fn a_missing_topic_is_made_for_whom_lets_it_on_his_own_connection() {
+    for version in 0..=13 {
+        for limit in [0, 4] {
+            let log = Memory::default().has("there", 1);
+            let mut rig = rig_with(&log, limit, true);
+            let (mut client, _served) = rig.plaintext();
+            let mut kafka = rig.kafka().await;
+            let asked = metadata(version, 1, &["there", "missing", "over", "__consumer_offsets"], true);
+            client.send(&asked).await;
+            assert_eq!(kafka.frame().await, asked);
+            // Another request is on its way meanwhile.
+            client.send(&opaque_request(12, 4, 2, b"beat")).await;
+            assert_eq!(kafka.frame().await, opaque_request(12, 4, 2, b"beat"));
+            let topics = [("there", 0), ("missing", 3), ("over", 3), ("__consumer_offsets", 3)];
+            kafka.send(&known(version, 1, &topics)).await;
+            let over = if limit == 0 { 5 } else { 44 };
+            let told = errors(version, &client.frame().await);
+            let expected = [("there", 0), ("missing", 5), ("over", over), ("__consumer_offsets", 3)];
+            assert_eq!(told, expected.map(|(name, error)| (name.to_owned(), error)), "version {version}");
+            kafka.send(&opaque_response(2, b"ok")).await;
+            assert_eq!(client.frame().await, opaque_response(2, b"ok"));
+
+            let creation = kafka.frame().await;
+            let made_for = read_request::<CreateTopicsRequest>(CREATE, 5, &creation);
+            let names: Vec<_> = made_for.topics.iter().map(|topic| topic.name.to_string()).collect();
+            assert_eq!(names, if limit == 0 { vec!["missing", "over"] } else { vec!["missing"] });
+            assert!(made_for.topics.iter().all(|topic| (topic.num_partitions, topic.replication_factor) == (-1, -1)));
+            let correlation = i32::from_be_bytes(creation[8..12].try_into().unwrap());
+            kafka.send(&response(CREATE, 5, correlation, &made(&[("missing", 0), ("over", 0)][..names.len()]))).await;
+            // Of which the client hears nothing.
+            client.send(&opaque_request(12, 4, 3, b"beat")).await;
+            kafka.frame().await;
+            kafka.send(&opaque_response(3, b"ok")).await;
+            assert_eq!(client.frame().await, opaque_response(3, b"ok"));
+            if limit > 0 {
+                within(async {
+                    while !log.ends().contains(&("made", "missing".to_owned())) {
+                        tokio::task::yield_now().await;
+                    }
+                })
+                .await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_made_where_the_switch_is_off_or_the_client_does_not_let_it() {
+    for (auto_create, version, allow) in [(false, 0, true), (false, 12, true), (true, 4, false), (true, 13, false)] {
+        let log = Memory::default();
+        let mut rig = rig_with(&log, 10, auto_create);
+        let (mut client, _served) = rig.plaintext();
+        let mut kafka = rig.kafka().await;
+        client.send(&metadata(version, 1, &["missing"], allow)).await;
+        kafka.frame().await;
+        kafka.send(&known(version, 1, &[("missing", 3)])).await;
+        assert_eq!(errors(version, &client.frame().await), [("missing".to_owned(), 3)]);
+        let beat = opaque_request(12, 4, 2, b"beat");
+        client.send(&beat).await;
+        assert_eq!(kafka.frame().await, beat, "and no creation before it");
+        assert!(log.0.records.lock().unwrap().is_empty());
+    }
 }

@@ -4,7 +4,7 @@
 use super::super::connection::End;
 use super::super::duplex::Fault;
 use super::super::filters::endpoints::{self, Walker};
-use super::super::filters::{Format, Scope, addresses, produce};
+use super::super::filters::{Format, Scope, addresses, auto_create, produce};
 use super::super::frame;
 use super::super::table::{self, RequestRule, ResponseRule, TABLE};
 use super::super::wire::Malformed;
@@ -50,8 +50,10 @@ fn parse_everything(bytes: &[u8]) {
 
 fn parse_request(api: &table::Api, version: i16, body: &[u8]) {
     let (snapshot, format) = (shared_snapshot(), Format { version, flexible: api.is_flexible(version) });
-    if let RequestRule::Admit(_, codec) = api.request {
-        let _ = (codec.read)(format, body);
+    match api.request {
+        RequestRule::Admit(_, codec) => drop((codec.read)(format, body)),
+        RequestRule::Metadata => drop(auto_create::may_create(format, body)),
+        _ => {}
     }
     if let Some(filter) = api.policy() {
         for user in [None, Some("alice")] {
@@ -64,8 +66,10 @@ fn parse_request(api: &table::Api, version: i16, body: &[u8]) {
 fn parse_response(api: &table::Api, version: i16, frame: &[u8], body: &[u8]) {
     let scope = Scope { path: AccessPath::PrivatePlaintext, user: None, snapshot: shared_snapshot() };
     let format = Format { version, flexible: api.is_flexible(version) };
-    if let RequestRule::Admit(_, codec) = api.request {
-        let _ = (codec.outcomes)(format, body);
+    match api.request {
+        RequestRule::Admit(_, codec) => drop((codec.outcomes)(format, body)),
+        RequestRule::Metadata => drop(auto_create::missing(format, frame)),
+        _ => {}
     }
     match api.response_rule(version) {
         ResponseRule::Filter(filter) => {
@@ -156,7 +160,9 @@ fn no_small_change_of_a_valid_message_breaks_the_parser_of_its_api() {
             Some((direction, message, table::find(key, version)?, version))
         })
         .filter(|(direction, _, api, version)| match direction {
-            Direction::Request => matches!(api.request, RequestRule::Filter(_) | RequestRule::Admit(..)),
+            Direction::Request => {
+                matches!(api.request, RequestRule::Filter(_) | RequestRule::Admit(..) | RequestRule::Metadata)
+            }
             Direction::Response => {
                 !matches!(api.response_rule(*version), ResponseRule::Relay)
                     || matches!(api.request, RequestRule::Admit(..))

@@ -102,6 +102,7 @@ pub(super) fn spec() -> NodeSpec {
             server_tls: tls,
             limits: GatewayLimits::default(),
             balancers: vec![],
+            auto_create_topics: false,
             ip_rules: Default::default(),
             bearer: None,
             disabled_users: vec!["mallory".into()],

@@ -88,6 +88,9 @@ pub struct Set {
     /// These addresses and networks may not connect; `none` lifts it
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     deny: Vec<String>,
+    /// Make topics that clients ask for and that are missing
+    #[arg(long, value_enum)]
+    auto_create: Option<Switch>,
     /// Who decides what clients may do: acl lets them do what access rules allow, open everything that none denies
     #[arg(long, value_name = "open|acl", value_parser = word::<Authorization>)]
     authorization: Option<Authorization>,
@@ -132,6 +135,7 @@ async fn get(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
         ("Tokens".to_owned(), tokens(access.oauthbearer.as_ref())),
         ("Authorization".to_owned(), enum_text(&access.authorization)),
         ("Without a login".to_owned(), without_login.to_owned()),
+        ("Auto-create topics".to_owned(), on(access.auto_create_topics)),
     ];
     ctx.out.value(&doc.value, &instance.name, &table::details(&details, ctx.out.color))
 }
@@ -148,12 +152,13 @@ async fn set(ctx: &Context, scope: &Scope, args: Set) -> Result<()> {
         private_sasl_ssl: switch(args.sasl_ssl),
         allow_ips: list(args.allow, "any"),
         deny_ips: list(args.deny, "none"),
+        auto_create_topics: switch(args.auto_create),
         authorization: args.authorization.map(Some),
         anonymous: args.anonymous.map(Some),
         ..UpdateAccess::default()
     };
     if change == UpdateAccess::default() {
-        let flags = "--plaintext, --sasl-ssl, --allow, --deny, --authorization or --anonymous";
+        let flags = "--plaintext, --sasl-ssl, --allow, --deny, --auto-create, --authorization or --anonymous";
         return Err(Error::Usage(format!("nothing to change: give {flags}")));
     }
     apply(ctx, scope, &args.instance, &change, args.dry_run).await

@@ -41,6 +41,7 @@ const COMMANDS: &[&str] = &[
     "instance delete orders --yes --no-wait",
     "instance delete orders --dry-run",
     "instance connect orders",
+    "instance usage orders",
     "instance snippet orders python --user app --topic t",
     "cert truststore orders --format jks --out -",
     "access set orders --authorization acl --anonymous open --dry-run",

@@ -77,7 +77,7 @@ fn view(record: InstanceRecord, brokers: Vec<Broker>, billing: Billing) -> Insta
         storage_gb: record.storage_gb,
         disk_type: record.disk_type,
         capacity_policy: record.capacity_policy,
-        auto_create_topics: record.auto_create_topics,
+        auto_create_topics: record.access.auto_create_topics,
         deletion_protection: record.deletion_protection,
         billing,
         bootstrap: bootstrap(record.state, &record.access, &brokers),

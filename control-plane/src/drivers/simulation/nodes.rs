@@ -9,6 +9,7 @@ use crate::nodes::{NodeAddress, NodeControl, NodeError};
 use async_trait::async_trait;
 use broker_api::{
     connections::{CloseConnections, ClosedConnections, ConnectionList, ListConnections},
+    partitions::PartitionUse,
     spec::NodeSpec,
     status::{BrokerState, BrokerStatus, GatewayStatus, NodeState, NodeStatus, ProcessIdentity},
 };
@@ -40,6 +41,15 @@ impl NodeControl for Simulation {
             }))
         };
         let answer = self.world.operate(Operation::PushSpec, push);
+        answer.await.map_err(|failure| as_node_error(node.control, failure))?
+    }
+
+    /// Nobody makes topics in a simulated instance.
+    async fn partitions(&self, node: &NodeAddress) -> Result<PartitionUse, NodeError> {
+        let answer = self.world.operate(Operation::NodeStatus, |state, _| {
+            let limit = |held: &Node| held.spec.gateway.limits.max_partitions.into();
+            Ok(find(state, node).map(|held| PartitionUse { used: 0, limit: limit(held) }))
+        });
         answer.await.map_err(|failure| as_node_error(node.control, failure))?
     }
 

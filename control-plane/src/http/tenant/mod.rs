@@ -18,6 +18,7 @@ pub mod members;
 pub mod projects;
 pub mod quotes;
 pub mod service_accounts;
+pub mod usage;
 
 use crate::http::ApiRouter;
 
@@ -40,5 +41,6 @@ pub fn router() -> ApiRouter {
         .merge(kafka_rights::router())
         .merge(acls::router())
         .merge(client_connections::router())
+        .merge(usage::router())
         .merge(jobs::router())
 }

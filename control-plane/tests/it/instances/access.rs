@@ -19,11 +19,13 @@ async fn a_way_in_that_is_switched_off_is_closed_on_every_broker_and_no_broker_r
     let cloud = Cloud::start().await;
     let instance = cloud.bought("orders").await;
     let before = cloud.world.ledger();
-    let job: Job = patch(&cloud, "", json!({ "private_plaintext": false, "deny_ips": ["10.9.8.7"] })).await.expect(202);
+    let change = json!({ "private_plaintext": false, "deny_ips": ["10.9.8.7"], "auto_create_topics": true });
+    let job: Job = patch(&cloud, "", change).await.expect(202);
     assert_eq!((job.kind.as_str(), job.state), ("instance-configure", JobState::Succeeded));
     for broker in &instance.brokers {
         let spec = cloud.world.spec(NodeRef { instance: instance.id, node_id: broker.id }).unwrap();
         let ports: Vec<u16> = spec.gateway.listeners.iter().map(|listener| listener.bind.port()).collect();
+        assert!(spec.gateway.auto_create_topics);
         assert_eq!(
             (ports.as_slice(), spec.gateway.ip_rules.deny.as_slice()),
             (&[9093][..], &["10.9.8.7/32".to_owned()][..])

@@ -14,3 +14,4 @@ mod list;
 mod purchase;
 mod refusals;
 mod replicas;
+mod usage;

@@ -186,6 +186,7 @@ pub fn spec(node: NodeRef, address: IpAddr) -> NodeSpec {
             server_tls: none,
             limits: GatewayLimits::default(),
             balancers: Vec::new(),
+            auto_create_topics: false,
             ip_rules: Default::default(),
             bearer: None,
             disabled_users: Vec::new(),

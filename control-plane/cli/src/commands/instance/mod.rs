@@ -12,12 +12,15 @@ use crate::{
     context::{Context, Scope},
     error::{Error, Result},
     prompt,
-    render::say,
+    render::{say, table},
     resolve, watch,
 };
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use control_plane_api::instance::{Instance, Plan, UpdateInstance};
+use control_plane_api::{
+    instance::{Instance, Plan, UpdateInstance},
+    usage::{PartitionUsage, Usage},
+};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Subcommand)]
@@ -48,6 +51,11 @@ pub enum Command {
     },
     /// Addresses, protocol and what to trust
     Connect {
+        /// Name or id
+        instance: String,
+    },
+    /// How much it uses of what it was sold with
+    Usage {
         /// Name or id
         instance: String,
     },
@@ -122,6 +130,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
         Command::Delete { instance, dry_run } => delete(ctx, &scope, &instance, dry_run).await,
         Command::Watch { instance } => watch(ctx, &scope, &instance).await,
         Command::Connect { instance } => connect::connect(ctx, &scope, &instance).await,
+        Command::Usage { instance } => usage(ctx, &scope, &instance).await,
         Command::Snippet(args) => connect::snippet(ctx, &scope, args).await,
         Command::Protect { instance, off } => {
             let change = UpdateInstance { deletion_protection: Some(!off), ..UpdateInstance::default() };
@@ -130,6 +139,15 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
             ctx.out.one(&doc)
         }
     }
+}
+
+async fn usage(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
+    let instance = resolve::instance(ctx, scope, wanted).await?.typed()?;
+    let call = Call::get(scope.path(&["instances", &instance.id.to_string(), "usage"]));
+    let doc: Doc<Usage> = ctx.client.fetch(&call).await?;
+    let PartitionUsage { used, limit } = doc.typed()?.partitions;
+    let details = [("Partitions".to_owned(), format!("{used} of {limit}"))];
+    ctx.out.value(&doc.value, &instance.name, &table::details(&details, ctx.out.color))
 }
 
 async fn list(ctx: &Context, scope: &Scope, args: List) -> Result<()> {

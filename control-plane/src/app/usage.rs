@@ -1,0 +1,28 @@
+//! How much an instance uses of what it was sold, asked of its brokers.
+
+use crate::{
+    app::{App, AppError, Refusal, client_connections},
+    domain::{actor::ProjectScope, rights::Right},
+};
+use control_plane_api::{
+    problem::ProblemCode,
+    usage::{PartitionUsage, Usage},
+};
+
+/// Every broker knows it: the first that answers counts.
+pub async fn get_usage(app: &App, scope: &ProjectScope, id_or_name: &str) -> Result<Usage, AppError> {
+    scope.require(Right::InstanceRead)?;
+    let (instance, nodes) = client_connections::find(app, scope, id_or_name).await?;
+    for (broker, node) in nodes {
+        match app.nodes.partitions(&node).await {
+            Ok(known) => return Ok(Usage { partitions: PartitionUsage { used: known.used, limit: known.limit } }),
+            Err(error) => {
+                tracing::warn!(%instance, node = broker, %error, "a broker does not tell how many partitions there are");
+            }
+        }
+    }
+    let silent = Refusal::new(ProblemCode::Unavailable)
+        .detail("No broker of the instance answers.", "实例的所有代理都没有应答。")
+        .retry_after(5);
+    Err(silent.into())
+}
