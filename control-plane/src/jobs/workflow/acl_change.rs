@@ -39,6 +39,7 @@ impl Workflow for AclChange {
     const TITLE: &'static str = "Change access rules";
     const ON_FAILURE: OnFailure = OnFailure::Hold;
     const CANCELLABLE: bool = false;
+    const EXCLUSIVE: bool = false;
 
     fn steps() -> Vec<Box<dyn Step<Self>>> {
         vec![Box::new(WriteBindings)]
