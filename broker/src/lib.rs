@@ -7,11 +7,13 @@
 
 mod answer;
 pub mod assertion;
+pub mod capacity;
 mod clock;
 pub mod control;
 pub mod directory;
 pub mod gateway;
 pub mod identity;
+pub mod inter_broker;
 pub mod node;
 pub mod probe;
 pub mod spec;

@@ -3,7 +3,7 @@
 //! The drawing of the states stands at [`NodeState`].
 
 use broker_api::spec::NodeSpec;
-use broker_api::status::{BrokerState, BrokerStatus, GatewayStatus, NodeState, NodeStatus};
+use broker_api::status::{BrokerState, BrokerStatus, CapacityStatus, GatewayStatus, NodeState, NodeStatus};
 
 /// Exits in a row without having served, after which a node says that it failed. It goes on trying.
 const FAILED_FROM: u32 = 3;
@@ -14,6 +14,8 @@ pub struct Observed<'a> {
     /// The spec that the gateway serves.
     pub spec: &'a NodeSpec,
     pub gateway: GatewayStatus,
+    /// How full the disk was at the last look.
+    pub capacity: Option<CapacityStatus>,
     /// What the supervisor said last.
     pub broker: BrokerStatus,
     /// Why it did not answer now, if so.
@@ -24,7 +26,7 @@ pub struct Observed<'a> {
 
 pub fn status(observed: Observed<'_>) -> NodeStatus {
     let (state, reason) = state(&observed);
-    let Observed { spec, gateway, broker, supervisor_away, .. } = observed;
+    let Observed { spec, gateway, broker, supervisor_away, capacity, .. } = observed;
     NodeStatus {
         instance: spec.identity.instance.clone(),
         node_id: spec.identity.node_id,
@@ -35,6 +37,7 @@ pub fn status(observed: Observed<'_>) -> NodeStatus {
         gateway,
         supervisor_away: supervisor_away.is_some(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        capacity,
     }
 }
 

@@ -33,6 +33,7 @@ fn judged(state: BrokerState, failures: u32, silent: bool, away: bool, listening
     let status = status(Observed {
         spec: &spec,
         gateway,
+        capacity: None,
         broker: broker(state, failures),
         supervisor_away: away.then(|| "the supervisor does not answer".to_owned()),
         broker_silent: silent.then(|| "connection refused".to_owned()),

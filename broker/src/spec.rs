@@ -105,6 +105,10 @@ pub fn check(spec: &NodeSpec) -> Result<(), SpecError> {
         (kafka.brokers >= 1, "kafka.brokers must be at least 1"),
         (kafka.jvm.heap_bytes >= MIN_HEAP_BYTES, "kafka.jvm.heap_bytes must be at least 134217728"),
         ((1024..=15 << 20).contains(&kafka.max_message_bytes), "kafka.max_message_bytes must be from 1024 to 15728640"),
+        (
+            (1..=98).contains(&spec.gateway.capacity.threshold_percent),
+            "gateway.capacity.threshold_percent must be from 1 to 98",
+        ),
         (!kafka.bind.is_unspecified(), "kafka.bind must be one address: PLN has no login"),
         (!kafka.internal_host.is_empty(), "kafka.internal_host must not be empty"),
         (!kafka.delegation_token_key.expose().is_empty(), "kafka.delegation_token_key must not be empty"),

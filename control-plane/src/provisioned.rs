@@ -127,6 +127,7 @@ impl Provisioned {
             spec: instance.spec.clone(),
             storage_gb: instance.storage_gb,
             access: instance.access.clone(),
+            capacity: instance.capacity,
             disabled_users: instance.disabled_users.clone(),
             ended_logins: instance.ended_logins.clone(),
         };

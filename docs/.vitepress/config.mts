@@ -11,6 +11,8 @@ const pages = [
     ['acls', 'Rights and access rules', '权限与访问规则'],
     ['partitions', 'Partitions', '分区'],
     ['connections', 'Connections', '客户端连接'],
+    ['bandwidth', 'Bandwidth', '带宽'],
+    ['capacity', 'Capacity', '容量'],
     ['operate', 'Run it', '运维'],
     ['from-other-clouds', 'From other clouds', '从其他云迁来'],
   ] },

@@ -139,6 +139,39 @@ pub struct GatewaySpec {
     /// older one is closed. Whoever still has a good password logs in again, so that repeats do no harm.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ended_logins: BTreeMap<String, u64>,
+    /// What happens when the disk that was sold is full.
+    #[serde(default, skip_serializing_if = "CapacityRule::is_default")]
+    pub capacity: CapacityRule,
+}
+
+/// What happens when a broker's logs take so much of [`KafkaSpec::disk_bytes`] (product.md §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CapacityRule {
+    pub policy: CapacityPolicy,
+    /// 1 to 98.
+    pub threshold_percent: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CapacityPolicy {
+    /// The oldest tenth is dropped and producing goes on.
+    AutoDelete,
+    /// Produce is refused and consume goes on.
+    ProduceLimited,
+}
+
+impl CapacityRule {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for CapacityRule {
+    fn default() -> Self {
+        Self { policy: CapacityPolicy::AutoDelete, threshold_percent: 95 }
+    }
 }
 
 /// Which tokens say who a client is (JSON Web Tokens, RFC 7519).
@@ -231,6 +264,12 @@ pub struct GatewayLimits {
     /// (product.md §1); 0 is no limit. The same at every node.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub max_partitions: u32,
+    /// Records from all clients of this broker, bytes a second; none: as fast as it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress_bytes_per_second: Option<u64>,
+    /// Records to all clients of this broker, bytes a second; none: as fast as it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress_bytes_per_second: Option<u64>,
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -254,6 +293,8 @@ impl Default for GatewayLimits {
             max_connections: 10_000,
             max_connections_per_ip: DEFAULT_CONNECTIONS_PER_IP,
             max_partitions: 0,
+            ingress_bytes_per_second: None,
+            egress_bytes_per_second: None,
         }
     }
 }

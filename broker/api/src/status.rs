@@ -19,6 +19,40 @@ pub struct NodeStatus {
     pub supervisor_away: bool,
     /// Version of the node program.
     pub version: String,
+    /// None until the disk was looked at, and from a node that does not look yet.
+    #[serde(default)]
+    pub capacity: Option<CapacityStatus>,
+}
+
+/// How full the disk that was sold is, and what is done about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapacityStatus {
+    /// What the log directory takes.
+    pub used_bytes: u64,
+    /// What was sold.
+    pub disk_bytes: u64,
+    pub state: CapacityState,
+    /// Since when it is in this state, ms since 1970.
+    pub since_ms: i64,
+    /// Why, in a sentence; empty while there is room.
+    pub reason: String,
+    /// Of the last ten minutes; negative while it shrinks.
+    pub growth_bytes_per_second: i64,
+    /// Until the threshold, if it grows on like this.
+    pub full_in_seconds: Option<u64>,
+    /// Dropped by `auto-delete` since the gateway began.
+    pub deleted_bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CapacityState {
+    /// There is room.
+    Normal,
+    /// The oldest data is being dropped; producing goes on.
+    Deleting,
+    /// Produce is refused; consume goes on.
+    ProduceLimited,
 }
 
 /// ```text
@@ -99,4 +133,26 @@ pub struct GatewayStatus {
     pub listening: Vec<String>,
     /// Serial number (hex) of the certificate shown to clients.
     pub certificate_serial: String,
+    /// None from a node that does not measure it yet.
+    #[serde(default)]
+    pub bandwidth: Option<BandwidthStatus>,
+}
+
+/// What records take of a broker's bandwidth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BandwidthStatus {
+    /// From clients.
+    pub ingress: DirectionStatus,
+    /// To clients.
+    pub egress: DirectionStatus,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectionStatus {
+    /// None: no limit.
+    pub limit_bytes_per_second: Option<u64>,
+    /// Mean of about the last 10 seconds.
+    pub bytes_per_second: u64,
+    /// That connections waited for bandwidth, all together, since the gateway began.
+    pub paused_ms: u64,
 }

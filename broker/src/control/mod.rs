@@ -19,15 +19,16 @@ pub mod tls;
 
 pub use state::AcceptError;
 
+use crate::capacity::{Capacity, Look};
 use crate::directory::NodeDirectory;
 use crate::supervisor::gateway_process::announce_ready;
 use state::NodeControl;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 /// How soon a spec that was put into the node directory is seen.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -53,6 +54,7 @@ pub async fn run(
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = watch_directory(&node) => {}
+        () = keep_capacity(&node, Capacity::new(directory)) => {}
     }
     info!("gateway drains");
     node.drain(drain_deadline).await;
@@ -62,11 +64,29 @@ pub async fn run(
     Ok(())
 }
 
+/// Keeps the disk that was sold from running full.
+async fn keep_capacity(node: &NodeControl, mut capacity: Capacity) {
+    loop {
+        let next = match capacity.look(&node.spec()).await {
+            Ok(Look { status, refuse, next }) => {
+                node.note_capacity(status, refuse);
+                next
+            }
+            Err(error) => {
+                warn!(error, "could not look how full the disk is");
+                LOOK_EVERY
+            }
+        };
+        sleep(next).await;
+    }
+}
+
 async fn watch_directory(node: &Arc<NodeControl>) {
     let mut tick = interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         node.accept_newest().await;
+        node.gateway().sample();
     }
 }

@@ -16,11 +16,11 @@ use crate::node::{self, Observed};
 use crate::spec::{self, SpecError, change, fence};
 use crate::supervisor::tokens;
 use crate::{error_text, probe};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use broker_api::ports;
 use broker_api::refusal::RefusalCode;
 use broker_api::spec::NodeSpec;
-use broker_api::status::{BrokerState, BrokerStatus, NodeStatus, ProcessIdentity};
+use broker_api::status::{BrokerState, BrokerStatus, CapacityStatus, NodeStatus, ProcessIdentity};
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
 use std::io;
@@ -85,6 +85,8 @@ pub struct NodeControl {
     control: watch::Sender<ControlPoint>,
     /// What the supervisor said last, for when it is away.
     heard: watch::Sender<BrokerStatus>,
+    /// How full the disk was at the last look.
+    capacity: ArcSwapOption<CapacityStatus>,
     registry: Registry,
     metrics: NodeMetrics,
 }
@@ -105,6 +107,7 @@ impl NodeControl {
             gateway,
             accepting: Mutex::new(()),
             heard: watch::Sender::new(unheard(&spec)),
+            capacity: ArcSwapOption::empty(),
             in_force: ArcSwap::from_pointee(spec),
             control: watch::Sender::new(control),
             registry,
@@ -118,6 +121,17 @@ impl NodeControl {
 
     pub fn control(&self) -> watch::Receiver<ControlPoint> {
         self.control.subscribe()
+    }
+
+    /// The spec in force.
+    pub fn spec(&self) -> Arc<NodeSpec> {
+        self.in_force.load_full()
+    }
+
+    /// Takes over how full the disk is, and what that means for produce.
+    pub fn note_capacity(&self, status: CapacityStatus, refuse: Option<String>) {
+        self.gateway.refuse_produce(refuse);
+        self.capacity.store(Some(Arc::new(status)));
     }
 
     /// Takes over a spec from its JSON. The node serves it when this returns.
@@ -203,6 +217,7 @@ impl NodeControl {
         node::status(Observed {
             spec: &spec,
             gateway: self.gateway.status(),
+            capacity: self.capacity.load_full().map(|status| (*status).clone()),
             broker,
             supervisor_away,
             broker_silent: answer.err().map(|error| error.to_string()),

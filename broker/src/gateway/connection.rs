@@ -73,6 +73,7 @@ impl End {
             Self::LoginExpired => Refusal::LoginExpired,
             Self::PathClosed => Refusal::PathClosed,
             Self::Protocol(Fault::TlsOnPlainPort) => Refusal::TlsOnPlainPort,
+            Self::Protocol(Fault::DiskFull) => Refusal::DiskFull,
             Self::Protocol(_) => Refusal::Protocol,
         })
     }

@@ -6,6 +6,7 @@
 
 use super::admission::Admission;
 use super::admission::log::{KafkaLog, Log};
+use super::bandwidth::Bandwidth;
 use super::connection;
 use super::connections::{Card, Connections, Full};
 use super::error::GatewayError;
@@ -17,7 +18,7 @@ use super::snapshot::Snapshot;
 use super::tls;
 use crate::assertion::Signer;
 use crate::error_text;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use broker_api::spec::AccessPath;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::BTreeMap;
@@ -52,6 +53,9 @@ pub(super) struct Shared {
     pub(super) gather_budget: Arc<gather::Budget>,
     pub(super) live: Connections,
     pub(super) admission: Arc<Admission>,
+    pub(super) bandwidth: Bandwidth,
+    /// Why produce is refused, if it is.
+    full_disk: ArcSwapOption<String>,
     /// Tasks that accept, which end when their listener closed.
     acceptors: TaskTracker,
     connections: TaskTracker,
@@ -84,6 +88,7 @@ impl Shared {
         metrics: Metrics,
         log: impl Log + 'static,
     ) -> Result<Arc<Self>, GatewayError> {
+        let bandwidth = Bandwidth::new(&snapshot.load().limits, &metrics);
         let tls = tls::server_config(snapshot.clone())
             .map_err(|e| GatewayError::invalid(format!("TLS cannot be set up: {e}")))?;
         let keys = KeyCache::new().map_err(|e| GatewayError::invalid(format!("logins can't be set up: {e}")))?;
@@ -97,6 +102,8 @@ impl Shared {
             gather_budget: Arc::default(),
             live: Connections::new(),
             admission: Admission::new(log),
+            bandwidth,
+            full_disk: ArcSwapOption::empty(),
             acceptors: TaskTracker::new(),
             connections: TaskTracker::new(),
             introductions: Arc::new(Semaphore::new(INTRODUCTIONS)),
@@ -125,6 +132,15 @@ impl Shared {
         self.snapshot.load()
     }
 
+    /// Why produce is refused, if it is.
+    pub(super) fn full_disk(&self) -> arc_swap::Guard<Option<Arc<String>>> {
+        self.full_disk.load()
+    }
+
+    pub(super) fn refuse_produce(&self, reason: Option<String>) {
+        self.full_disk.store(reason.map(Arc::new));
+    }
+
     /// Tells when the snapshot changed after this call.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
@@ -135,6 +151,7 @@ impl Shared {
     }
 
     pub(super) fn swap(&self, snapshot: Snapshot) {
+        self.bandwidth.follow(&snapshot.limits);
         self.snapshot.store(Arc::new(snapshot));
         self.changes.send_modify(|count| *count += 1);
     }

@@ -11,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt::{self, Write};
+use std::sync::atomic::AtomicU64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct PathLabel(pub(super) AccessPath);
@@ -54,6 +55,7 @@ labels!(
         LoginExpired = "login-expired",
         PathClosed = "path-closed",
         Kicked = "kicked",
+        DiskFull = "disk-full",
     }
 );
 labels!(
@@ -84,6 +86,11 @@ pub(super) struct ByDirection {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByWay {
+    pub(super) direction: Direction,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ByLogin {
     pub(super) mechanism: Mechanism,
     pub(super) result: LoginResult,
@@ -92,6 +99,16 @@ pub(super) struct ByLogin {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ByApi {
     pub(super) api: &'static str,
+}
+
+/// Of one direction of the bandwidth.
+#[derive(Debug, Clone)]
+pub(super) struct BandwidthMetrics {
+    pub(super) limit: Gauge,
+    /// Seconds, of all connections together.
+    pub(super) paused: Counter<f64, AtomicU64>,
+    /// Bytes that had to wait.
+    pub(super) delayed: Counter,
 }
 
 /// Cheap to clone: every clone counts into the same series.
@@ -103,6 +120,9 @@ pub(super) struct Metrics {
     pub(super) bytes: Family<ByDirection, Counter>,
     pub(super) logins: Family<ByLogin, Counter>,
     pub(super) upstream_failures: Family<ByPath, Counter>,
+    bandwidth_limit: Family<ByWay, Gauge>,
+    paused: Family<ByWay, Counter<f64, AtomicU64>>,
+    delayed: Family<ByWay, Counter>,
     /// By [`table::index`].
     pub(super) requests: Vec<Counter>,
     /// Requests of which at least a part was refused, by [`table::index`].
@@ -124,6 +144,9 @@ impl Metrics {
             bytes: Family::default(),
             logins: Family::default(),
             upstream_failures: Family::default(),
+            bandwidth_limit: Family::default(),
+            paused: Family::default(),
+            delayed: Family::default(),
             requests: by_api(&requests),
             denied: by_api(&denied),
         };
@@ -146,6 +169,23 @@ impl Metrics {
             "Connections to Kafka's loopback listeners that could not be made",
             metrics.upstream_failures.clone(),
         );
+        registry.register(
+            "bandwidth_limit",
+            "Bytes a second that records may take, from clients (in) and to clients (out); 0 is no limit",
+            metrics.bandwidth_limit.clone(),
+        );
+        registry.register_with_unit(
+            "bandwidth_paused",
+            "Time that connections waited for bandwidth, all together",
+            Unit::Seconds,
+            metrics.paused.clone(),
+        );
+        registry.register_with_unit(
+            "bandwidth_delayed",
+            "Bytes of records that waited for bandwidth",
+            Unit::Bytes,
+            metrics.delayed.clone(),
+        );
         registry.register("requests", "Requests by API", requests);
         registry.register("requests_denied", "Requests refused in whole or in part by the gateway, by API", denied);
         metrics
@@ -153,6 +193,15 @@ impl Metrics {
 
     pub(super) fn refuse(&self, path: AccessPath, reason: Refusal) {
         self.refused.get_or_create(&ByRefusal { path: PathLabel(path), reason }).inc();
+    }
+
+    pub(super) fn bandwidth(&self, direction: Direction) -> BandwidthMetrics {
+        let way = ByWay { direction };
+        BandwidthMetrics {
+            limit: self.bandwidth_limit.get_or_create_owned(&way),
+            paused: self.paused.get_or_create_owned(&way),
+            delayed: self.delayed.get_or_create_owned(&way),
+        }
     }
 
     pub(super) fn login(&self, mechanism: Mechanism, result: LoginResult) {

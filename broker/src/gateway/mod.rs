@@ -12,6 +12,7 @@
 //! ```
 
 mod admission;
+mod bandwidth;
 mod bearer;
 mod block;
 mod connection;
@@ -91,7 +92,13 @@ impl Gateway {
             connections: self.shared.open_connections(),
             listening: self.listeners.listening(),
             certificate_serial: self.shared.snapshot().certificate_serial.clone(),
+            bandwidth: Some(self.shared.bandwidth.status()),
         }
+    }
+
+    /// Looks at how much passes, for the status; to be called every few seconds.
+    pub fn sample(&self) {
+        self.shared.bandwidth.sample();
     }
 
     /// Who is connected, by rising id.
@@ -110,6 +117,12 @@ impl Gateway {
     /// many were told.
     pub fn close_connections(&self, which: &CloseConnections) -> u64 {
         self.shared.live.close(which)
+    }
+
+    /// From now on refuses records of clients for this reason, which they are told, or takes them again. Requests that
+    /// have begun to pass are not touched.
+    pub fn refuse_produce(&self, reason: Option<String>) {
+        self.shared.refuse_produce(reason);
     }
 
     /// Stops accepting, lets answers in flight finish, and closes; what still lives after

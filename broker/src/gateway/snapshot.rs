@@ -21,6 +21,9 @@ use std::sync::Arc;
 /// and record, and the compressor's own overhead on data that does not compress.
 const BATCH_OVERHEAD_BYTES: u64 = 64 * 1024;
 
+/// Slowest bandwidth, bytes a second: below it a single largest message would take an hour.
+const LEAST_RATE: u64 = 4096;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -165,7 +168,12 @@ fn check_limits(limits: &GatewayLimits) -> Result<(), GatewayError> {
         ("max_connections", u64::from(limits.max_connections), 1),
         ("max_connections_per_ip", u64::from(limits.max_connections_per_ip), 1),
     ];
-    for (field, value, floor) in floors {
+    let rates = [
+        ("ingress_bytes_per_second", limits.ingress_bytes_per_second),
+        ("egress_bytes_per_second", limits.egress_bytes_per_second),
+    ];
+    let rates = rates.into_iter().filter_map(|(field, rate)| Some((field, rate?, LEAST_RATE)));
+    for (field, value, floor) in floors.into_iter().chain(rates) {
         if value < floor {
             return Err(GatewayError::invalid(format!("limits.{field} is {value}; at least {floor} is accepted")));
         }

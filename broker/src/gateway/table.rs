@@ -14,9 +14,11 @@ use super::filters::{
     quotas, refusal, scram_users, tokens, topics,
 };
 
+const FETCH_KEY: i16 = 1;
 pub(super) const SASL_HANDSHAKE: i16 = 17;
 pub(super) const API_VERSIONS: i16 = 18;
 pub(super) const SASL_AUTHENTICATE: i16 = 36;
+const SHARE_FETCH_KEY: i16 = 78;
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +28,8 @@ pub(super) enum RequestRule {
     Produce,
     /// Relayed; where topics are made that clients name, with a look at whether this client lets them.
     Metadata,
+    /// Relayed, with an eye on how much it asks for.
+    Fetch,
     /// The start of a login: on SASL paths the gateway takes part in it.
     Login,
     Filter(RequestFilter),
@@ -127,13 +131,13 @@ impl Api {
     }
 }
 
-use RequestRule::{Login, Produce};
+use RequestRule::{Fetch, Login, Produce};
 use ResponseRule::{Filter, Walk};
 
 /// Sorted by key.
 pub(super) static TABLE: &[Api] = &[
     decoded(0, "Produce", 13, 9).request(Produce).responses(&[(10, Walk(PRODUCE_BY_NAME)), (13, Walk(PRODUCE_BY_ID))]),
-    decoded(1, "Fetch", 18, 12).responses(&[(16, Walk(FETCH))]),
+    decoded(FETCH_KEY, "Fetch", 18, 12).request(Fetch).responses(&[(16, Walk(FETCH))]),
     relay(2, "ListOffsets"),
     decoded(3, "Metadata", 13, 9).request(RequestRule::Metadata).responses(&[(0, ResponseRule::Metadata)]),
     closed(4, "LeaderAndIsr"),
@@ -215,7 +219,7 @@ pub(super) static TABLE: &[Api] = &[
     relay(75, "DescribeTopicPartitions"),
     relay(76, "ShareGroupHeartbeat"),
     relay(77, "ShareGroupDescribe"),
-    Api { versions: (1, 2), ..decoded(78, "ShareFetch", 2, 0) }.responses(&[(1, Walk(SHARE_FETCH))]),
+    Api { versions: (1, 2), ..decoded(SHARE_FETCH_KEY, "ShareFetch", 2, 0) }.responses(&[(1, Walk(SHARE_FETCH))]),
     Api { versions: (1, 2), ..decoded(79, "ShareAcknowledge", 2, 0) }
         .responses(&[(1, Walk(SHARE_ACKNOWLEDGE_1)), (2, Walk(SHARE_ACKNOWLEDGE_2))]),
     decoded(80, "AddRaftVoter", 1, 0).refuse(refusal::membership),
@@ -245,6 +249,11 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 pub(super) fn name(key: i16) -> &'static str {
     index(key).map_or("an unknown API", |index| TABLE[index].name)
+}
+
+/// Whether responses are made of records, and so take of the broker's bandwidth.
+pub(super) fn carries_records(key: i16) -> bool {
+    matches!(key, FETCH_KEY | SHARE_FETCH_KEY)
 }
 
 /// The API, if this version of it is served.

@@ -149,6 +149,11 @@ impl<'a> Reader<'a> {
         self.nullable_bytes()?.ok_or(Malformed::Length)
     }
 
+    /// Length of bytes of which not all have arrived; 0 for null.
+    pub(super) fn partial_bytes(&mut self) -> Wire<usize> {
+        Ok(self.length(true)?.unwrap_or(0))
+    }
+
     /// Length of an array, `None` for null. Every element takes a byte or more, so a length above
     /// the bytes left is a lie.
     pub(super) fn nullable_array(&mut self) -> Wire<Option<usize>> {

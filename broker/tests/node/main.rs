@@ -5,6 +5,7 @@
 mod support;
 
 mod admission;
+mod capacity;
 mod control;
 mod harness;
 mod kafka;

@@ -125,6 +125,7 @@ impl TestInstance {
                 ip_rules: Default::default(),
                 disabled_users: Vec::new(),
                 ended_logins: Default::default(),
+                capacity: Default::default(),
             },
         }
     }

@@ -70,6 +70,9 @@ pub struct CreateInstance {
     pub billing: BillingOrder,
     #[serde(default)]
     pub access: AccessOrder,
+    /// What happens when the disk is full; can be changed later.
+    #[serde(default)]
+    pub capacity_policy: Option<CapacityPolicy>,
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// At most 1 024 characters.

@@ -8,6 +8,8 @@ pub mod access;
 pub mod acl;
 pub mod audit;
 pub mod auth;
+pub mod bandwidth;
+pub mod capacity;
 pub mod catalogue;
 pub mod client_connections;
 pub mod connection;

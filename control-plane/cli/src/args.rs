@@ -4,8 +4,8 @@
 
 use crate::{
     commands::{
-        access, acl, api, audit, auth, catalog, cert, connection, docs, errors, failed_creation, instance, job, key,
-        member, operator, profile, project, quote, service_account, user,
+        access, acl, api, audit, auth, bandwidth, capacity, catalog, cert, connection, docs, errors, failed_creation,
+        instance, job, key, member, operator, profile, project, quote, service_account, user,
     },
     render::Format,
     settings::Lang,
@@ -148,6 +148,12 @@ pub enum Command {
     /// Creations that failed; they hold nothing but their record
     #[command(subcommand)]
     FailedCreation(failed_creation::Command),
+    /// What of its bandwidth an instance uses
+    #[command(subcommand)]
+    Bandwidth(bandwidth::Command),
+    /// How full an instance is, and what happens when it is
+    #[command(subcommand)]
+    Capacity(capacity::Command),
     /// Connections of Kafka clients
     #[command(subcommand)]
     Connection(connection::Command),

@@ -8,6 +8,8 @@ pub mod acl;
 pub mod actor;
 pub mod audit;
 pub mod authorization;
+pub mod bandwidth;
+pub mod capacity;
 pub mod catalogue;
 pub mod connection;
 pub mod kafka_rights;

@@ -1,19 +1,20 @@
 //! The spec of each node of an instance, from what was sold and where it stands. Pure: the same intent gives the same
 //! spec, so that a repeat of a step tells nodes nothing new.
 
-use crate::domain::storage;
+use crate::domain::{bandwidth, capacity, storage};
 use broker_api::{
     ports,
     secret::Secret,
     spec::{
-        AccessPath, AdvertisedAddress, BearerTrust, GatewayLimits, GatewaySpec, IpRules, Jvm, KafkaSpec, Listener,
-        NodeIdentity, NodeSpec, Role, TlsIdentity, Voter,
+        AccessPath, AdvertisedAddress, BearerTrust, CapacityPolicy, CapacityRule, GatewayLimits, GatewaySpec, IpRules,
+        Jvm, KafkaSpec, Listener, NodeIdentity, NodeSpec, Role, TlsIdentity, Voter,
     },
 };
 use control_plane_api::{
     access::{Access, TokenTrust},
     catalogue::Spec,
     id::InstanceId,
+    instance,
 };
 use ipnet::IpNet;
 use std::{
@@ -22,7 +23,7 @@ use std::{
 };
 
 /// Raised when the same rows give other specs than before: running instances are told, by a new generation.
-pub const REVISION: i32 = 1;
+pub const REVISION: i32 = 2;
 
 /// Largest message (product.md §5: 10 MB).
 const MAX_MESSAGE_BYTES: u64 = 10 * 1024 * 1024;
@@ -42,6 +43,7 @@ pub struct InstanceIntent {
     pub spec: Spec,
     pub storage_gb: u32,
     pub access: Access,
+    pub capacity: capacity::Rule,
     /// See [`GatewaySpec::disabled_users`].
     pub disabled_users: Vec<String>,
     /// See [`GatewaySpec::ended_logins`].
@@ -136,13 +138,10 @@ pub fn build(
             ip_rules: IpRules { allow: instance.access.allow_ips.clone(), deny: instance.access.deny_ips.clone() },
             bearer: instance.access.oauthbearer.as_ref().map(bearer),
             server_tls: keys.clients,
-            limits: GatewayLimits {
-                max_connections: instance.spec.client_connections,
-                max_partitions: instance.spec.partitions,
-                ..GatewayLimits::default()
-            },
+            limits: limits(&instance.spec),
             disabled_users: instance.disabled_users.clone(),
             ended_logins: instance.ended_logins.clone(),
+            capacity: capacity_rule(instance.capacity),
         },
     }
 }
@@ -154,6 +153,26 @@ fn bearer(trust: &TokenTrust) -> BearerTrust {
         user_claim: trust.user_claim.clone(),
         keys: serde_json::json!(trust.keys).to_string(),
     }
+}
+
+/// What one broker may take of what the spec sells.
+fn limits(spec: &Spec) -> GatewayLimits {
+    let share = Some(bandwidth::share(spec));
+    GatewayLimits {
+        max_connections: spec.client_connections,
+        max_partitions: spec.partitions,
+        ingress_bytes_per_second: share,
+        egress_bytes_per_second: share,
+        ..GatewayLimits::default()
+    }
+}
+
+fn capacity_rule(rule: capacity::Rule) -> CapacityRule {
+    let policy = match rule.policy {
+        instance::CapacityPolicy::AutoDelete => CapacityPolicy::AutoDelete,
+        instance::CapacityPolicy::ProduceLimited => CapacityPolicy::ProduceLimited,
+    };
+    CapacityRule { policy, threshold_percent: rule.threshold_percent }
 }
 
 /// The ways that are switched on.

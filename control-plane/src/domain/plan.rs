@@ -43,6 +43,7 @@ pub fn purchase_changes(purchase: &Purchase) -> Vec<Change> {
         new("/storage_gb", json!(sale.storage_gb)),
         new("/usable_storage_gb", json!(storage::usable_gb(sale.storage_gb, sale.spec.brokers))),
         new("/disk_type", json!(sale.disk.name)),
+        new("/capacity_policy", json!(purchase.capacity_policy)),
         new("/billing", json!({ "mode": sale.billing.mode, "months": sale.billing.months })),
         new("/access/sasl_ssl/user", json!(purchase.user)),
         new("/labels", json!(purchase.labels)),

@@ -3,7 +3,7 @@
 //! `revision` is the entity tag: whoever changes what a tenant sees of an instance, its brokers among it, raises it.
 
 use crate::{
-    domain::states,
+    domain::{capacity, states},
     store::{StoreError, TenantTx},
 };
 use chrono::{DateTime, Utc};
@@ -32,7 +32,7 @@ pub struct InstanceRecord {
     pub spec: Spec,
     pub storage_gb: u32,
     pub disk_type: String,
-    pub capacity_policy: CapacityPolicy,
+    pub capacity: capacity::Rule,
     pub auto_create_topics: bool,
     pub access: Access,
     pub deletion_protection: bool,
@@ -60,6 +60,7 @@ pub(super) struct InstanceRow {
     storage_gb: i32,
     disk_type: String,
     capacity_policy: String,
+    capacity_threshold_percent: i32,
     auto_create_topics: bool,
     access: Json<Access>,
     deletion_protection: bool,
@@ -92,10 +93,11 @@ impl TryFrom<InstanceRow> for InstanceRecord {
             spec: row.spec.0,
             storage_gb: row.storage_gb.unsigned_abs(),
             disk_type: row.disk_type,
-            capacity_policy: match row.capacity_policy.as_str() {
-                "auto-delete" => CapacityPolicy::AutoDelete,
-                "produce-limited" => CapacityPolicy::ProduceLimited,
-                other => return Err(unknown("capacity policy", other)),
+            capacity: capacity::Rule {
+                policy: capacity::parse_policy(&row.capacity_policy)
+                    .ok_or_else(|| unknown("capacity policy", &row.capacity_policy))?,
+                threshold_percent: u8::try_from(row.capacity_threshold_percent)
+                    .map_err(|_| unknown("threshold", &row.capacity_threshold_percent.to_string()))?,
             },
             auto_create_topics: row.auto_create_topics,
             access: row.access.0,
@@ -123,6 +125,7 @@ pub struct NewInstance<'a> {
     pub spec: &'a Spec,
     pub storage_gb: u32,
     pub disk_type: &'a str,
+    pub capacity_policy: CapacityPolicy,
     pub first_user: &'a str,
     /// Of the code that will make its nodes' specs.
     pub spec_revision: i32,
@@ -133,8 +136,9 @@ pub async fn insert(tx: &mut TenantTx, new: &NewInstance<'_>, now: DateTime<Utc>
     let (org, project) = (tx.org(), tx.project());
     sqlx::query(
         "insert into instances (id, org_id, project_id, name, description, labels, state, kafka_version, cluster_id, region,
-                                zones, spec, storage_gb, disk_type, first_user, spec_revision, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, 'creating', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16)",
+                                zones, spec, storage_gb, disk_type, first_user, spec_revision, capacity_policy, created_at,
+                                updated_at)
+         values ($1, $2, $3, $4, $5, $6, 'creating', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)",
     )
     .bind(new.id.uuid())
     .bind(org)
@@ -151,6 +155,7 @@ pub async fn insert(tx: &mut TenantTx, new: &NewInstance<'_>, now: DateTime<Utc>
     .bind(new.disk_type)
     .bind(new.first_user)
     .bind(new.spec_revision)
+    .bind(capacity::policy_name(new.capacity_policy))
     .bind(now)
     .execute(&mut **tx)
     .await?;
@@ -202,7 +207,7 @@ pub async fn find(tx: &mut TenantTx, id: Option<InstanceId>, name: &str) -> Resu
     let (org, project) = (tx.org(), tx.project());
     let row: Option<InstanceRow> = sqlx::query_as(
         "select i.id, i.project_id, name, description, labels, i.state, state_reason, kafka_version, region, zones, spec,
-                storage_gb, disk_type, capacity_policy, auto_create_topics, access, deletion_protection, first_user, i.revision,
+                storage_gb, disk_type, capacity_policy, capacity_threshold_percent, auto_create_topics, access, deletion_protection, first_user, i.revision,
                 j.id as active_job, i.created_at, i.updated_at
          from instances i
          left join jobs j on j.resource_id = i.id and j.state not in ('succeeded', 'failed', 'cancelled')
@@ -278,6 +283,29 @@ pub async fn set_access(
     .bind(org)
     .bind(id.uuid())
     .bind(Json(access))
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Sets what happens when the disk is full, and raises the generation that its nodes are told.
+pub async fn set_capacity(
+    tx: &mut TenantTx,
+    id: InstanceId,
+    rule: capacity::Rule,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let org = tx.org();
+    sqlx::query(
+        "update instances set capacity_policy = $3, capacity_threshold_percent = $4, generation = generation + 1,
+                revision = revision + 1, updated_at = $5
+         where org_id = $1 and id = $2",
+    )
+    .bind(org)
+    .bind(id.uuid())
+    .bind(capacity::policy_name(rule.policy))
+    .bind(i32::from(rule.threshold_percent))
     .bind(now)
     .execute(&mut **tx)
     .await?;

@@ -5,6 +5,7 @@
 //! Everything inserted here is inserted once: a repeat finds what was there and takes that.
 
 use super::{Connection, StoreError};
+use crate::domain::capacity;
 use chrono::{DateTime, Utc};
 use control_plane_api::{
     access::Access,
@@ -34,6 +35,7 @@ pub struct InstanceRow {
     pub spec: Spec,
     pub storage_gb: u32,
     pub access: Access,
+    pub capacity: capacity::Rule,
     /// Kafka users that are refused.
     pub disabled_users: Vec<String>,
     /// Kafka users whose logins ended at a generation.
@@ -63,6 +65,8 @@ struct RawInstance {
     spec: Value,
     storage_gb: i32,
     access: Value,
+    capacity_policy: String,
+    capacity_threshold_percent: i32,
     disabled_users: Vec<String>,
     ended_logins: Json<BTreeMap<String, u64>>,
     generation: i64,
@@ -96,6 +100,12 @@ impl TryFrom<RawInstance> for InstanceRow {
             spec: serde_json::from_value(raw.spec).map_err(|error| corrupt("instances", error))?,
             storage_gb: u32::try_from(raw.storage_gb).map_err(|error| corrupt("instances", error))?,
             access: serde_json::from_value(raw.access).map_err(|error| corrupt("instances", error))?,
+            capacity: capacity::Rule {
+                policy: capacity::parse_policy(&raw.capacity_policy)
+                    .ok_or_else(|| corrupt("instances", format!("capacity policy {:?}", raw.capacity_policy)))?,
+                threshold_percent: u8::try_from(raw.capacity_threshold_percent)
+                    .map_err(|error| corrupt("instances", error))?,
+            },
             disabled_users: raw.disabled_users,
             ended_logins: raw.ended_logins.0,
             generation: u64::try_from(raw.generation).map_err(|error| corrupt("instances", error))?,
@@ -106,7 +116,8 @@ impl TryFrom<RawInstance> for InstanceRow {
 /// The instance and its brokers; `None` when it is gone.
 pub async fn load(tx: &mut Connection, id: InstanceId) -> Result<Option<(InstanceRow, Vec<BrokerRow>)>> {
     let instance: Option<RawInstance> = sqlx::query_as(
-        "select id, org_id, name, state, kafka_version, cluster_id, spec, storage_gb, access, generation,
+        "select id, org_id, name, state, kafka_version, cluster_id, spec, storage_gb, access, capacity_policy,
+                capacity_threshold_percent, generation,
                 array(select u.name from kafka_users u where u.instance_id = i.id and disabled order by u.name) as disabled_users,
                 (select coalesce(jsonb_object_agg(u.name, logins_since), '{}') from kafka_users u
                  where u.instance_id = i.id and logins_since is not null) as ended_logins

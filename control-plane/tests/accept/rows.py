@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import bought
 from sluice import Api, PlainClient, check, run
 
 CHECKS = {}
@@ -771,6 +772,16 @@ def auto_create_switches(world):
         topic_command(world, "private_plaintext", "--delete", "--topic", f"used-{world.tag}-.*", ok=False)
     check(run("pgrep", "-f", f"kafka.Kafka.*{world.instance['id']}", ok=False).stdout == processes, "a broker restarted")
     return took
+
+
+@row("E2")
+def bandwidth(world):
+    return bought.bandwidth(world)
+
+
+@row("E5")
+def capacity(world):
+    return bought.capacity(world)
 
 
 @row("E6")

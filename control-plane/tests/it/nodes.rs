@@ -91,6 +91,7 @@ fn status() -> NodeStatus {
         gateway: GatewayStatus::default(),
         supervisor_away: false,
         version: "0.1.0".to_owned(),
+        capacity: None,
     }
 }
 

@@ -12,9 +12,11 @@ mod responses;
 
 use self::admitted::{Admitting, Settling};
 use self::created::{Creation, Making};
+use crate::gateway::bandwidth::Meter;
 use crate::gateway::connections::Card;
 use crate::gateway::filters::Scope;
 use crate::gateway::filters::endpoints::Walker;
+use crate::gateway::filters::full_disk::Refused;
 use crate::gateway::flow::Flow;
 use crate::gateway::frame::{self, LENGTH, REQUEST_PEEK, RequestHeader};
 use crate::gateway::gather::{Gathering, OverBudget};
@@ -46,6 +48,8 @@ pub(super) enum Fault {
     TooMuch(#[from] OverBudget),
     #[error("Kafka answered what was not asked")]
     OutOfTurn,
+    #[error("records came without acks while the disk is full")]
+    DiskFull,
 }
 
 /// What a connection's owner must do next.
@@ -67,19 +71,27 @@ pub(super) enum Event {
 /// Where the parser is in a direction.
 enum Place<G> {
     Boundary,
-    /// In a frame that passes as it is.
+    /// In a frame that passes as it is; of records, if it is metered.
     Relay {
         left: usize,
+        metered: bool,
     },
     /// In a frame that is taken out.
     Drop {
         left: usize,
+    },
+    /// In a Produce request that is refused and taken out.
+    Refuse {
+        left: usize,
+        refused: Refused,
+        then: G,
     },
     /// In a frame that is edited while it passes.
     Walk {
         left: usize,
         walker: Walker,
         api: &'static str,
+        metered: bool,
     },
     /// At the head of a frame of which the head is rewritten.
     Head {
@@ -117,6 +129,9 @@ pub(super) struct Duplex<C, U> {
     making: Option<Making>,
     /// Requests of ours that wait for their turn.
     creations: Vec<Creation>,
+    /// What the client's records, and the records for it, have of the broker's bandwidth.
+    ingress: Meter,
+    egress: Meter,
     hold: Hold,
     /// The client can't be written to, or broke the protocol.
     gone: bool,
@@ -159,6 +174,8 @@ where
             settling: None,
             making: None,
             creations: Vec::new(),
+            ingress: Meter::new(shared.bandwidth.ingress.clone()),
+            egress: Meter::new(shared.bandwidth.egress.clone()),
             hold: Hold::No,
             gone: false,
             fault: None,
@@ -216,7 +233,7 @@ where
         }
         progress |= self.poll_admitting(cx);
         if self.fault.is_none() {
-            match self.advance_requests() {
+            match self.advance_requests(cx) {
                 Ok(moved) => progress |= moved,
                 Err(fault) => {
                     self.fault = Some(fault);
@@ -254,7 +271,7 @@ where
         } else {
             progress |= self.poll_settling(cx);
             progress |= self.poll_making(cx);
-            match self.advance_responses() {
+            match self.advance_responses(cx) {
                 Ok(moved) => progress |= moved,
                 Err(fault) => return Err(Event::Failed(fault)),
             }
@@ -276,7 +293,7 @@ where
         let to_end = match (&self.request, self.hold) {
             _ if self.gone => return 0,
             (_, Hold::No) => return usize::MAX,
-            (Place::Relay { left } | Place::Drop { left }, _) => *left,
+            (Place::Relay { left, .. } | Place::Drop { left } | Place::Refuse { left, .. }, _) => *left,
             (Place::Gather { frame, .. }, _) => frame.missing(),
             (Place::Boundary, Hold::Drain) if unread.is_empty() => 0,
             // A length that is refused ends the connection elsewhere.

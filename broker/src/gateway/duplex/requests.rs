@@ -1,13 +1,15 @@
 //! Requests: what passes to Kafka, what is decided here.
 
 use super::{Duplex, Fault, Hold, Place};
-use crate::gateway::filters::{Decision, Format, api_versions, produce};
+use crate::gateway::filters::full_disk::{self, Verdict};
+use crate::gateway::filters::{Decision, Format, api_versions, fetch, produce};
 use crate::gateway::flow::LOOKAHEAD_BYTES;
 use crate::gateway::frame::{self, LENGTH, REQUEST_PEEK, RequestHeader};
 use crate::gateway::gather::Gathering;
 use crate::gateway::pipeline::Expected;
 use crate::gateway::table::{self, Api, RequestRule};
 use crate::gateway::wire::Malformed;
+use std::task::Context;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Largest request that is gathered: thousands of bindings or settings in one.
@@ -21,7 +23,7 @@ where
     U: AsyncRead + AsyncWrite + Unpin,
 {
     /// Takes requests as far as they are there. True when any byte moved.
-    pub(super) fn advance_requests(&mut self) -> Result<bool, Fault> {
+    pub(super) fn advance_requests(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
         let mut progress = false;
         while self.requests.may_pass() && self.admitting.is_none() {
             let here = self.requests.unread().len();
@@ -31,8 +33,13 @@ where
                         break;
                     }
                 }
-                Place::Relay { left } => {
-                    let n = here.min(*left);
+                Place::Relay { left, metered } => {
+                    let mut n = here.min(*left);
+                    // Whoever must leave is not slowed.
+                    if *metered && n > 0 && self.hold != Hold::Drain {
+                        n = n.min(self.ingress.poll_credit(cx));
+                        self.ingress.spend(n);
+                    }
                     self.requests.pass(n);
                     *left -= n;
                     if *left > 0 {
@@ -66,6 +73,30 @@ where
                         std::mem::replace(&mut self.request, Place::Boundary)
                     {
                         self.decide(frame.whole(), header, api)?;
+                    }
+                }
+                Place::Refuse { left, refused, then: (header, api) } => {
+                    let slowed = here > 0 && self.hold != Hold::Drain && self.ingress.poll_credit(cx) == 0;
+                    if slowed || !self.requests.is_written() {
+                        break;
+                    }
+                    let malformed = |source| Fault::Request { api: api.name, source };
+                    let ready = here.min(*left);
+                    let n = refused.read(&self.requests.unread()[..ready]).map_err(malformed)?;
+                    let stuck = n == 0 && (ready == *left || ready >= LOOKAHEAD_BYTES);
+                    self.ingress.spend(n);
+                    self.requests.take_out(n);
+                    *left -= n;
+                    match refused.answer() {
+                        None if *left == 0 || stuck => return Err(malformed(Malformed::Short)),
+                        None => return Ok(progress || n > 0),
+                        Some(_) if *left > 0 => return Err(malformed(Malformed::Trailing)),
+                        Some(body) => {
+                            let flexible = api.is_header_flexible(header.version);
+                            let answer = frame::response(header.correlation, flexible, body);
+                            self.pipeline.push(Expected::Own(answer));
+                            self.request = Place::Boundary;
+                        }
                     }
                 }
                 // Only responses are walked or rewritten.
@@ -106,17 +137,39 @@ where
             }
             RequestRule::Relay | RequestRule::Metadata => {
                 self.expect(header, api);
-                Place::Relay { left: size }
+                Place::Relay { left: size, metered: false }
+            }
+            RequestRule::Fetch => {
+                if let Some(share) = self.shared.bandwidth.egress.share() {
+                    let ready = unread.len().min(size);
+                    match fetch::cap(&mut self.requests.unread_mut()[..ready], Format { version, flexible }, share) {
+                        Ok(()) => {}
+                        Err(Malformed::Short) if ready < size && ready < LOOKAHEAD_BYTES => return Ok(false),
+                        Err(source) => return Err(Fault::Request { api: api.name, source }),
+                    }
+                }
+                self.expect(header, api);
+                Place::Relay { left: size, metered: false }
             }
             RequestRule::Produce => {
                 let ready = unread.len().min(size);
-                match produce::wants_answer(&unread[..ready], Format { version, flexible }) {
-                    Ok(wanted) => {
+                let (head, format) = (&unread[..ready], Format { version, flexible });
+                let verdict = match &*self.shared.full_disk() {
+                    Some(reason) => full_disk::judge(head, format, reason),
+                    None => Ok(Verdict::Pass),
+                };
+                match verdict.and_then(|verdict| Ok((verdict, produce::wants_answer(head, format)?))) {
+                    Ok((Verdict::Pass, wanted)) => {
                         if wanted {
                             self.expect(header, api);
                         }
-                        Place::Relay { left: size }
+                        Place::Relay { left: size, metered: true }
                     }
+                    Ok((Verdict::Refuse(refused), _)) => {
+                        self.shared.metrics.deny(key);
+                        Place::Refuse { left: size, refused, then: (header, api) }
+                    }
+                    Ok((Verdict::End, _)) => return Err(Fault::DiskFull),
                     Err(Malformed::Short) if ready < size && ready < LOOKAHEAD_BYTES => return Ok(false),
                     Err(source) => return Err(Fault::Request { api: api.name, source }),
                 }
@@ -128,11 +181,11 @@ where
             RequestRule::Closed => return Err(Fault::UnknownApi { key, version }),
             RequestRule::Login => {
                 self.expect(header, api);
-                Place::Relay { left: size }
+                Place::Relay { left: size, metered: false }
             }
             RequestRule::Admit(None, _) if !self.shared.snapshot().limits_partitions() => {
                 self.expect(header, api);
-                Place::Relay { left: size }
+                Place::Relay { left: size, metered: false }
             }
             RequestRule::Filter(_) | RequestRule::Admit(..) if size > MAX_CONTROL_REQUEST => {
                 return Err(Fault::FrameLength);

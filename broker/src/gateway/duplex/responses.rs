@@ -1,6 +1,6 @@
 //! Responses: matched with what was asked, edited or completed, in the order of the requests.
 
-use super::{Duplex, Fault, Place};
+use super::{Duplex, Fault, Hold, Place};
 use crate::gateway::filters::endpoints::Walker;
 use crate::gateway::filters::{Format, addresses};
 use crate::gateway::flow::LOOKAHEAD_BYTES;
@@ -9,6 +9,7 @@ use crate::gateway::gather::Gathering;
 use crate::gateway::pipeline::Expected;
 use crate::gateway::table::{self, ResponseRule};
 use crate::gateway::wire::Malformed;
+use std::task::Context;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Largest response that is gathered: settings of ten thousand topics.
@@ -20,7 +21,7 @@ where
     U: AsyncRead + AsyncWrite + Unpin,
 {
     /// Takes responses as far as they are there. True when any byte moved.
-    pub(super) fn advance_responses(&mut self) -> Result<bool, Fault> {
+    pub(super) fn advance_responses(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
         let mut progress = false;
         while self.responses.may_pass() && self.settling.is_none() && self.making.is_none() {
             let here = self.responses.unread().len();
@@ -32,8 +33,13 @@ where
                         break;
                     }
                 }
-                Place::Relay { left } => {
-                    let n = here.min(*left);
+                Place::Relay { left, metered } => {
+                    let mut n = here.min(*left);
+                    // Whoever must leave is not slowed.
+                    if *metered && n > 0 && self.hold != Hold::Drain {
+                        n = n.min(self.egress.poll_credit(cx));
+                        self.egress.spend(n);
+                    }
                     self.responses.pass(n);
                     *left -= n;
                     if *left > 0 {
@@ -41,11 +47,21 @@ where
                     }
                     self.response = Place::Boundary;
                 }
-                Place::Walk { left, walker, api } => {
-                    let ready = here.min(*left);
+                Place::Walk { left, walker, api, metered } => {
+                    let mut ready = here.min(*left);
+                    let metered = *metered && ready > 0 && self.hold != Hold::Drain;
+                    if metered {
+                        ready = ready.min(self.egress.poll_credit(cx));
+                        if ready == 0 {
+                            return Ok(progress);
+                        }
+                    }
                     let n = walker
                         .walk(&mut self.responses.unread_mut()[..ready], *left as u64)
                         .map_err(|source| Fault::Response { api, source })?;
+                    if metered {
+                        self.egress.spend(n);
+                    }
                     self.responses.pass(n);
                     *left -= n;
                     if *left > 0 {
@@ -72,8 +88,8 @@ where
                         self.complete(frame.whole(), then)?;
                     }
                 }
-                // Only requests are dropped.
-                Place::Drop { .. } => self.response = Place::Boundary,
+                // Only requests are dropped or refused.
+                Place::Drop { .. } | Place::Refuse { .. } => self.response = Place::Boundary,
             }
             progress = true;
         }
@@ -107,12 +123,13 @@ where
             return Ok(true);
         }
         if let Expected::FromKafka { key, version, flexible, rule, .. } = expected {
+            let metered = table::carries_records(key);
             self.response = match rule {
                 ResponseRule::Walk(layout) => {
-                    Place::Walk { left: size, walker: Walker::new(layout), api: table::name(key) }
+                    Place::Walk { left: size, walker: Walker::new(layout), api: table::name(key), metered }
                 }
                 ResponseRule::Metadata => Place::Head { size, flexible, version },
-                ResponseRule::Relay | ResponseRule::Filter(_) => Place::Relay { left: size },
+                ResponseRule::Relay | ResponseRule::Filter(_) => Place::Relay { left: size, metered },
             };
         }
         Ok(true)
@@ -141,7 +158,7 @@ where
                 head[..LENGTH].copy_from_slice(&length.to_be_bytes());
                 self.responses.take_out(read);
                 self.responses.put(head);
-                self.response = Place::Relay { left };
+                self.response = Place::Relay { left, metered: false };
                 Ok(true)
             }
             Err(Malformed::Short) if ready < size && ready < LOOKAHEAD_BYTES => Ok(false),

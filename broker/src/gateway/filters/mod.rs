@@ -7,6 +7,8 @@ pub(super) mod api_versions;
 pub(super) mod auto_create;
 pub(super) mod configs;
 pub(super) mod endpoints;
+pub(super) mod fetch;
+pub(super) mod full_disk;
 pub(super) mod internal_topics;
 pub(super) mod log_dirs;
 pub(super) mod partitions;

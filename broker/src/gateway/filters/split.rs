@@ -7,7 +7,7 @@ use crate::gateway::wire::{Malformed, Reader, Wire, Writer};
 /// Most items of one request. Kafka's controller refuses a request that writes more records at once
 /// (`QuorumController.MAX_RECORDS_PER_USER_OP`); here it bounds what refusals can take, since a
 /// refusal is many times the size of the smallest item.
-const MAX_ITEMS: usize = 10_000;
+pub(in crate::gateway) const MAX_ITEMS: usize = 10_000;
 
 /// Length of the array of items that a request is made of.
 pub(in crate::gateway) fn items(r: &mut Reader<'_>) -> Wire<usize> {

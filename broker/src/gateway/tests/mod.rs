@@ -6,10 +6,12 @@
 mod addresses;
 mod admission;
 mod admission_model;
+mod bandwidth;
 mod bearers;
 mod connected;
 mod definitions;
 mod every_message;
+mod full_disk;
 mod hostile;
 mod logins;
 mod pipeline;
@@ -107,6 +109,7 @@ pub(super) fn spec() -> NodeSpec {
             bearer: None,
             disabled_users: vec!["mallory".into()],
             ended_logins: Default::default(),
+            capacity: Default::default(),
         },
     }
 }

@@ -7,6 +7,8 @@ pub mod acl;
 pub mod api;
 pub mod audit;
 pub mod auth;
+pub mod bandwidth;
+pub mod capacity;
 pub mod catalog;
 pub mod cert;
 pub mod connection;
@@ -60,6 +62,8 @@ pub async fn run(mut cli: Cli) -> Result<()> {
         Command::User(command) => user::run(&ctx, command).await,
         Command::Acl(command) => acl::run(&ctx, command).await,
         Command::FailedCreation(command) => failed_creation::run(&ctx, command).await,
+        Command::Bandwidth(command) => bandwidth::run(&ctx, command).await,
+        Command::Capacity(command) => capacity::run(&ctx, command).await,
         Command::Connection(command) => connection::run(&ctx, command).await,
         Command::Job(command) => job::run(&ctx, command).await,
         Command::Cert(command) => cert::run(&ctx, command).await,

@@ -211,6 +211,18 @@ pub fn money(money: &Money) -> String {
 }
 
 /// `42 s`, `3 min 5 s`, `2 h 10 min`.
+/// In powers of ten, as disks and bandwidth are sold: three digits.
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let (mut amount, mut unit) = (bytes as f64, 0);
+    while amount >= 999.5 && unit + 1 < UNITS.len() {
+        amount /= 1000.0;
+        unit += 1;
+    }
+    let digits = if unit == 0 || amount >= 99.95 { 0 } else { 1 };
+    format!("{amount:.digits$} {}", UNITS[unit])
+}
+
 pub fn duration(seconds: u64) -> String {
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0) => "under 1 s".to_owned(),

@@ -162,6 +162,7 @@ async fn accept(
         spec: &sale.spec,
         storage_gb: sale.storage_gb,
         disk_type: &sale.disk.name,
+        capacity_policy: purchase.capacity_policy,
         first_user: &purchase.user,
         spec_revision: node_spec::REVISION,
     };

@@ -1,11 +1,17 @@
 //! Instances: bought, shown, changed, deleted.
 
 mod access;
+mod bandwidth;
+mod capacity;
 mod change;
+mod configure;
 mod create;
 mod list;
+mod statuses;
 
 pub use access::{get_access, plan_access, update_access};
+pub use bandwidth::get_bandwidth;
+pub use capacity::{get_capacity, plan_capacity, update_capacity};
 pub(crate) use change::{allow, lock};
 pub use change::{delete_instance, plan_deletion, plan_update, update_instance};
 pub use create::{create_instance, plan_instance};
@@ -76,7 +82,7 @@ fn view(record: InstanceRecord, brokers: Vec<Broker>, billing: Billing) -> Insta
         spec: record.spec,
         storage_gb: record.storage_gb,
         disk_type: record.disk_type,
-        capacity_policy: record.capacity_policy,
+        capacity_policy: record.capacity.policy,
         auto_create_topics: record.access.auto_create_topics,
         deletion_protection: record.deletion_protection,
         billing,

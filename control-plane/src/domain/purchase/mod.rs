@@ -10,7 +10,7 @@ pub use terms::{Sale, Terms};
 use crate::domain::{catalogue::Catalogue, kafka_user, names};
 use control_plane_api::{
     id::QuoteId,
-    instance::{BillingOrder, CreateInstance, KafkaUserOrder},
+    instance::{BillingOrder, CapacityPolicy, CreateInstance, KafkaUserOrder},
     problem::FieldError,
     quote::CreateQuote,
 };
@@ -24,6 +24,7 @@ pub struct Purchase {
     pub labels: BTreeMap<String, String>,
     pub sale: Sale,
     pub kafka_version: String,
+    pub capacity_policy: CapacityPolicy,
     /// The first Kafka user.
     pub user: String,
     /// `None`: one is to be made.
@@ -70,6 +71,7 @@ pub fn check_purchase(request: &CreateInstance, catalogue: &Catalogue) -> Result
             labels: request.labels.clone(),
             sale,
             kafka_version,
+            capacity_policy: request.capacity_policy.unwrap_or_default(),
             user,
             password,
             quote_id: request.quote_id,

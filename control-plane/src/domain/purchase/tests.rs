@@ -45,6 +45,7 @@ fn all_faults_come_together_each_with_its_place() {
         access: control_plane_api::instance::AccessOrder {
             sasl_ssl: Some(KafkaUserOrder { user: "sluice-x".to_owned(), password: "short".to_owned() }),
         },
+        capacity_policy: None,
         quote_id: None,
     };
     assert_eq!(

@@ -11,7 +11,10 @@ use broker_api::{
     connections::{CloseConnections, ClosedConnections, ConnectionList, ListConnections},
     partitions::PartitionUse,
     spec::NodeSpec,
-    status::{BrokerState, BrokerStatus, GatewayStatus, NodeState, NodeStatus, ProcessIdentity},
+    status::{
+        BandwidthStatus, BrokerState, BrokerStatus, CapacityState, CapacityStatus, DirectionStatus, GatewayStatus,
+        NodeState, NodeStatus, ProcessIdentity,
+    },
 };
 use std::net::SocketAddr;
 
@@ -131,9 +134,28 @@ fn report(state: &State, world: &World, held: &Node) -> NodeStatus {
                 .filter(|_| ready)
                 .map(|listener| listener.path.as_str().to_owned())
                 .collect(),
+            bandwidth: Some(BandwidthStatus {
+                ingress: idle(spec.gateway.limits.ingress_bytes_per_second),
+                egress: idle(spec.gateway.limits.egress_bytes_per_second),
+            }),
             ..GatewayStatus::default()
         },
         supervisor_away: held.unwatched,
         version: "simulated".to_owned(),
+        capacity: Some(CapacityStatus {
+            used_bytes: 0,
+            disk_bytes: spec.kafka.disk_bytes,
+            state: CapacityState::Normal,
+            since_ms: held.ready_at.timestamp_millis(),
+            reason: String::new(),
+            growth_bytes_per_second: 0,
+            full_in_seconds: None,
+            deleted_bytes: 0,
+        }),
     }
+}
+
+/// Nobody sends a simulated node anything.
+fn idle(limit_bytes_per_second: Option<u64>) -> DirectionStatus {
+    DirectionStatus { limit_bytes_per_second, ..DirectionStatus::default() }
 }

@@ -4,6 +4,8 @@ pub mod access;
 pub mod acls;
 pub mod audit;
 pub mod auth;
+pub mod bandwidth;
+pub mod capacity;
 pub mod catalogue;
 pub mod client_connections;
 pub mod connection;
@@ -36,6 +38,8 @@ pub fn router() -> ApiRouter {
         .merge(instances::router())
         .merge(failed_creations::router())
         .merge(access::router())
+        .merge(bandwidth::router())
+        .merge(capacity::router())
         .merge(connection::router())
         .merge(kafka_users::router())
         .merge(kafka_rights::router())

@@ -2,6 +2,7 @@
 
 mod access;
 mod acls;
+mod capacity;
 mod catalogue;
 mod change;
 mod client_connections;

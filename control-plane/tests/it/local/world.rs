@@ -191,6 +191,7 @@ pub fn spec(node: NodeRef, address: IpAddr) -> NodeSpec {
             bearer: None,
             disabled_users: Vec::new(),
             ended_logins: Default::default(),
+            capacity: Default::default(),
         },
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     client::{Doc, call::Call},
     commands::{
+        capacity::WhenFull,
         job,
         quote::{self, Size},
     },
@@ -37,6 +38,9 @@ pub struct Create {
     #[arg(long, requires = "kafka_user")]
     kafka_password_stdin: bool,
     /// Repeatable
+    /// What happens when the disk is full; `sluice capacity set` changes it later
+    #[arg(long, value_enum, value_name = "POLICY")]
+    when_full: Option<WhenFull>,
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = crate::args::pair)]
     labels: Vec<(String, String)>,
     #[arg(long, default_value = "")]
@@ -67,6 +71,7 @@ pub async fn run(ctx: &Context, scope: &Scope, args: Create) -> Result<()> {
         kafka_version: args.kafka_version,
         billing: BillingOrder { mode: quote.billing, months: quote.months },
         access: AccessOrder { sasl_ssl },
+        capacity_policy: args.when_full.map(Into::into),
         labels: args.labels.into_iter().collect(),
         description: args.description,
         quote_id: Some(quote.id),
@@ -122,6 +127,7 @@ async fn all_faults(
         kafka_version: args.kafka_version.clone(),
         billing: BillingOrder { mode: size.billing.into(), months: size.months },
         access: AccessOrder { sasl_ssl },
+        capacity_policy: args.when_full.map(Into::into),
         labels: args.labels.iter().cloned().collect(),
         description: args.description.clone(),
         quote_id: None,

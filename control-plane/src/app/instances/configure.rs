@@ -1,0 +1,46 @@
+//! The job that tells the brokers of an instance what was changed for them.
+
+use crate::{
+    app::{App, AppError, Refusal, check_etag},
+    domain::actor::ProjectScope,
+    jobs::{
+        engine::{NewJob, Resource, enqueue},
+        workflow::{InstanceConfigure, instance_configure},
+    },
+    store::{TenantTx, instances::InstanceRecord},
+};
+use control_plane_api::{id::JobId, instance::InstanceAction, problem::ProblemCode};
+
+/// Refuses while another job changes the instance, its brokers are not there to be told, or it changed since `if_match`.
+pub(super) fn check_changeable(record: &InstanceRecord, if_match: Option<&[String]>) -> Result<(), AppError> {
+    check_etag(if_match, record.revision)?;
+    if let Some(job) = record.active_job {
+        return Err(Refusal::new(ProblemCode::JobActive).with("job_id", job.to_string()).into());
+    }
+    super::allow(record, InstanceAction::Use)?;
+    super::allow(record, InstanceAction::Update)?;
+    Ok(())
+}
+
+/// Queues the job, in the transaction that writes the change.
+pub(super) async fn enqueue_configure(
+    app: &App,
+    scope: &ProjectScope,
+    tx: &mut TenantTx,
+    record: &InstanceRecord,
+) -> Result<JobId, AppError> {
+    let job = NewJob::<InstanceConfigure> {
+        id: JobId::generate(),
+        org: scope.actor.organisation,
+        project: scope.project,
+        params: instance_configure::Params { instance_id: record.id, authorization: false },
+        secrets: (),
+        resource: Some(Resource { kind: "instance", id: record.id.uuid(), name: record.name.clone() }),
+        actor: scope.actor.label(),
+        request_id: scope.actor.origin.request_id.clone(),
+        // Seconds count: others wait for minutes anyway.
+        priority: 10,
+        run_after: app.clock.now(),
+    };
+    Ok(enqueue(tx, &app.keyring, &app.clock, job).await?)
+}
