@@ -41,6 +41,8 @@ pub enum ProvisioningError {
 pub(crate) mod secret {
     /// [`super::TlsIdentity`] shown to clients.
     pub(crate) const CLIENTS_TLS: &str = "clients-tls";
+    /// [`super::TlsIdentity`] that was shown to clients before, while a job puts another in its place.
+    pub(crate) const CLIENTS_TLS_BEFORE: &str = "clients-tls-before";
     /// [`super::TlsIdentity`] of the control plane towards the instance's nodes.
     pub(crate) const CONTROL_PLANE_TLS: &str = "control-plane-tls";
     /// Text.

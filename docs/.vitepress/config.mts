@@ -13,6 +13,7 @@ const pages = [
     ['connections', 'Connections', '客户端连接'],
     ['bandwidth', 'Bandwidth', '带宽'],
     ['capacity', 'Capacity', '容量'],
+    ['certificates', 'Certificates', '证书'],
     ['operate', 'Run it', '运维'],
     ['from-other-clouds', 'From other clouds', '从其他云迁来'],
   ] },

@@ -75,6 +75,7 @@ impl std::fmt::Debug for Shared {
 
 impl Shared {
     pub(super) fn new(snapshot: Snapshot, signer: Signer, metrics: Metrics) -> Result<Arc<Self>, GatewayError> {
+        metrics.certificate_ends_at.set(snapshot.certificate.ends_at);
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let current = snapshot.clone();
         let log = KafkaLog::new(move || current.load().internal.clone());
@@ -152,6 +153,7 @@ impl Shared {
 
     pub(super) fn swap(&self, snapshot: Snapshot) {
         self.bandwidth.follow(&snapshot.limits);
+        self.metrics.certificate_ends_at.set(snapshot.certificate.ends_at);
         self.snapshot.store(Arc::new(snapshot));
         self.changes.send_modify(|count| *count += 1);
     }

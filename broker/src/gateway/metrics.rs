@@ -123,6 +123,8 @@ pub(super) struct Metrics {
     bandwidth_limit: Family<ByWay, Gauge>,
     paused: Family<ByWay, Counter<f64, AtomicU64>>,
     delayed: Family<ByWay, Counter>,
+    /// When the certificate that clients are shown ends, seconds since 1970.
+    pub(super) certificate_ends_at: Gauge,
     /// By [`table::index`].
     pub(super) requests: Vec<Counter>,
     /// Requests of which at least a part was refused, by [`table::index`].
@@ -147,6 +149,7 @@ impl Metrics {
             bandwidth_limit: Family::default(),
             paused: Family::default(),
             delayed: Family::default(),
+            certificate_ends_at: Gauge::default(),
             requests: by_api(&requests),
             denied: by_api(&denied),
         };
@@ -185,6 +188,11 @@ impl Metrics {
             "Bytes of records that waited for bandwidth",
             Unit::Bytes,
             metrics.delayed.clone(),
+        );
+        registry.register(
+            "certificate_expiry_timestamp_seconds",
+            "When the certificate that clients are shown ends, seconds since 1970",
+            metrics.certificate_ends_at.clone(),
         );
         registry.register("requests", "Requests by API", requests);
         registry.register("requests_denied", "Requests refused in whole or in part by the gateway, by API", denied);

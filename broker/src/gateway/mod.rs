@@ -91,7 +91,7 @@ impl Gateway {
             build: broker_api::build::own().unwrap_or_default(),
             connections: self.shared.open_connections(),
             listening: self.listeners.listening(),
-            certificate_serial: self.shared.snapshot().certificate_serial.clone(),
+            certificate_serial: self.shared.snapshot().certificate.serial.clone(),
             bandwidth: Some(self.shared.bandwidth.status()),
         }
     }

@@ -12,7 +12,6 @@ use broker_api::acl::is_platform_user;
 use broker_api::ports;
 use broker_api::spec::{AccessPath, GatewayLimits, Listener, NodeSpec};
 use ipnet::IpNet;
-use rustls::sign::CertifiedKey;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -41,9 +40,7 @@ pub struct Snapshot {
     pub(super) max_batch_bytes: u64,
     /// The brokers' own listeners.
     pub(super) internal: Arc<Internal>,
-    pub(super) certificate: Arc<CertifiedKey>,
-    /// Lower-case hex.
-    pub(super) certificate_serial: String,
+    pub(super) certificate: tls::Shown,
 }
 
 /// One way in, and where it leads.
@@ -78,7 +75,7 @@ impl Snapshot {
         let ip_rules = IpRules::parse(&gateway.ip_rules)?;
         let bearer = gateway.bearer.as_ref().map(bearer::Trust::parse).transpose()?;
         let balancers = networks("balancers", &gateway.balancers)?;
-        let (certificate, certificate_serial) = tls::load("server_tls", &gateway.server_tls)?;
+        let certificate = tls::load("server_tls", &gateway.server_tls)?;
         let internal = Arc::new(Internal::of(spec).map_err(|error| GatewayError::invalid(error.to_string()))?);
         Ok(Self {
             generation: spec.generation,
@@ -93,7 +90,6 @@ impl Snapshot {
             max_batch_bytes: spec.kafka.max_message_bytes.saturating_add(BATCH_OVERHEAD_BYTES),
             internal,
             certificate,
-            certificate_serial,
         })
     }
 

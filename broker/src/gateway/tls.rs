@@ -16,9 +16,19 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// Reads a chain and its key, and proves that they belong together. Also gives the leaf's serial
-/// number in hex. `field` names the identity in errors; no error quotes the key.
-pub(super) fn load(field: &'static str, identity: &TlsIdentity) -> Result<(Arc<CertifiedKey>, String), GatewayError> {
+/// A certificate that can be shown.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) certified: Arc<CertifiedKey>,
+    /// Lower-case hex.
+    pub(super) serial: String,
+    /// When the leaf ends, seconds since 1970.
+    pub(super) ends_at: i64,
+}
+
+/// Reads a chain and its key, and proves that they belong together. `field` names the identity in
+/// errors; no error quotes the key.
+pub(super) fn load(field: &'static str, identity: &TlsIdentity) -> Result<Shown, GatewayError> {
     let fault = |why: String| GatewayError::Certificate { field, why };
     let chain = CertificateDer::pem_slice_iter(identity.certificate_pem.as_bytes())
         .collect::<Result<Vec<_>, _>>()
@@ -27,11 +37,12 @@ pub(super) fn load(field: &'static str, identity: &TlsIdentity) -> Result<(Arc<C
     let (_, parsed) =
         X509Certificate::from_der(leaf).map_err(|e| fault(format!("the first certificate is not X.509: {e}")))?;
     let serial = hex(parsed.tbs_certificate.raw_serial());
+    let ends_at = parsed.validity().not_after.timestamp();
     let key = PrivateKeyDer::from_pem_slice(identity.key_pem.expose().as_bytes())
         .map_err(|_| fault("key_pem holds no private key in PEM".into()))?;
     let certified = CertifiedKey::from_der(chain, key, &ring::default_provider())
         .map_err(|e| fault(format!("certificate and key do not fit: {e}")))?;
-    Ok((Arc::new(certified), serial))
+    Ok(Shown { certified: Arc::new(certified), serial, ends_at })
 }
 
 /// The TLS settings of every listener; they read the certificate from `current` at each handshake.
@@ -58,7 +69,7 @@ impl std::fmt::Debug for CurrentCertificate {
 
 impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load().certificate.clone())
+        Some(self.0.load().certificate.certified.clone())
     }
 }
 

@@ -136,6 +136,8 @@ ids! {
     SessionId = "ses";
     /// A cluster of capacity that instances are placed on.
     ClusterId = "cls";
+    /// A certificate that an instance shows to clients, or showed.
+    CertificateId = "crt";
 }
 
 #[cfg(test)]

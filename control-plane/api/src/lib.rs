@@ -11,6 +11,7 @@ pub mod auth;
 pub mod bandwidth;
 pub mod capacity;
 pub mod catalogue;
+pub mod certificate;
 pub mod client_connections;
 pub mod connection;
 pub mod id;

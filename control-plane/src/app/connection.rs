@@ -1,15 +1,15 @@
 //! How to connect: addresses, code for a client, trust.
 
 use crate::{
-    app::{App, AppError, Refusal, instances},
+    app::{App, AppError, Refusal, certificates, instances},
     domain::{
         actor::ProjectScope,
         connection::{self as guide, Guide, SASL_MECHANISMS},
         rights::Right,
         states,
     },
-    pki::{self, AuthorityKind},
-    store::{brokers, provisioning},
+    pki,
+    store::brokers,
 };
 use control_plane_api::{
     connection::{Connection, ConnectionQuery, TruststoreFormat},
@@ -41,9 +41,9 @@ pub async fn get_connection(
         return Err(Refusal::invalid(faults).into());
     }
     let brokers = brokers::list(&mut tx, &[record.id]).await?.remove(&record.id).unwrap_or_default();
+    let ca_pem = certificates::trust(app, &mut tx, record.id).await?;
     drop(tx);
     let bootstrap = instances::bootstrap(record.state, &record.access, &brokers);
-    let ca_pem = platform_ca(app).await?;
     let snippet = query.client.map(|client| {
         guide::snippet(client, &Guide { bootstrap: &bootstrap.private_sasl_ssl, user, topic, ca_pem: &ca_pem })
     });
@@ -67,7 +67,7 @@ pub struct Truststore {
     pub content: Vec<u8>,
 }
 
-/// What clients trust. The same for all instances, and shown only to who may see this one.
+/// What clients of the instance trust: the authority of what is served, and of what was while its overlap lasts.
 pub async fn get_truststore(
     app: &App,
     scope: &ProjectScope,
@@ -77,9 +77,8 @@ pub async fn get_truststore(
     scope.require(Right::ConnectionRead)?;
     let mut tx = app.db.tenant(scope).await?;
     let record = instances::find(&mut tx, id_or_name).await?;
+    let ca_pem = certificates::trust(app, &mut tx, record.id).await?;
     drop(tx);
-    let ca_pem = platform_ca(app).await?;
-    let unmade = |error: pki::PkiError| AppError::Internal(format!("truststore: {error}"));
     Ok(match format {
         TruststoreFormat::Pem => Truststore {
             file_name: guide::CA_FILE,
@@ -89,19 +88,12 @@ pub async fn get_truststore(
         TruststoreFormat::P12 => Truststore {
             file_name: "sluice-truststore.p12",
             content_type: "application/x-pkcs12",
-            content: pki::truststore_pkcs12(&ca_pem).map_err(unmade)?,
+            content: pki::truststore_pkcs12(&ca_pem)?,
         },
         TruststoreFormat::Jks => Truststore {
             file_name: "sluice-truststore.jks",
             content_type: "application/x-java-keystore",
-            content: pki::truststore_jks(&ca_pem, record.created_at).map_err(unmade)?,
+            content: pki::truststore_jks(&ca_pem, record.created_at)?,
         },
     })
-}
-
-/// The certificate that signs what clients see; it is made with the first instance.
-async fn platform_ca(app: &App) -> Result<String, AppError> {
-    let mut tx = app.db.system().await?;
-    let authority = provisioning::authority(&mut tx, AuthorityKind::Platform.as_str(), None).await?;
-    authority.map(|authority| authority.certificate_pem).ok_or_else(AppError::not_found)
 }

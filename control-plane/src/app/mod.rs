@@ -9,6 +9,7 @@ pub mod audit;
 pub mod auth;
 pub mod bootstrap;
 pub mod catalogue;
+pub mod certificates;
 pub mod client_connections;
 pub mod connection;
 pub mod error;
@@ -70,9 +71,13 @@ pub fn etag(revision: i64) -> String {
 /// Refuses a change that was made from another version than the present one. `if_match`: the tags that the caller
 /// accepts; `None` when it does not care.
 pub fn check_etag(if_match: Option<&[String]>, revision: i64) -> Result<(), AppError> {
-    let present = etag(revision);
+    check_tag(if_match, &etag(revision))
+}
+
+/// The same for what has another tag than its revision.
+pub fn check_tag(if_match: Option<&[String]>, present: &str) -> Result<(), AppError> {
     match if_match {
-        Some(tags) if !tags.iter().any(|tag| *tag == present || tag == "*") => {
+        Some(tags) if !tags.iter().any(|tag| tag == present || tag == "*") => {
             Err(Refusal::new(control_plane_api::problem::ProblemCode::EtagMismatch).with("etag", present).into())
         }
         _ => Ok(()),

@@ -22,7 +22,7 @@ use control_plane::{
         workflow::{self, Environment},
     },
     kafka::{KafkaControl, KrafkaControl},
-    loops::{Keeper, Loops, Pace},
+    loops::{CertificateMetrics, Keeper, Loops, Pace},
     nodes::{HttpsNodes, NodeControl},
     store::{Database, DatabaseUrls},
     telemetry::metrics::Metrics,
@@ -128,7 +128,11 @@ impl Background {
     /// Runs jobs and loops until [`Background::stop`].
     pub fn start(config: &Config, app: &App, platform: Platform) -> Result<Self> {
         let metrics = JobMetrics::default();
-        app.metrics.register(|registry| metrics.register(registry));
+        let certificate_metrics = CertificateMetrics::default();
+        app.metrics.register(|registry| {
+            metrics.register(registry);
+            certificate_metrics.register(registry);
+        });
         let driver = &config.driver;
         let site = Site { heap_mb: driver.heap_mb, fast_start: driver.fast_start, balancers: driver.balancers.clone() };
         // Unique among replicas and over restarts: a lease is never mistaken for one's own.
@@ -140,6 +144,7 @@ impl Background {
             platform: platform.clone(),
             keyring: keyring.clone(),
             site: site.clone(),
+            certificate_metrics: certificate_metrics.clone(),
             owner: owner.clone(),
         };
         let environment = Environment { platform, keyring: keyring.clone(), site };

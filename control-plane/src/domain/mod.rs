@@ -11,6 +11,7 @@ pub mod authorization;
 pub mod bandwidth;
 pub mod capacity;
 pub mod catalogue;
+pub mod certificate;
 pub mod connection;
 pub mod kafka_rights;
 pub mod kafka_user;

@@ -197,6 +197,11 @@ pub fn client_port(path: AccessPath) -> u16 {
     }
 }
 
+/// Every name that a certificate for clients must cover: what brokers are advertised by on TLS listeners.
+pub fn client_names(addresses: impl IntoIterator<Item = IpAddr>) -> Vec<String> {
+    addresses.into_iter().map(|address| address.to_string()).collect()
+}
+
 /// What clients of a path begin with: `host:port,…` of every broker.
 pub fn bootstrap(path: AccessPath, addresses: impl IntoIterator<Item = IpAddr>) -> String {
     let servers: Vec<String> =

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use control_plane_api::{instance::Plan, job::Job};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{convert::Infallible, time::Duration};
 use utoipa::IntoParams;
 
@@ -94,18 +94,18 @@ impl IntoResponse for Accepted {
 
 /// The plan of a change, or the answer of the change.
 #[derive(Debug)]
-pub enum PlanOr<T> {
-    Plan(Box<Plan>),
+pub enum PlanOr<T, P = Plan> {
+    Plan(Box<P>),
     Done(T),
 }
 
-impl<T> PlanOr<T> {
-    pub fn plan(plan: Plan) -> Self {
+impl<T, P> PlanOr<T, P> {
+    pub fn plan(plan: P) -> Self {
         Self::Plan(Box::new(plan))
     }
 }
 
-impl<T: IntoResponse> IntoResponse for PlanOr<T> {
+impl<T: IntoResponse, P: Serialize> IntoResponse for PlanOr<T, P> {
     fn into_response(self) -> Response {
         match self {
             Self::Plan(plan) => Json(*plan).into_response(),

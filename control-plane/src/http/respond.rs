@@ -28,6 +28,7 @@ macro_rules! has_etag {
 }
 
 has_etag!(
+    control_plane_api::certificate::Certificate,
     Project,
     control_plane_api::auth::ServiceAccount,
     control_plane_api::instance::Instance,

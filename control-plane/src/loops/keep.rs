@@ -1,6 +1,6 @@
 //! Runs the shards that this replica holds, until it stops.
 
-use super::{Keeper, LoopError, garbage::Garbage, nodes::Nodes, shards};
+use super::{Keeper, LoopError, certificates::Certificates, garbage::Garbage, nodes::Nodes, shards};
 use crate::store::loops;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::task::{AbortHandle, JoinSet};
@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Shards of the loop over nodes: as many replicas can share it.
 const NODE_SHARDS: u32 = 8;
+const GARBAGE: &str = "garbage/0";
+const CERTIFICATES: &str = "certificates/0";
 const LEASE: Duration = Duration::from_secs(10);
 const RENEW: Duration = Duration::from_secs(2);
 
@@ -16,11 +18,12 @@ const RENEW: Duration = Duration::from_secs(2);
 pub struct Pace {
     pub nodes: Duration,
     pub garbage: Duration,
+    pub certificates: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { nodes: Duration::from_secs(5), garbage: Duration::from_secs(20) }
+        Self { nodes: Duration::from_secs(5), garbage: Duration::from_secs(20), certificates: Duration::from_secs(60) }
     }
 }
 
@@ -48,7 +51,8 @@ impl Loops {
 }
 
 fn all_shards() -> Vec<String> {
-    (0..NODE_SHARDS).map(|shard| format!("nodes/{shard}")).chain(["garbage/0".to_owned()]).collect()
+    let single = [GARBAGE, CERTIFICATES].map(str::to_owned);
+    (0..NODE_SHARDS).map(|shard| format!("nodes/{shard}")).chain(single).collect()
 }
 
 async fn keep(keeper: Keeper, pace: Pace, stop: CancellationToken) {
@@ -110,14 +114,31 @@ async fn share(keeper: &Keeper, all: &[String]) -> Result<std::collections::BTre
     Ok(held)
 }
 
+/// What a shard does, with what it remembers from pass to pass.
+enum Work {
+    Nodes(Nodes),
+    Garbage(Garbage),
+    Certificates(Certificates),
+}
+
+impl Work {
+    fn of(shard: &str, keeper: &Keeper) -> Self {
+        match shard.strip_prefix("nodes/").and_then(|number| number.parse().ok()) {
+            Some(number) => Self::Nodes(Nodes::new(number, NODE_SHARDS)),
+            None if shard == CERTIFICATES => Self::Certificates(Certificates::new(keeper.certificate_metrics.clone())),
+            None => Self::Garbage(Garbage::default()),
+        }
+    }
+}
+
 /// One shard, pass after pass, until it is aborted.
 async fn run(keeper: Keeper, pace: Pace, name: String) {
-    let shard = name.strip_prefix("nodes/").and_then(|number| number.parse().ok());
-    let (mut nodes, mut garbage) = (shard.map(|shard| Nodes::new(shard, NODE_SHARDS)), Garbage::default());
+    let mut work = Work::of(&name, &keeper);
     loop {
-        let (outcome, pause) = match &mut nodes {
-            Some(nodes) => (nodes.pass(&keeper).await, pace.nodes),
-            None => (garbage.pass(&keeper).await, pace.garbage),
+        let (outcome, pause) = match &mut work {
+            Work::Nodes(nodes) => (nodes.pass(&keeper).await, pace.nodes),
+            Work::Garbage(garbage) => (garbage.pass(&keeper).await, pace.garbage),
+            Work::Certificates(certificates) => (certificates.pass(&keeper).await, pace.certificates),
         };
         if let Err(error) = outcome {
             let cause = crate::jobs::engine::chain(&error);

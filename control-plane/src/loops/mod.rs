@@ -3,12 +3,14 @@
 //! Loops over the catalogue are cut into shards, and the replicas share these by lease ([`Loops`]). May use domain, store,
 //! drivers, nodes and Kafka; changes nothing that a job is changing.
 
+mod certificates;
 mod garbage;
 pub mod housekeeping;
 mod keep;
 mod nodes;
 mod shards;
 
+pub use certificates::{CertificateMetrics, Certificates};
 pub use garbage::Garbage;
 pub use keep::{Loops, Pace};
 pub use nodes::Nodes;
@@ -30,6 +32,7 @@ pub struct Keeper {
     pub platform: Platform,
     pub keyring: Keyring,
     pub site: Site,
+    pub certificate_metrics: CertificateMetrics,
     /// Names this replica's leases; unique among replicas and over restarts.
     pub owner: String,
 }

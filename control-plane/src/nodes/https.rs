@@ -1,7 +1,7 @@
 //! [`NodeControl`] over HTTPS with client certificates.
 
 use super::{NodeAddress, NodeControl, NodeError};
-use crate::pki::client_config;
+use crate::pki::{client_config, trusting_client_config};
 use async_trait::async_trait;
 use broker_api::{
     connections::{CloseConnections, ClosedConnections, ConnectionList, ListConnections},
@@ -17,7 +17,7 @@ use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
@@ -105,6 +105,25 @@ impl NodeControl for HttpsNodes {
         which: &CloseConnections,
     ) -> Result<ClosedConnections, NodeError> {
         self.send(node, Method::POST, paths::CLOSE_CONNECTIONS, which).await
+    }
+
+    async fn shown_certificate(&self, address: SocketAddr, name: &str, ca_pem: &str) -> Result<Vec<u8>, NodeError> {
+        let refused = |reason: String| NodeError::Refused { address, reason };
+        let tls = TlsConnector::from(Arc::new(trusting_client_config(ca_pem).map_err(|e| refused(causes(&e)))?));
+        let server = ServerName::try_from(name.to_owned()).map_err(|e| refused(format!("{name}: {e}")))?;
+        let handshake = async { tls.connect(server, TcpStream::connect(address).await?).await };
+        let stream = match timeout(self.deadline, handshake).await {
+            Ok(Ok(stream)) => stream,
+            // rustls tells of its own verdicts by this kind, and of the network's faults by others.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => return Err(refused(causes(&error))),
+            Ok(Err(error)) => return Err(NodeError::Unreachable { address, reason: causes(&error) }),
+            Err(_) => {
+                let reason = format!("no handshake within {} ms", self.deadline.as_millis());
+                return Err(NodeError::Unreachable { address, reason });
+            }
+        };
+        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        shown.map(|leaf| leaf.to_vec()).ok_or_else(|| refused("it showed no certificate".to_owned()))
     }
 }
 

@@ -62,4 +62,8 @@ pub trait NodeControl: Debug + Send + Sync {
         node: &NodeAddress,
         which: &CloseConnections,
     ) -> Result<ClosedConnections, NodeError>;
+
+    /// The certificate (DER) that a TLS listener shows to a client which trusts `ca_pem` only and reaches it by `name`.
+    /// Refused: the client would not go on. Unreachable: there was no handshake.
+    async fn shown_certificate(&self, listener: SocketAddr, name: &str, ca_pem: &str) -> Result<Vec<u8>, NodeError>;
 }

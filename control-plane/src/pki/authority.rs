@@ -65,6 +65,16 @@ impl Purpose {
         }
     }
 
+    /// As certificates of this purpose name their holder.
+    pub fn subject(self) -> String {
+        format!("CN={}", self.common_name())
+    }
+
+    /// When one that is issued now ends, unless its authority ends before.
+    pub fn end(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + self.lifetime()
+    }
+
     fn lifetime(self) -> Duration {
         match self {
             Self::ClientListener => Duration::days(820),
@@ -141,7 +151,7 @@ impl CertificateAuthority {
     /// A new leaf with a new key. `names` are host names and IP addresses, every one that a peer may use to reach the
     /// holder; empty for a pure client. Never outlives the authority. `ca_pem` of the answer is this authority.
     pub fn issue(&self, purpose: Purpose, names: &[String], now: DateTime<Utc>) -> Result<TlsIdentity, PkiError> {
-        let end = (now + purpose.lifetime()).min(self.not_after);
+        let end = purpose.end(now).min(self.not_after);
         let mut params = parameters(purpose.common_name(), now - CLOCK_SKEW, end)?;
         params.subject_alt_names = names.iter().map(|name| subject_alt_name(name)).collect::<Result<_, _>>()?;
         params.is_ca = IsCa::ExplicitNoCa;

@@ -1,9 +1,9 @@
-//! The platform's certificates in the three forms that clients take.
+//! What clients trust, in the three forms that they take.
 
-use super::PkiError;
+use super::{PkiError, facts, pem};
 use chrono::{DateTime, Utc};
 use p12_keystore::{KeyStore as Pkcs12, KeyStoreEntry};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use rustls_pki_types::CertificateDer;
 use std::time::{Duration, SystemTime};
 
 /// Password of truststores (product.md §5). No secret: a truststore holds only public certificates, and Java wants one.
@@ -35,15 +35,22 @@ pub fn truststore_jks(ca_pem: &str, created: DateTime<Utc>) -> Result<Vec<u8>, P
     Ok(bytes)
 }
 
-/// With an alias each: while the platform changes its CA there are two.
-fn certificates(pem: &str) -> Result<Vec<(String, CertificateDer<'static>)>, PkiError> {
-    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| PkiError::Invalid { what: "certificate for the truststore", reason: e.to_string() })?;
-    if certificates.is_empty() {
-        let reason = "no PEM block of type CERTIFICATE".to_owned();
-        return Err(PkiError::Invalid { what: "certificate for the truststore", reason });
+/// The certificates of all these PEM texts, each once, in their order.
+pub fn bundle<'a>(pems: impl IntoIterator<Item = &'a str>) -> Result<String, PkiError> {
+    let mut bundle: Vec<CertificateDer<'static>> = Vec::new();
+    for text in pems {
+        for certificate in facts::certificates(text)? {
+            if !bundle.contains(&certificate) {
+                bundle.push(certificate);
+            }
+        }
     }
+    Ok(pem::certificates(&bundle))
+}
+
+/// With an alias each: while one certificate takes over from another there may be two.
+fn certificates(pem: &str) -> Result<Vec<(String, CertificateDer<'static>)>, PkiError> {
+    let certificates = facts::certificates(pem)?;
     Ok(certificates.into_iter().enumerate().map(|(i, der)| (format!("sluice-ca-{}", i + 1), der)).collect())
 }
 

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod brokers;
 pub mod capacity;
 pub mod catalogue;
+pub mod certificates;
 pub mod data_keys;
 pub mod database;
 pub mod error;

@@ -219,6 +219,38 @@ pub async fn put_secret(
     Ok(())
 }
 
+/// Keeps a sealed secret in the place of the one of this name.
+pub async fn replace_secret(
+    tx: &mut Connection,
+    instance: &InstanceRow,
+    name: &str,
+    sealed: &[u8],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query(
+        "insert into instance_secrets (instance_id, org_id, name, sealed, created_at) values ($1, $2, $3, $4, $5)
+         on conflict (instance_id, name) do update set sealed = excluded.sealed, created_at = excluded.created_at",
+    )
+    .bind(instance.id.uuid())
+    .bind(instance.org.uuid())
+    .bind(name)
+    .bind(sealed)
+    .bind(now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Forgets one secret; one that is not there is forgotten already.
+pub async fn forget_secret(tx: &mut Connection, instance: InstanceId, name: &str) -> Result<()> {
+    sqlx::query("delete from instance_secrets where instance_id = $1 and name = $2")
+        .bind(instance.uuid())
+        .bind(name)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
 /// Names and sealed values of an instance's secrets.
 pub async fn secrets(tx: &mut Connection, instance: InstanceId) -> Result<Vec<(String, Vec<u8>)>> {
     Ok(sqlx::query_as("select name, sealed from instance_secrets where instance_id = $1")
@@ -270,8 +302,9 @@ pub async fn put_authority(
     Ok(())
 }
 
-/// Forgets the instance's own authority and secrets.
+/// Forgets the instance's own authority, secrets and certificates.
 pub async fn release_secrets(tx: &mut Connection, instance: InstanceId) -> Result<()> {
+    sqlx::query("delete from certificates where instance_id = $1").bind(instance.uuid()).execute(&mut *tx).await?;
     sqlx::query("delete from instance_secrets where instance_id = $1").bind(instance.uuid()).execute(&mut *tx).await?;
     sqlx::query("delete from certificate_authorities where instance_id = $1").bind(instance.uuid()).execute(tx).await?;
     Ok(())

@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kafka", &["domain", "pki"]),
     ("nodes", &["pki"]),
     // Traits of nodes and Kafka are what a platform consists of; the simulation implements them.
-    ("drivers", &["domain", "kafka", "nodes", "clock"]),
+    ("drivers", &["domain", "kafka", "nodes", "clock", "pki"]),
     ("provisioned", &["domain", "kafka", "nodes", "secrets", "store"]),
     ("jobs::engine", &["jobs::engine", "store", "clock", "secrets"]),
     (

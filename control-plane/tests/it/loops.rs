@@ -9,7 +9,7 @@ use control_plane::{
         ClusterDriver, NodeRef,
         simulation::{Entry, Fault, Operation, Severity, Simulation, When},
     },
-    loops::{Garbage, Keeper, Loops, Nodes, Pace},
+    loops::{CertificateMetrics, Certificates, Garbage, Keeper, Loops, Nodes, Pace},
     store::loops,
 };
 use control_plane_api::id::InstanceId;
@@ -22,6 +22,7 @@ fn keeper(house: &House, owner: &str) -> Keeper {
         platform: Simulation::platform(house.world.clone()),
         keyring: house.keyring.clone(),
         site: Site::default(),
+        certificate_metrics: CertificateMetrics::default(),
         owner: owner.to_owned(),
     }
 }
@@ -205,19 +206,77 @@ async fn a_node_that_nobody_owns_is_removed_after_its_grace_and_the_others_stay(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_the_platform_is_renewed_when_a_third_of_its_life_is_left_and_a_failure_is_tried_again_later()
+{
+    let house = House::build().await;
+    let id = running(&house, "orders").await;
+    let (keeper, runner) = (keeper(&house, "one"), house.runner("one"));
+    let mut certificates = Certificates::new(keeper.certificate_metrics.clone());
+    let mut renewals = async || {
+        certificates.pass(&keeper).await.unwrap();
+        house.turn(&runner).await.len()
+    };
+    assert_eq!(renewals().await, 0, "it is new");
+    house.clock.advance(Span::days(545));
+    assert_eq!(renewals().await, 0, "a third is 273 days of 820");
+    house.clock.advance(Span::days(3));
+    let (operation, when) = (Operation::PushSpec, When::BeforeEffect);
+    house.world.fail(Fault { operation, call: 1, when, severity: Severity::Permanent });
+    assert_eq!(renewals().await, 1);
+    house.assert_certificate(id, 0).await;
+    assert_eq!(renewals().await, 0, "not again within the hour");
+    house.clock.advance(Span::minutes(61));
+    assert_eq!(renewals().await, 1);
+    house.assert_certificate(id, 1).await;
+    assert_eq!(renewals().await, 0);
+    let reason =
+        house.text("select reason from certificates where instance_id = $1 and replaced_at is null", id.uuid());
+    assert_eq!(reason.await.as_deref(), Some("renewed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_an_own_certificate_is_told_and_nothing_is_done_about_it() {
+    let house = House::build().await;
+    let id = running(&house, "orders").await;
+    let keeper = keeper(&house, "one");
+    let metrics = control_plane::telemetry::metrics::Metrics::default();
+    metrics.register(|registry| keeper.certificate_metrics.register(registry));
+    let mut sql = house.database.superuser().await;
+    let own =
+        "update certificates set source = 'own', renew_at = null, not_after = '2026-12-30' where instance_id = $1";
+    sqlx::query(own).bind(id.uuid()).execute(&mut sql).await.unwrap();
+    let mut certificates = Certificates::new(keeper.certificate_metrics.clone());
+    for days in [0, 10, 1, 20, 4, 10] {
+        house.clock.advance(Span::days(days));
+        for _ in 0..2 {
+            certificates.pass(&keeper).await.unwrap();
+        }
+    }
+    let told = "select string_agg(n ->> 'days_left', ' ') from certificates, jsonb_array_elements(notices) n where instance_id = $1";
+    assert_eq!(house.text(told, id.uuid()).await.as_deref(), Some("30 7 3 0"));
+    assert!(house.turn(&house.runner("one")).await.is_empty());
+    let scraped = metrics.encode().unwrap();
+    assert!(scraped.contains("sluice_certificates_expiring 1"), "{scraped}");
+    assert!(scraped.contains(r#"sluice_certificate_expiry_timestamp_seconds{source="Own"} 1798588800"#), "{scraped}");
+    drop(certificates);
+    assert!(!metrics.encode().unwrap().contains("source=\"Own\""), "another replica tells it from now on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn replicas_share_the_shards_and_take_over_from_one_that_stops() {
     let house = House::with_clock(Clock::system()).await;
-    let pace = Pace { nodes: Duration::from_millis(50), garbage: Duration::from_millis(50) };
+    let often = Duration::from_millis(50);
+    let pace = Pace { nodes: often, garbage: often, certificates: often };
     let first = Loops::start(keeper(&house, "first"), pace);
-    until("the first has everything", || async { shards_of(&house, "first").await == 9 }).await;
+    until("the first has everything", || async { shards_of(&house, "first").await == 10 }).await;
     let second = Loops::start(keeper(&house, "second"), pace);
     until("they share", || async {
         let shares = (shards_of(&house, "first").await, shards_of(&house, "second").await);
-        shares == (5, 4) || shares == (4, 5)
+        shares == (5, 5)
     })
     .await;
     first.stop().await;
-    until("the second has everything", || async { shards_of(&house, "second").await == 9 }).await;
+    until("the second has everything", || async { shards_of(&house, "second").await == 10 }).await;
     let id = running(&house, "orders").await;
     let node = NodeRef { instance: id, node_id: 1 };
     house.world.kill_node(node);

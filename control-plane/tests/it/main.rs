@@ -17,6 +17,7 @@ pub(crate) mod local;
 mod loops;
 mod members;
 mod nodes;
+mod own_certificates;
 mod pki;
 mod projects;
 mod secrecy;

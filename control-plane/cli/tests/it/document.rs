@@ -43,6 +43,12 @@ const COMMANDS: &[&str] = &[
     "instance connect orders",
     "instance usage orders",
     "instance snippet orders python --user app --topic t",
+    "cert show orders",
+    "cert history orders",
+    "cert upload orders --certificate server.pem --key server.pem --dry-run",
+    "cert upload orders --certificate server.pem --key server.pem --yes",
+    "cert rotate orders --overlap-hours 24 --dry-run",
+    "cert rotate orders --yes --no-wait",
     "cert truststore orders --format jks --out -",
     "access set orders --authorization acl --anonymous open --dry-run",
     "acl list orders --principal User:a --resource topic --name b --pattern match --operation read --permission allow",
@@ -92,6 +98,11 @@ fn everything(request: &Request) -> Reply {
         ("GET", "service-accounts") => Reply::page(&[service_account()]),
         ("GET", "shop") => Reply::json(200, &kafka_user()),
         ("GET", "failed-creations") => Reply::page(&[failed_creation()]),
+        ("GET", "certificate") => Reply::json(200, &certificate()),
+        ("PUT", "certificate") | ("POST", "rotate") if request.target.contains("dry_run") => {
+            Reply::json(200, &certificate_plan())
+        }
+        ("PUT", "certificate") | ("POST", "rotate") => Reply::json(202, &job("succeeded", 2)),
         ("GET", "orders" | INSTANCE) => Reply::json(200, &instance("orders", "running")),
         ("GET", JOB) => Reply::json(200, &job("succeeded", 2)),
         ("POST", "quotes") => Reply::json(201, &quote()),
@@ -130,6 +141,7 @@ fn every_call_is_in_the_documents_of_the_api() {
     let mut spec = spec();
     spec.as_object_mut().unwrap().remove("name");
     home.write("spec.json", &spec.to_string());
+    home.write("server.pem", "PEM");
     for command in COMMANDS {
         let ran = home.run(command);
         assert_ne!(ran.code, 2, "{command}: {}", ran.err);

@@ -3,6 +3,7 @@
 // A test ends where its setting fails; clippy knows test functions only, not their support.
 #![allow(clippy::unwrap_used)]
 
+mod certificate;
 mod config;
 mod document;
 mod outcomes;

@@ -15,6 +15,7 @@ pub enum Operation {
     ListNodes,
     NodeStatus,
     PushSpec,
+    Handshake,
     KafkaReady,
     BindAcls,
     ReadAcls,

@@ -5,7 +5,10 @@ use super::{
     faults::{Operation, Severity},
     world::{Failure, Node, State, World},
 };
-use crate::nodes::{NodeAddress, NodeControl, NodeError};
+use crate::{
+    nodes::{NodeAddress, NodeControl, NodeError},
+    pki::{self, Facts, PkiError},
+};
 use async_trait::async_trait;
 use broker_api::{
     connections::{CloseConnections, ClosedConnections, ConnectionList, ListConnections},
@@ -16,6 +19,7 @@ use broker_api::{
         NodeState, NodeStatus, ProcessIdentity,
     },
 };
+use chrono::{DateTime, Utc};
 use std::net::SocketAddr;
 
 /// Exits in a row that a broken node reports.
@@ -68,6 +72,33 @@ impl NodeControl for Simulation {
     ) -> Result<ClosedConnections, NodeError> {
         self.status(node).await.map(|_| ClosedConnections::default())
     }
+
+    async fn shown_certificate(&self, listener: SocketAddr, name: &str, ca_pem: &str) -> Result<Vec<u8>, NodeError> {
+        let answer = self
+            .world
+            .operate(Operation::Handshake, |state, world| Ok(show(state, listener, name, ca_pem, world.clock.now())));
+        answer.await.map_err(|failure| as_node_error(listener, failure))?
+    }
+}
+
+/// What a handshake would come to.
+fn show(
+    state: &State,
+    address: SocketAddr,
+    name: &str,
+    ca_pem: &str,
+    now: DateTime<Utc>,
+) -> Result<Vec<u8>, NodeError> {
+    let refused = |error: PkiError| NodeError::Refused { address, reason: error.to_string() };
+    let held = state.by_address.get(&address.ip()).and_then(|owner| state.nodes.get(owner)).filter(|held| held.alive);
+    let listens = |held: &&Node| held.spec.gateway.listeners.iter().any(|one| one.bind == address && one.path.is_tls());
+    let Some(held) = held.filter(listens) else {
+        return Err(NodeError::Unreachable { address, reason: "connection refused".to_owned() });
+    };
+    let shown = &held.spec.gateway.server_tls.certificate_pem;
+    pki::verify_shown(shown, ca_pem, name, now).map_err(refused)?;
+    let leaf = pki::certificates(shown).map_err(refused)?.into_iter().next();
+    Ok(leaf.map(|leaf| leaf.to_vec()).unwrap_or_default())
 }
 
 fn as_node_error(address: SocketAddr, failure: Failure) -> NodeError {
@@ -138,6 +169,8 @@ fn report(state: &State, world: &World, held: &Node) -> NodeStatus {
                 ingress: idle(spec.gateway.limits.ingress_bytes_per_second),
                 egress: idle(spec.gateway.limits.egress_bytes_per_second),
             }),
+            certificate_serial: Facts::of_pem(&spec.gateway.server_tls.certificate_pem)
+                .map_or_else(|_| String::new(), |facts| facts.serial),
             ..GatewayStatus::default()
         },
         supervisor_away: held.unwatched,

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod bandwidth;
 pub mod capacity;
 pub mod catalogue;
+pub mod certificates;
 pub mod client_connections;
 pub mod connection;
 pub mod errors;
@@ -41,6 +42,7 @@ pub fn router() -> ApiRouter {
         .merge(bandwidth::router())
         .merge(capacity::router())
         .merge(connection::router())
+        .merge(certificates::router())
         .merge(kafka_users::router())
         .merge(kafka_rights::router())
         .merge(acls::router())

@@ -4,6 +4,7 @@
 //! write through their context, so that a runner that lost its job writes nothing.
 
 pub mod acl_change;
+pub mod certificate_change;
 pub mod instance_configure;
 pub mod instance_create;
 pub mod instance_delete;
@@ -18,6 +19,7 @@ use crate::{
 };
 
 pub use acl_change::AclChange;
+pub use certificate_change::CertificateChange;
 pub use instance_configure::InstanceConfigure;
 pub use instance_create::InstanceCreate;
 pub use instance_delete::InstanceDelete;
@@ -38,7 +40,8 @@ pub fn registry() -> Result<Registry<Environment>, RegistryError> {
         .with::<InstanceDelete>()?
         .with::<InstanceConfigure>()?
         .with::<KafkaUserChange>()?
-        .with::<AclChange>()
+        .with::<AclChange>()?
+        .with::<CertificateChange>()
 }
 
 /// What is known of a kind: titles, steps, whether it can be cancelled. `None` for a kind of another version of the program.
@@ -49,6 +52,7 @@ pub fn kind(name: &str) -> Option<KindInfo> {
         describe::<InstanceConfigure>(),
         describe::<KafkaUserChange>(),
         describe::<AclChange>(),
+        describe::<CertificateChange>(),
     ]
     .into_iter()
     .find(|info| info.kind == name)

@@ -14,7 +14,7 @@ use crate::{
         provisioning::{self as rows, AuthorityRow, BrokerRow, InstanceRow},
     },
 };
-use broker_api::secret::Secret;
+use broker_api::{secret::Secret, spec::NodeSpec};
 use chrono::{DateTime, Utc};
 use control_plane_api::{id::InstanceId, problem::ProblemCode};
 use serde::Serialize;
@@ -79,11 +79,33 @@ pub(super) async fn put_secret<T: Serialize>(
     value: &T,
     now: DateTime<Utc>,
 ) -> Result<(), StepError> {
+    let sealed = sealed(keyring, instance, name, value)?;
+    Ok(rows::put_secret(tx, instance, name, &sealed, now).await?)
+}
+
+/// Seals and keeps a secret in the place of the one of this name.
+pub(super) async fn replace_secret<T: Serialize>(
+    tx: &mut Connection,
+    keyring: &Keyring,
+    instance: &InstanceRow,
+    name: &str,
+    value: &T,
+    now: DateTime<Utc>,
+) -> Result<(), StepError> {
+    let sealed = sealed(keyring, instance, name, value)?;
+    Ok(rows::replace_secret(tx, instance, name, &sealed, now).await?)
+}
+
+fn sealed<T: Serialize>(
+    keyring: &Keyring,
+    instance: &InstanceRow,
+    name: &str,
+    value: &T,
+) -> Result<Vec<u8>, StepError> {
     let text = serde_json::to_vec(value).map_err(|error| {
         StepError::permanent(ProblemCode::Internal, "a secret of the instance could not be written", error.to_string())
     })?;
-    let sealed = keyring.seal(&secret_context(instance.id, name), &text)?;
-    Ok(rows::put_secret(tx, instance, name, &sealed, now).await?)
+    Ok(keyring.seal(&secret_context(instance.id, name), &text)?)
 }
 
 /// The instance with everything that its nodes need.
@@ -110,25 +132,46 @@ pub(super) async fn ensure_nodes(environment: &Environment, provisioned: &Provis
 
 /// Tells every node what holds now, all at once. A node that knows of a later change has taken this one with it.
 pub(super) async fn push_specs(environment: &Environment, provisioned: &Provisioned) -> Result<(), StepError> {
-    let pushes = provisioned.specs.iter().map(|spec| async {
-        let pushed = environment.platform.nodes.push_spec(&provisioned.node(spec), spec).await;
-        pushed.map_err(|error| (spec.identity.node_id, error))
-    });
+    let pushes = provisioned.specs.iter().map(|spec| push_spec(environment, provisioned, spec));
+    for outcome in futures::future::join_all(pushes).await {
+        outcome?;
+    }
+    Ok(())
+}
+
+/// Tells one node what holds now.
+pub(super) async fn push_spec(
+    environment: &Environment,
+    provisioned: &Provisioned,
+    spec: &NodeSpec,
+) -> Result<(), StepError> {
+    let node = spec.identity.node_id;
+    match environment.platform.nodes.push_spec(&provisioned.node(spec), spec).await {
+        Ok(_) | Err(NodeError::Stale { .. }) => Ok(()),
+        Err(error @ NodeError::Unreachable { .. }) => {
+            let detail = format!("broker {node} does not answer; it is told when it is back");
+            Err(StepError::transient(ProblemCode::BrokerNotReady, detail, chain(&error)))
+        }
+        Err(error @ NodeError::Outdated { .. }) => {
+            let detail = format!("broker {node} runs another release; it is told when it has been renewed");
+            Err(StepError::transient(ProblemCode::BrokerNotReady, detail, chain(&error)))
+        }
+        Err(error @ NodeError::Refused { .. }) => {
+            let detail = format!("broker {node} refused the change");
+            Err(StepError::permanent(ProblemCode::Internal, detail, chain(&error)))
+        }
+    }
+}
+
+/// For undos: tells the nodes that answer; the loop that watches them tells the others when they are back.
+pub(super) async fn push_what_answers(environment: &Environment, provisioned: &Provisioned) -> Result<(), StepError> {
+    let pushes = provisioned.specs.iter().map(|spec| push_spec(environment, provisioned, spec));
     for outcome in futures::future::join_all(pushes).await {
         match outcome {
-            Ok(_) | Err((_, NodeError::Stale { .. })) => {}
-            Err((node, error @ NodeError::Unreachable { .. })) => {
-                let detail = format!("broker {node} does not answer; it is told when it is back");
-                return Err(StepError::transient(ProblemCode::BrokerNotReady, detail, chain(&error)));
+            Err(StepError::Transient(cause)) => {
+                tracing::warn!(cause = cause.internal, "a node was not told what an undo came to");
             }
-            Err((node, error @ NodeError::Outdated { .. })) => {
-                let detail = format!("broker {node} runs another release; it is told when it has been renewed");
-                return Err(StepError::transient(ProblemCode::BrokerNotReady, detail, chain(&error)));
-            }
-            Err((node, error @ NodeError::Refused { .. })) => {
-                let detail = format!("broker {node} refused the change");
-                return Err(StepError::permanent(ProblemCode::Internal, detail, chain(&error)));
-            }
+            other => other?,
         }
     }
     Ok(())

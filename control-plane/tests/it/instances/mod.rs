@@ -4,6 +4,7 @@ mod access;
 mod acls;
 mod capacity;
 mod catalogue;
+mod certificates;
 mod change;
 mod client_connections;
 mod cloud;

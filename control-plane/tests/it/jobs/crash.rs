@@ -42,6 +42,10 @@ async fn begin(house: &House, kind: &str, name: &str) -> (InstanceId, JobId) {
             assert_eq!(house.finish(&house.runner("setup"), create).await, "succeeded");
             (id, house.change_acls(id).await)
         }
+        "certificate-change" => {
+            assert_eq!(house.finish(&house.runner("setup"), create).await, "succeeded");
+            (id, house.rotate_certificate(id).await)
+        }
         other => panic!("the crash harness does not know how to begin {other}"),
     }
 }
@@ -82,6 +86,10 @@ async fn assert_done_or_clean(house: &House, kind: &str, id: InstanceId, succeed
             let of_user: Vec<_> = bindings.iter().filter(|binding| binding.principal == "User:orders").collect();
             assert_eq!(of_user, [&binding("write")]);
             assert!(bindings.iter().any(|binding| binding.principal == "User:*"), "the platform's stay");
+        }
+        ("certificate-change", succeeded) => {
+            house.assert_running(id).await;
+            house.assert_certificate(id, i64::from(succeeded)).await;
         }
         other => panic!("{other:?} is no end of a job"),
     }
@@ -177,12 +185,29 @@ async fn changes_of_access_rules_that_fail_or_lose_their_runner_at_any_step_end_
     play_all("acl-change", &Plan::FORWARD, false).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_certificates_that_fail_or_lose_their_runner_at_any_step_end_done_or_taken_back() {
+    play_all("certificate-change", &Plan::FORWARD, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_certificates_whose_undo_misbehaves_at_any_step_are_taken_back() {
+    play_all("certificate-change", &Plan::BACKWARD, true).await;
+}
+
 #[test]
 fn the_harness_knows_every_workflow() {
     let kinds: Vec<&str> = registry().unwrap().iter().map(|workflow| workflow.info().kind).collect();
     assert_eq!(
         kinds,
-        ["acl-change", "instance-configure", "instance-create", "instance-delete", "kafka-user-change"],
+        [
+            "acl-change",
+            "certificate-change",
+            "instance-configure",
+            "instance-create",
+            "instance-delete",
+            "kafka-user-change"
+        ],
         "a new workflow needs its tests above"
     );
 }

@@ -13,8 +13,9 @@ use control_plane::{
     jobs::{
         engine::{Metrics, NewJob, Registry, Resource, Runner, Turn, Workflow, enqueue},
         workflow::{
-            AclChange, Environment, InstanceConfigure, InstanceCreate, InstanceDelete, KafkaUserChange, acl_change,
-            instance_configure, instance_create, instance_delete, kafka_user_change, registry,
+            AclChange, CertificateChange, Environment, InstanceConfigure, InstanceCreate, InstanceDelete,
+            KafkaUserChange, acl_change, certificate_change, instance_configure, instance_create, instance_delete,
+            kafka_user_change, registry,
         },
     },
     kafka::{Cluster, KafkaControl},
@@ -23,7 +24,8 @@ use control_plane::{
 };
 use control_plane_api::{
     acl::AclBinding,
-    id::{InstanceId, JobId, OrganisationId, ProjectId},
+    certificate::CertificateReason,
+    id::{CertificateId, InstanceId, JobId, OrganisationId, ProjectId},
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
@@ -190,6 +192,36 @@ impl House {
         };
         let secrets = kafka_user_change::Secrets { password: Some(Secret::new(NEW_PASSWORD)) };
         self.enqueue(self.job::<KafkaUserChange>(params, secrets, Some(resource(id, "orders")))).await
+    }
+
+    /// What a rotation of the certificate writes.
+    pub(crate) async fn rotate_certificate(&self, id: InstanceId) -> JobId {
+        let params = certificate_change::Params {
+            instance_id: id,
+            certificate_id: CertificateId::generate(),
+            reason: CertificateReason::Rotated,
+            overlap_hours: 720,
+        };
+        let secrets = certificate_change::Secrets { own: None };
+        self.enqueue(self.job::<CertificateChange>(params, secrets, Some(resource(id, "orders")))).await
+    }
+
+    /// Every broker shows the certificate that is recorded as served, its key is the only one that is kept, and so many
+    /// were served before.
+    pub(crate) async fn assert_certificate(&self, id: InstanceId, earlier: i64) {
+        let mut sql = self.database.superuser().await;
+        let served = "select certificate_pem from certificates where instance_id = $1 and replaced_at is null";
+        let served: String = sqlx::query_scalar(served).bind(id.uuid()).fetch_one(&mut sql).await.unwrap();
+        for node_id in 0..3 {
+            let spec = self.world.spec(NodeRef { instance: id, node_id }).unwrap();
+            assert_eq!(spec.gateway.server_tls.certificate_pem, served, "broker {node_id}");
+        }
+        let before = "select count(*) from certificates where instance_id = $1 and replaced_at is not null";
+        let before: i64 = sqlx::query_scalar(before).bind(id.uuid()).fetch_one(&mut sql).await.unwrap();
+        assert_eq!(before, earlier);
+        let keys = "select count(*) from instance_secrets where instance_id = $1 and name like 'clients-tls%'";
+        let keys: i64 = sqlx::query_scalar(keys).bind(id.uuid()).fetch_one(&mut sql).await.unwrap();
+        assert_eq!(keys, 1);
     }
 
     pub(crate) async fn enqueue<W: Workflow>(&self, job: NewJob<W>) -> JobId {

@@ -1,6 +1,7 @@
 //! The local driver, with stand-ins for nodes: what it starts, adopts, refuses and removes.
 
 mod brokers;
+mod certificates;
 mod harm;
 mod instance;
 mod raw_client;

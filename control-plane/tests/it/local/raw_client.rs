@@ -1,7 +1,12 @@
 //! A Kafka client that logs in by PLAIN and then holds one connection, never making another: what real clients hide.
 
 use super::instance::Instance;
+use bytes::{Bytes, BytesMut};
 use control_plane::kafka::Credentials;
+use kafka_protocol::{
+    messages::ResponseHeader,
+    protocol::{Decodable, HeaderVersion, Request},
+};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use std::{io, sync::Arc, time::Duration};
@@ -46,8 +51,22 @@ impl RawClient {
         }
     }
 
+    /// One request of a kind that has a type.
+    pub async fn call<R: Request>(&mut self, request: &R, version: i16) -> io::Result<R::Response> {
+        let mut body = BytesMut::new();
+        request.encode(&mut body, version).map_err(io::Error::other)?;
+        let mut answer = Bytes::from(self.exchange(R::KEY, version, &body).await?);
+        ResponseHeader::decode(&mut answer, R::Response::header_version(version)).map_err(io::Error::other)?;
+        R::Response::decode(&mut answer, version).map_err(io::Error::other)
+    }
+
     /// One request; the error code that its answer begins with.
     async fn ask(&mut self, key: i16, version: i16, body: &[u8]) -> io::Result<i16> {
+        let answer = self.exchange(key, version, body).await?;
+        Ok(i16::from_be_bytes([answer[4], answer[5]]))
+    }
+
+    async fn exchange(&mut self, key: i16, version: i16, body: &[u8]) -> io::Result<Vec<u8>> {
         let mut request = u32::try_from(10 + body.len()).unwrap().to_be_bytes().to_vec();
         request.extend(key.to_be_bytes());
         request.extend(version.to_be_bytes());
@@ -59,7 +78,7 @@ impl RawClient {
         let length = self.0.read_u32().await?;
         let mut answer = vec![0; length as usize];
         self.0.read_exact(&mut answer).await?;
-        Ok(i16::from_be_bytes([answer[4], answer[5]]))
+        Ok(answer)
     }
 
     pub async fn assert_open(mut self) {

@@ -1,6 +1,7 @@
 //! What tests stand on: a private Postgres, an application in this process, people of two organisations.
 
 pub mod app;
+pub mod authority;
 mod cluster;
 mod database;
 mod people;

@@ -131,3 +131,28 @@ pub fn failed_creation() -> Value {
 pub fn kafka_user() -> Value {
     json!({"name": "shop", "disabled": false, "created_by": null, "created_at": TIME, "updated_at": TIME, "etag": "r1"})
 }
+
+const CERTIFICATE: &str = "crt_01jd9mz5w8e4wahj8k6t3v2q81";
+
+pub fn certificate() -> Value {
+    let earlier = json!({"id": CERTIFICATE, "source": "own", "reason": "uploaded", "subject": "CN=kafka", "issuer": "CN=Acme Root",
+        "serial": "4d", "fingerprint_sha256": "ab", "valid_until": TIME, "notices": [], "created_by": "bob@example.com",
+        "created_at": TIME, "job_id": JOB, "replaced_at": TIME, "trusted_until": TIME});
+    json!({"id": CERTIFICATE, "source": "platform", "reason": "rotated", "subject": "CN=sluice-kafka",
+        "issuer": "CN=Sluice platform CA", "serial": "4c", "fingerprint_sha256": "cd", "key": "ECDSA P-256",
+        "names": ["127.1.0.1"], "uncovered": [], "valid_from": TIME, "valid_until": TIME, "days_left": 819,
+        "renews_at": TIME, "chain_pem": "", "trust": [trust(Value::Null)], "notices": [], "created_by": null,
+        "created_at": TIME, "job_id": null, "history": [earlier], "etag": CERTIFICATE})
+}
+
+fn trust(until: Value) -> Value {
+    json!({"subject": "CN=Acme Root", "fingerprint_sha256": "ef", "valid_until": TIME, "trusted_until": until})
+}
+
+/// Of a change that clients must be prepared for.
+pub fn certificate_plan() -> Value {
+    json!({"checks": [{"code": "clients-must-trust", "severity": "warning", "detail": "clients must trust CN=Acme Root"}],
+        "changes": [], "source": "own", "serial": "4d", "subject": "CN=kafka", "issuer": "CN=Acme Root",
+        "key": "RSA 2048", "names": ["127.1.0.1"], "uncovered": [], "valid_from": TIME, "valid_until": TIME,
+        "trust_pem": "", "trust": [trust(Value::Null)], "steps": [], "eta_seconds": 2})
+}

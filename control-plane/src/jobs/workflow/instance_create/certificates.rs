@@ -2,18 +2,26 @@
 
 use super::{Context, InstanceCreate};
 use crate::{
+    domain::node_spec::client_names,
     jobs::{
         engine::{Step, StepError},
-        workflow::provisioning::{ensure_authority, load, put_secret},
+        workflow::{
+            certificate_change::{Origin, record},
+            provisioning::{ensure_authority, load, put_secret},
+        },
     },
     pki::{AuthorityKind, Purpose},
     provisioned::{Secrets, address, secret},
-    store::provisioning as rows,
+    store::{certificates, provisioning as rows},
 };
 use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use broker_api::secret::Secret;
-use control_plane_api::problem::ProblemCode;
+use control_plane_api::{
+    certificate::{CertificateReason, CertificateSource},
+    id::CertificateId,
+    problem::ProblemCode,
+};
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// The instance has an authority of its own, every node its leaves, and the clients' listeners theirs.
@@ -35,8 +43,7 @@ impl Step<InstanceCreate> for IssueCertificates {
         let (id, keyring) = (context.params.instance_id, &context.environment.keyring);
         let now = context.clock().now();
         let (instance, brokers) = load(context, id).await?;
-        let names: Vec<String> =
-            brokers.iter().map(|broker| Ok(address(broker)?.to_string())).collect::<Result<_, StepError>>()?;
+        let names = client_names(brokers.iter().map(address).collect::<Result<Vec<_>, _>>()?);
         let mut tx = context.transaction().await?;
         let platform = ensure_authority(&mut tx, keyring, AuthorityKind::Platform, None, now).await?;
         let internal = ensure_authority(&mut tx, keyring, AuthorityKind::Internal, Some(id), now).await?;
@@ -51,10 +58,21 @@ impl Step<InstanceCreate> for IssueCertificates {
             leaves.push((secret::internal_tls(broker.node_id), &internal, Purpose::Node, name));
             leaves.push((secret::control_tls(broker.node_id), &internal, Purpose::ControlApi, name));
         }
-        for (secret, authority, purpose, names) in leaves {
-            if !known.has(&secret) {
+        for (name, authority, purpose, names) in leaves {
+            if !known.has(&name) {
                 let leaf = authority.issue(purpose, names, now)?;
-                put_secret(&mut tx, keyring, &instance, &secret, &leaf, now).await?;
+                put_secret(&mut tx, keyring, &instance, &name, &leaf, now).await?;
+                if name == secret::CLIENTS_TLS {
+                    let origin = Origin {
+                        id: CertificateId::generate(),
+                        source: CertificateSource::Platform,
+                        reason: CertificateReason::Created,
+                        created_by: Some(&context.job.actor),
+                        job: Some(context.job.id),
+                        at: now,
+                    };
+                    certificates::insert(&mut tx, instance.org, id, &record(&leaf, origin)?).await?;
+                }
             }
         }
         if !known.has(secret::DELEGATION_TOKEN_KEY) {
