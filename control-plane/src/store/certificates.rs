@@ -280,9 +280,12 @@ pub struct EndingRow {
     pub notices: Vec<ExpiryNotice>,
 }
 
+/// Certificate, instance and its name, end, notices.
+type Ending = (Uuid, Uuid, String, DateTime<Utc>, Json<Vec<ExpiryNotice>>);
+
 /// Own certificates that are served and end before `until`, the first to end first.
 pub async fn ending(tx: &mut Connection, until: DateTime<Utc>) -> Result<Vec<EndingRow>> {
-    let rows: Vec<(Uuid, Uuid, String, DateTime<Utc>, Json<Vec<ExpiryNotice>>)> = sqlx::query_as(
+    let rows: Vec<Ending> = sqlx::query_as(
         "select c.id, i.id, i.name, c.not_after, c.notices from certificates c join instances i on i.id = c.instance_id
          where c.replaced_at is null and c.source = 'own' and c.not_after < $1 order by c.not_after",
     )
