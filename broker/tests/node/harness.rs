@@ -39,7 +39,7 @@ pub struct Node {
     pub spec: NodeSpec,
     directory: tempfile::TempDir,
     tools: PathBuf,
-    nonce: String,
+    pub nonce: String,
     /// For the supervisor, beside what it always gets.
     pub arguments: Vec<&'static str>,
     supervisor: Option<Child>,

@@ -16,7 +16,7 @@ fn a_new_node_is_formatted_started_and_tells_who_it_is() {
     let status = node.status();
     assert_eq!((status.restarts, status.failures, status.last_exit.as_str()), (0, 0, ""));
     assert_eq!(status.identity.instance, node.instance.id);
-    assert_eq!(status.identity.nonce, format!("test-{}", node.instance.id));
+    assert_eq!(status.identity.nonce, node.nonce);
     assert_eq!(status.identity.pid, node.supervisor_pid());
     assert!(lives(pid));
     assert!(node.path("data/meta.properties").is_file());
