@@ -19,10 +19,11 @@ pub const KAFKA_OLD: &str = "3.9.2";
 pub struct TestInstance {
     pub id: String,
     pub kafka_version: String,
-    /// Brokers are numbered from 1, and broker `n` has the address `127.second.third.n`.
+    /// Brokers are numbered from 1, at most 14, and broker `n` has the address `127.second.third.(fourth + n)`.
     pub brokers: u8,
     second: u8,
     third: u8,
+    fourth: u8,
     pub client_ca: Authority,
     pub internal_ca: Authority,
     pub control_ca: Authority,
@@ -40,6 +41,7 @@ impl TestInstance {
             brokers,
             second: 64 + (pid % 64) as u8,
             third: (pid / 64 % 16) as u8 * 16 + number % 16,
+            fourth: number / 16 * 16,
             client_ca: Authority::new("Sluice test platform CA"),
             internal_ca: Authority::new("Sluice test internal CA"),
             control_ca: Authority::new("Sluice test control CA"),
@@ -48,11 +50,11 @@ impl TestInstance {
 
     /// An instance that is the same in every run, for texts that are compared. Nothing may listen there.
     pub fn fixed(kafka_version: &str, brokers: u8) -> Self {
-        Self { id: "ins_fixed".to_owned(), second: 63, third: 0, ..Self::new(kafka_version, brokers) }
+        Self { id: "ins_fixed".to_owned(), second: 63, third: 0, fourth: 0, ..Self::new(kafka_version, brokers) }
     }
 
     pub fn address(&self, node: u8) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::new(127, self.second, self.third, node))
+        IpAddr::V4(Ipv4Addr::new(127, self.second, self.third, self.fourth + node))
     }
 
     /// Spec of broker `node` at generation 1: valid, all voters known, both paths listening.

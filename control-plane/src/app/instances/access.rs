@@ -1,10 +1,13 @@
 //! Ways in to an instance: shown, and changed while traffic flows.
 
-use super::change::{allow, lock};
+use super::{
+    change::lock,
+    configure::{check_changeable, enqueue_configure},
+};
 use crate::{
     app::{
-        Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write, acls, audit::Entry, check_etag,
-        client_connections, jobs as job_views,
+        Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write, acls, audit::Entry, client_connections,
+        jobs as job_views,
     },
     domain::{
         access,
@@ -13,10 +16,7 @@ use crate::{
         kafka_user::MAX_USERS,
         rights::Right,
     },
-    jobs::{
-        engine::{NewJob, Resource, enqueue},
-        workflow::{InstanceConfigure, instance_configure},
-    },
+    jobs::workflow::InstanceConfigure,
     store::{
         instances::{self, InstanceRecord},
         kafka_users,
@@ -24,10 +24,8 @@ use crate::{
 };
 use control_plane_api::{
     access::{Access, UpdateAccess},
-    id::JobId,
-    instance::{Check, InstanceAction, Plan},
+    instance::{Check, Plan},
     job::Job,
-    problem::ProblemCode,
 };
 
 pub async fn get_access(app: &App, scope: &ProjectScope, id_or_name: &str) -> Result<Access, AppError> {
@@ -38,13 +36,7 @@ pub async fn get_access(app: &App, scope: &ProjectScope, id_or_name: &str) -> Re
 
 /// The access as the patch leaves it, if the instance can be changed now.
 fn next(record: &InstanceRecord, if_match: Option<&[String]>, patch: &UpdateAccess) -> Result<Access, AppError> {
-    check_etag(if_match, record.revision)?;
-    if let Some(job) = record.active_job {
-        return Err(Refusal::new(ProblemCode::JobActive).with("job_id", job.to_string()).into());
-    }
-    // Its brokers are there to be told.
-    allow(record, InstanceAction::Use)?;
-    allow(record, InstanceAction::Update)?;
+    check_changeable(record, if_match)?;
     Ok(access::patched(&record.access, patch).map_err(Refusal::invalid)?)
 }
 
@@ -64,23 +56,9 @@ pub async fn update_access(
     };
     let record = lock(&mut write.tx, id_or_name).await?;
     let next = next(&record, if_match, patch)?;
-    let now = app.clock.now();
     let authorization = record.access.authorization != next.authorization || record.access.anonymous != next.anonymous;
-    let job = NewJob::<InstanceConfigure> {
-        id: JobId::generate(),
-        org: scope.actor.organisation,
-        project: scope.project,
-        params: instance_configure::Params { instance_id: record.id, authorization },
-        secrets: (),
-        resource: Some(Resource { kind: "instance", id: record.id.uuid(), name: record.name.clone() }),
-        actor: scope.actor.label(),
-        request_id: scope.actor.origin.request_id.clone(),
-        // Seconds count: others wait for minutes anyway.
-        priority: 10,
-        run_after: now,
-    };
-    let job = enqueue(&mut write.tx, &app.keyring, &app.clock, job).await?;
-    instances::set_access(&mut write.tx, record.id, &next, now).await?;
+    let job = enqueue_configure(app, scope, &mut write.tx, &record, authorization).await?;
+    instances::set_access(&mut write.tx, record.id, &next, app.clock.now()).await?;
     let view = job_views::show(app, &mut write.tx, job).await?;
     write.commit(Entry::new("update_access").on("instance", record.id).job(job).detail(patch), view).await
 }

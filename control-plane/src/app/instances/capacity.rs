@@ -92,7 +92,7 @@ pub async fn update_capacity(
     };
     let record = lock(&mut write.tx, id_or_name).await?;
     let next = next(&record, if_match, patch)?;
-    let job = enqueue_configure(app, scope, &mut write.tx, &record).await?;
+    let job = enqueue_configure(app, scope, &mut write.tx, &record, false).await?;
     instances::set_capacity(&mut write.tx, record.id, next, app.clock.now()).await?;
     let view = job_views::show(app, &mut write.tx, job).await?;
     write.commit(Entry::new("update_capacity").on("instance", record.id).job(job).detail(patch), view).await

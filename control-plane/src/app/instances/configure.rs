@@ -22,18 +22,19 @@ pub(super) fn check_changeable(record: &InstanceRecord, if_match: Option<&[Strin
     Ok(())
 }
 
-/// Queues the job, in the transaction that writes the change.
+/// Queues the job, in the transaction that writes the change; `authorization`: Kafka's access rules change with it.
 pub(super) async fn enqueue_configure(
     app: &App,
     scope: &ProjectScope,
     tx: &mut TenantTx,
     record: &InstanceRecord,
+    authorization: bool,
 ) -> Result<JobId, AppError> {
     let job = NewJob::<InstanceConfigure> {
         id: JobId::generate(),
         org: scope.actor.organisation,
         project: scope.project,
-        params: instance_configure::Params { instance_id: record.id, authorization: false },
+        params: instance_configure::Params { instance_id: record.id, authorization },
         secrets: (),
         resource: Some(Resource { kind: "instance", id: record.id.uuid(), name: record.name.clone() }),
         actor: scope.actor.label(),

@@ -65,6 +65,7 @@ impl Workflow for CertificateChange {
     const TITLE: &'static str = "Change certificate";
     const ON_FAILURE: OnFailure = OnFailure::Undo;
     const CANCELLABLE: bool = true;
+    const EXCLUSIVE: bool = false;
 
     fn steps() -> Vec<Box<dyn Step<Self>>> {
         vec![Box::new(install::Install), Box::new(brokers::Push), Box::new(brokers::Prove)]
