@@ -319,7 +319,7 @@ def switches(world):
     check(beat() == [0] * len(brokers), "connections of the other way in were harmed")
     check(max(waits) < 2, f"it took {max(waits):.2f} s")
     check(run("pgrep", "-f", f"kafka.Kafka.*{world.instance['id']}", ok=False).stdout == processes, "a broker restarted")
-    return f"9092, 9093, addresses: in force on every broker within {max(waits):.2f} s; public access, auto-create not yet"
+    return f"9092, 9093, addresses: in force on every broker within {max(waits):.2f} s; public access not yet"
 
 
 @row("D3")
