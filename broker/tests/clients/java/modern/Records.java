@@ -40,13 +40,16 @@ final class Records {
         return new KafkaConsumer<>(p, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
 
-    /** Everything in partition 0 up to its end as this isolation level sees it. */
+    /**
+     * Everything in partition 0 that this isolation level shows, up to the end of the log. The end is not the one that the level
+     * sees: a commit is acknowledged before its markers are written, and until then a reader of committed records ends before it.
+     */
     static List<ConsumerRecord<byte[], byte[]>> readAll(Case c, String isolation) {
+        TopicPartition partition = new TopicPartition(c.topic(), 0);
+        long end = endOfLog(c, partition);
         try (KafkaConsumer<byte[], byte[]> consumer = consumer(c, "isolation.level", isolation, "max.partition.fetch.bytes", "16000000")) {
-            TopicPartition partition = new TopicPartition(c.topic(), 0);
             consumer.assign(List.of(partition));
             consumer.seekToBeginning(List.of(partition));
-            long end = consumer.endOffsets(List.of(partition)).get(partition);
             List<ConsumerRecord<byte[], byte[]>> records = new ArrayList<>();
             long deadline = System.nanoTime() + WAIT.toNanos();
             while (consumer.position(partition) < end) {
@@ -54,6 +57,12 @@ final class Records {
                 consumer.poll(Duration.ofMillis(200)).forEach(records::add);
             }
             return records;
+        }
+    }
+
+    private static long endOfLog(Case c, TopicPartition partition) {
+        try (KafkaConsumer<byte[], byte[]> consumer = consumer(c, "isolation.level", "read_uncommitted")) {
+            return consumer.endOffsets(List.of(partition)).get(partition);
         }
     }
 
