@@ -8,6 +8,7 @@ use super::listener::Shared;
 use super::login::{Login, LoginError, Session};
 use super::metrics::{ByDirection, ByPath, Direction, PathLabel, Refusal};
 use super::read_ahead::ReadAhead;
+use super::stream::Stream;
 use super::upstream::{Connect, Kafka, SaslUpstream};
 use broker_api::spec::AccessPath;
 use std::future::poll_fn;
@@ -158,7 +159,7 @@ fn login_deadline(shared: &Shared) -> Instant {
 /// Serves a client of a plaintext path: Kafka's `User:ANONYMOUS`.
 pub(super) async fn anonymous<C, K>(client: C, kafka: K, card: &Arc<Card>, shared: &Arc<Shared>) -> Result<(), End>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
+    C: Stream,
     K: Connect,
 {
     let deadline = login_deadline(shared);
@@ -176,7 +177,7 @@ pub(super) async fn authenticated<C, K>(
     deadline: Instant,
 ) -> Result<(), End>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
+    C: Stream,
     K: Connect,
 {
     let mut frames = Framed::new(client);
@@ -223,8 +224,8 @@ struct Service<'a, C, U> {
 
 impl<C, U> Service<'_, C, U>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin + Send,
+    C: Stream,
+    U: Stream,
 {
     async fn run(mut self) -> Result<(), End> {
         loop {
@@ -365,7 +366,7 @@ where
 /// Stands for a connection that exists and can't be made again.
 struct Connected<S>(PhantomData<fn() -> S>);
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connect for Connected<S> {
+impl<S: Stream> Connect for Connected<S> {
     type Stream = S;
 
     async fn connect(&self) -> io::Result<S> {

@@ -9,17 +9,23 @@
 //!              `own`: bytes of ours, written after what passed and before the rest
 //! ```
 //!
-//! Relayed bytes are moved at most once each, when their sink takes them slowly; else only the head of a
+//! Long runs that nobody looks at go past all this, through a [`Conduit`]. Other bytes are moved at most once each, when their sink takes them slowly; else only the head of a
 //! frame that a read cut in two is.
 
+use super::bandwidth::Meter;
 use super::block::{BLOCK_BYTES, Block};
+use super::conduit::{Conduit, HEAD_BYTES, Read};
+use super::stream::Stream;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
 
 /// Largest run of inspected bytes that can be needed at once: nothing may wait for more.
 pub(super) const LOOKAHEAD_BYTES: usize = BLOCK_BYTES;
+/// A run that the kernel moves has as many bytes at least: below it, the calls cost more than copies.
+pub(super) const LEAST_RUN: usize = 32 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Flow {
@@ -29,6 +35,10 @@ pub(super) struct Flow {
     end: usize,
     own: Vec<u8>,
     own_written: usize,
+    /// What the kernel moves goes before all else that waits to be written.
+    conduit: Conduit,
+    /// Long runs are expected: only their heads are read, the kernel moves the rest.
+    heads_only: bool,
     /// The source said that no more comes.
     pub(super) ended: bool,
     /// Written bytes may wait in the sink until it is flushed.
@@ -67,6 +77,7 @@ impl Flow {
             return Ok(false);
         }
         self.make_room();
+        let most = if self.heads_only && self.unread().len() < HEAD_BYTES { most.min(HEAD_BYTES) } else { most };
         let mut progress = false;
         let block = self.block.get_or_insert_with(Block::take);
         let until = self.end.saturating_add(most).min(block.len());
@@ -91,9 +102,70 @@ impl Flow {
         Ok(progress)
     }
 
+    /// Whether from here on a run of so many bytes is worth moving by the kernel.
+    pub(super) fn expect_run(&mut self, bytes: usize) {
+        self.heads_only = bytes >= LEAST_RUN;
+    }
+
+    /// Lets the kernel move up to `most` bytes that nobody looks at, as far as the meter has credit. Tells how many; none
+    /// when it can't and they are to be [read](Self::fill).
+    pub(super) fn relay(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &TcpStream,
+        most: usize,
+        mut meter: Option<&mut Meter>,
+    ) -> io::Result<Option<usize>> {
+        if !self.unread().is_empty() {
+            return Ok(None);
+        }
+        let head = self.passed - self.start;
+        let behind = head > HEAD_BYTES || !self.own.is_empty() || !self.conduit.is_empty();
+        if behind || self.ended || source.poll_read_ready(cx).is_pending() {
+            return Ok(Some(0));
+        }
+        if !self.conduit.open() {
+            return Ok(None);
+        }
+        let most = meter.as_mut().map_or(most, |meter| most.min(meter.poll_credit(cx)));
+        if most == 0 {
+            return Ok(Some(0));
+        }
+        if let Some(block) = &self.block
+            && head > 0
+        {
+            self.conduit.put(&block[self.start..self.passed])?;
+            self.start = self.passed;
+            self.release_if_empty();
+        }
+        let moved = match self.conduit.read(cx, source, most)? {
+            Read::Bytes(n) => n,
+            Read::Nothing => 0,
+            Read::End => {
+                self.ended = true;
+                0
+            }
+        };
+        self.taken += moved as u64;
+        if let Some(meter) = meter {
+            meter.spend(moved);
+        }
+        Ok(Some(moved))
+    }
+
     /// Writes what may be written. True when anything was written.
-    pub(super) fn drain<S: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, sink: &mut S) -> io::Result<bool> {
+    pub(super) fn drain<S: Stream>(&mut self, cx: &mut Context<'_>, sink: &mut S) -> io::Result<bool> {
         let mut progress = false;
+        if !self.conduit.is_empty() {
+            let socket = sink.socket().ok_or(io::ErrorKind::Unsupported)?;
+            let moved = self.conduit.write(cx, socket)?;
+            self.written += moved as u64;
+            if !self.conduit.is_empty() {
+                return Ok(moved > 0);
+            }
+            progress = true;
+        }
+        self.conduit.release_if_empty();
         loop {
             let pending = match &self.block {
                 Some(block) if self.start < self.passed => &block[self.start..self.passed],
@@ -141,6 +213,7 @@ impl Flow {
         self.start = self.passed;
         self.own = Vec::new();
         self.own_written = 0;
+        self.conduit.discard();
         self.unflushed = false;
         self.release_if_empty();
         progress
@@ -185,7 +258,7 @@ impl Flow {
 
     /// Whether nothing that passed, and nothing of ours, waits to be written.
     pub(super) fn is_written(&self) -> bool {
-        self.start == self.passed && self.own.is_empty()
+        self.start == self.passed && self.own.is_empty() && self.conduit.is_empty()
     }
 
     /// Whether all of it has left this process too.

@@ -2,6 +2,7 @@
 
 use super::frame::{self, REQUEST_PEEK};
 use super::framed::Framed;
+use super::stream::Stream;
 use super::table::{SASL_AUTHENTICATE, SASL_HANDSHAKE};
 use super::wire::{Malformed, Reader, Wire, Writer};
 use std::future::Future;
@@ -21,7 +22,7 @@ const AUTHENTICATE_VERSION: i16 = 2;
 
 /// Makes connections to Kafka.
 pub(super) trait Connect: Send {
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send;
+    type Stream: Stream;
 
     fn connect(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }

@@ -95,7 +95,7 @@ impl Bucket {
         self.metrics.delayed.inc_by(bytes);
     }
 
-    pub(super) fn granted(&self) -> u64 {
+    pub(in crate::gateway) fn granted(&self) -> u64 {
         self.granted.load(Ordering::Relaxed)
     }
 

@@ -7,12 +7,12 @@ use crate::gateway::filters::partitions::{Asked, Codec};
 use crate::gateway::filters::{Decision, Format, Merge};
 use crate::gateway::frame::{self, RequestHeader};
 use crate::gateway::pipeline::{Expected, Settlement};
+use crate::gateway::stream::Stream;
 use crate::gateway::table::Api;
 use crate::gateway::wire::Wire;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A request on hold.
 pub(super) struct Admitting {
@@ -36,8 +36,8 @@ pub(super) struct Settling {
 
 impl<C, U> Duplex<C, U>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
+    C: Stream,
+    U: Stream,
 {
     /// Puts a request on hold that its filter decided about.
     pub(super) fn ask_admission(

@@ -7,12 +7,12 @@ use crate::gateway::filters::partitions::CREATE_TOPICS;
 use crate::gateway::filters::{Format, addresses, auto_create, code};
 use crate::gateway::frame::{self, LENGTH, RequestHeader};
 use crate::gateway::pipeline::{Expected, Settlement};
+use crate::gateway::stream::Stream;
 use crate::gateway::table::Api;
 use crate::gateway::wire::Wire;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite};
 
 const API: &str = "Metadata";
 /// Of our own requests; it need not differ from the client's, since answers come in order.
@@ -35,8 +35,8 @@ pub(super) struct Creation {
 
 impl<C, U> Duplex<C, U>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
+    C: Stream,
+    U: Stream,
 {
     /// Remembers what a Metadata request lets happen.
     pub(super) fn expect_topics(&mut self, body: &[u8], header: RequestHeader, api: &'static Api) -> Wire<()> {

@@ -23,12 +23,12 @@ use crate::gateway::gather::{Gathering, OverBudget};
 use crate::gateway::listener::Shared;
 use crate::gateway::pipeline::{Expected, Pipeline};
 use crate::gateway::snapshot::Snapshot;
+use crate::gateway::stream::Stream;
 use crate::gateway::table::Api;
 use crate::gateway::wire::Malformed;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 /// Why a connection ended that neither side wanted to end.
@@ -118,6 +118,8 @@ pub(super) struct Duplex<C, U> {
     pub(super) upstream: U,
     pub(super) requests: Flow,
     pub(super) responses: Flow,
+    /// Both sides are sockets: long runs need not come here.
+    by_kernel: bool,
     request: Place<(RequestHeader, &'static Api)>,
     response: Place<Expected>,
     pipeline: Pipeline,
@@ -150,8 +152,8 @@ pub(super) struct Duplex<C, U> {
 
 impl<C, U> Duplex<C, U>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
+    C: Stream,
+    U: Stream,
 {
     /// `read` is what was read from the client beyond its login.
     pub(super) fn new(
@@ -163,6 +165,7 @@ where
         shared: Arc<Shared>,
     ) -> Self {
         Self {
+            by_kernel: client.socket().is_some() && upstream.socket().is_some(),
             client,
             upstream,
             requests: Flow::with_bytes(read),
@@ -223,7 +226,7 @@ where
     fn poll_requests(&mut self, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
         let wanted = self.wanted();
-        match self.requests.fill(cx, &mut self.client, wanted) {
+        match self.read_requests(cx, wanted) {
             Ok(moved) => progress |= moved,
             // A reset client may have sent requests just before: they are taken.
             Err(_) => {
@@ -255,7 +258,7 @@ where
     }
 
     fn poll_responses(&mut self, cx: &mut Context<'_>) -> Result<bool, Event> {
-        let mut progress = match self.responses.fill(cx, &mut self.upstream, usize::MAX) {
+        let mut progress = match self.read_responses(cx) {
             Ok(moved) => moved,
             Err(_) => {
                 self.responses.ended = true;

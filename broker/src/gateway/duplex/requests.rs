@@ -3,14 +3,15 @@
 use super::{Duplex, Fault, Hold, Place};
 use crate::gateway::filters::full_disk::{self, Verdict};
 use crate::gateway::filters::{Decision, Format, api_versions, fetch, produce};
-use crate::gateway::flow::LOOKAHEAD_BYTES;
+use crate::gateway::flow::{LEAST_RUN, LOOKAHEAD_BYTES};
 use crate::gateway::frame::{self, LENGTH, REQUEST_PEEK, RequestHeader};
 use crate::gateway::gather::Gathering;
 use crate::gateway::pipeline::Expected;
+use crate::gateway::stream::Stream;
 use crate::gateway::table::{self, Api, RequestRule};
 use crate::gateway::wire::Malformed;
+use std::io;
 use std::task::Context;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Largest request that is gathered: thousands of bindings or settings in one.
 const MAX_CONTROL_REQUEST: usize = 4 * 1024 * 1024;
@@ -19,9 +20,26 @@ const TLS_HANDSHAKE: u8 = 0x16;
 
 impl<C, U> Duplex<C, U>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
+    C: Stream,
+    U: Stream,
 {
+    /// Reads from the client, at most `most` bytes, or lets the kernel move what nobody here looks at.
+    pub(super) fn read_requests(&mut self, cx: &mut Context<'_>, most: usize) -> io::Result<bool> {
+        if let Place::Relay { left, metered } = &mut self.request
+            && *left >= LEAST_RUN
+            && most > 0
+            && let Some(source) = self.client.socket().filter(|_| self.by_kernel)
+        {
+            let ended = self.requests.ended;
+            let meter = (*metered && self.hold != Hold::Drain).then_some(&mut self.ingress);
+            if let Some(moved) = self.requests.relay(cx, source, most.min(*left), meter)? {
+                *left -= moved;
+                return Ok(moved > 0 || self.requests.ended != ended);
+            }
+        }
+        self.requests.fill(cx, &mut self.client, most)
+    }
+
     /// Takes requests as far as they are there. True when any byte moved.
     pub(super) fn advance_requests(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
         let mut progress = false;
@@ -200,6 +218,11 @@ where
                 Place::Drop { left: size }
             }
         };
+        if let Place::Relay { left, .. } = &self.request
+            && self.by_kernel
+        {
+            self.requests.expect_run(*left);
+        }
         self.seen += 1;
         self.shared.metrics.request(key);
         Ok(true)

@@ -3,23 +3,52 @@
 use super::{Duplex, Fault, Hold, Place};
 use crate::gateway::filters::endpoints::Walker;
 use crate::gateway::filters::{Format, addresses};
-use crate::gateway::flow::LOOKAHEAD_BYTES;
+use crate::gateway::flow::{LEAST_RUN, LOOKAHEAD_BYTES};
 use crate::gateway::frame::{self, LENGTH, RESPONSE_PEEK};
 use crate::gateway::gather::Gathering;
 use crate::gateway::pipeline::Expected;
+use crate::gateway::stream::Stream;
 use crate::gateway::table::{self, ResponseRule};
 use crate::gateway::wire::Malformed;
+use std::io;
 use std::task::Context;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Largest response that is gathered: settings of ten thousand topics.
 const MAX_CONTROL_RESPONSE: usize = 64 * 1024 * 1024;
 
 impl<C, U> Duplex<C, U>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
+    C: Stream,
+    U: Stream,
 {
+    /// Reads from Kafka, or lets the kernel move what nobody here looks at.
+    pub(super) fn read_responses(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let (run, metered) = match &self.response {
+            Place::Relay { left, metered } => (*left, *metered),
+            Place::Walk { walker, metered, .. } => (walker.unseen(), *metered),
+            _ => (0, false),
+        };
+        if run >= LEAST_RUN
+            && !self.gone
+            && let Some(source) = self.upstream.socket().filter(|_| self.by_kernel)
+        {
+            let ended = self.responses.ended;
+            let meter = (metered && self.hold != Hold::Drain).then_some(&mut self.egress);
+            if let Some(moved) = self.responses.relay(cx, source, run, meter)? {
+                match &mut self.response {
+                    Place::Relay { left, .. } => *left -= moved,
+                    Place::Walk { left, walker, .. } => {
+                        walker.pass_unseen(moved);
+                        *left -= moved;
+                    }
+                    _ => {}
+                }
+                return Ok(moved > 0 || self.responses.ended != ended);
+            }
+        }
+        self.responses.fill(cx, &mut self.upstream, usize::MAX)
+    }
+
     /// Takes responses as far as they are there. True when any byte moved.
     pub(super) fn advance_responses(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
         let mut progress = false;
@@ -65,6 +94,9 @@ where
                     self.responses.pass(n);
                     *left -= n;
                     if *left > 0 {
+                        if self.by_kernel {
+                            self.responses.expect_run(walker.unseen());
+                        }
                         return Ok(progress || n > 0);
                     }
                     self.response = Place::Boundary;
@@ -131,6 +163,11 @@ where
                 ResponseRule::Metadata => Place::Head { size, flexible, version },
                 ResponseRule::Relay | ResponseRule::Filter(_) => Place::Relay { left: size, metered },
             };
+            if let Place::Relay { left, .. } = &self.response
+                && self.by_kernel
+            {
+                self.responses.expect_run(*left);
+            }
         }
         Ok(true)
     }

@@ -126,6 +126,16 @@ impl Walker {
         }
     }
 
+    /// Bytes from here that pass whatever they are.
+    pub(in crate::gateway) fn unseen(&self) -> usize {
+        usize::try_from(self.skip).unwrap_or(usize::MAX)
+    }
+
+    /// So many of the [unseen](Self::unseen) passed.
+    pub(in crate::gateway) fn pass_unseen(&mut self, bytes: usize) {
+        self.skip = self.skip.saturating_sub(bytes as u64);
+    }
+
     /// Passes and zeroes as far as `bytes` reach.
     fn run(&mut self, bytes: &mut [u8]) -> usize {
         let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());

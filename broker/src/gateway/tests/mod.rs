@@ -17,6 +17,7 @@ mod logins;
 mod pipeline;
 mod policies;
 mod service;
+mod sockets;
 mod transparency;
 
 use super::connection;

@@ -90,6 +90,16 @@ pub(super) fn start(spec: &NodeSpec) -> (Gateway, Registry) {
 }
 
 #[tokio::test]
+async fn a_client_that_prefers_aes_256_is_served_with_aes_128() {
+    let kafka = Echo::start().await;
+    let spec = kafka.spec();
+    let _gateway = start(&spec);
+    let served = kafka.handshake(&spec.gateway.server_tls).await.unwrap();
+    let suite = served.get_ref().1.negotiated_cipher_suite().unwrap().suite();
+    assert_eq!(suite, rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
+}
+
+#[tokio::test]
 async fn certificates_change_under_live_connections_and_a_bad_pair_changes_nothing() {
     let kafka = Echo::start().await;
     let mut spec = kafka.spec();
