@@ -38,7 +38,7 @@ accept: ## Walk the features from outside, against what `make up` started
 bench: ## Ratios against peers, in one run
 	@scripts/bench
 
-soak: ## Random and hostile messages for as long as SLUICE_CASES says
+soak: ## What a commit could not wait for: PARTS="messages product"
 	@scripts/soak
 
 docs: ## Build the documentation

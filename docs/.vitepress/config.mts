@@ -31,6 +31,7 @@ const pages = [
     ['add-a-setting', 'Add a setting', '新增配置项'],
     ['add-a-filter', 'Add a gateway filter', '新增网关过滤器'],
     ['benchmarks', 'Benchmarks', '性能基准'],
+    ['reliability', 'Reliability tests', '可靠性测试'],
   ] },
 ] as const
 

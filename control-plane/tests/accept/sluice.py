@@ -26,7 +26,7 @@ def run(*command, stdin=None, timeout=120, ok=True, env=None):
     done = subprocess.run([str(part) for part in command], input=stdin, capture_output=True, timeout=timeout,
                           env={**os.environ, **(env or {})})
     if ok and done.returncode != 0:
-        raise Failed(f"{' '.join(map(str, command[:4]))}… ended with {done.returncode}: {done.stderr.decode()[-400:].strip()}")
+        raise Failed(f"{' '.join(map(str, command[:4]))}… ended with {done.returncode}: {(done.stderr or done.stdout).decode()[-400:].strip()}")
     return done
 
 

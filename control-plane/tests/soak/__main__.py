@@ -1,0 +1,58 @@
+"""What must not break, for long, from outside, against what `make up` started: `make soak PARTS=product`.
+
+`soak [ID…]` runs those tests of docs/develop/reliability only. SCALE=small is the form of each that `make test` runs. A line a
+test, with its figure; the last line counts them.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "accept"))
+
+import changes
+import crowds
+import gateways
+import hostile
+import strangers
+from sluice import World
+
+# id: what runs, how often at most and in the small form
+TESTS = {
+    "D2": (gateways.killed_under_load, 100, 3),
+    "D5": (changes.certificates, 200, 3),
+    "D6": (changes.switches, 100, 3),
+    "D7": (gateways.leaders_move, 500, 4),
+    "D8": (gateways.drained_under_load, 50, 3),
+    "P2": (crowds.connections, 100_000, 1_500),
+    "F2": (hostile.frames, 1_000_000, 3_000),
+    "F3": (hostile.slow_peers, 5_000, 300),
+    "S9": (strangers.instance_against_instance, 1, 1),
+}
+
+
+def main():
+    small = os.environ.get("SCALE") == "small"
+    wanted = sys.argv[1:] or list(TESTS)
+    unknown = [one for one in wanted if one not in TESTS]
+    if unknown:
+        sys.exit(f"there is no {unknown[0]}; there are {' '.join(TESTS)}")
+    world, passed = World(), 0
+    try:
+        for identifier in wanted:
+            test, much, little = TESTS[identifier]
+            began = time.monotonic()
+            try:
+                said, state = test(world, little if small else much), "held"
+                passed += 1
+            except Exception as error:  # one that breaks has failed; the others run
+                said, state = f"{type(error).__name__}: {error}", "FAILED"
+            print(f"{identifier:3} {state:6} {time.monotonic() - began:6.1f} s  {said}", flush=True)
+    finally:
+        world.close()
+    print(f"soak: {passed} passed, {len(wanted) - passed} failed")
+    sys.exit(passed < len(wanted))
+
+
+main()

@@ -1,0 +1,98 @@
+"""Gateways that are killed or asked to leave, and leaders that move, under producers that must not notice."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+from ledger import PARTITIONS, Ledger, make_topic, percentile, until
+from sluice import PlainClient, check, run
+
+
+def hosts(world):
+    return [address.rsplit(":", 1)[0] for address in world.instance["bootstrap"]["private_plaintext"].split(",")]
+
+
+def gateway(world, host):
+    """The process that listens on 9092 of this address; none while there is none."""
+    out = run("ss", "-Hltnp", f"src {host} and sport = 9092").stdout.decode()
+    return int(out.split("pid=")[1].split(",")[0]) if "pid=" in out else None
+
+
+def jvms(world):
+    return run("pgrep", "-f", f"kafka.Kafka.*{world.instance['id']}").stdout.split()
+
+
+def replaced(world, times, sign):
+    """Seconds until a broker served again, for each time that its gateway was sent `sign`."""
+    topic, brokers = make_topic(world, f"soak-{sign.name.lower()}-{world.tag}"), hosts(world)
+    before, waits, ledger = jvms(world), [], Ledger(world, topic)
+    try:
+        until("the producer has written", lambda: ledger.sent > 100)
+        for number in range(times):
+            host = brokers[number % len(brokers)]
+            process = gateway(world, host)
+            check(process, f"no gateway serves {host}")
+            os.kill(process, sign)
+            until(f"the gateway of {host} has left", lambda: gateway(world, host) != process)
+            waits.append(until(f"{host} serves again", lambda: PlainClient.anonymous(host)))
+            ledger.alive()
+        sent = ledger.finish()
+    finally:
+        ledger.close()
+    check(jvms(world) == before, "a broker's JVM is another one")
+    return f"{times} × {sign.name}: {sent} acknowledged, none lost, none twice, all in order; served again within {max(waits):.2f} s, p99 {percentile(waits, 0.99):.2f}"
+
+
+def killed_under_load(world, times):
+    return replaced(world, times, signal.SIGKILL)
+
+
+def drained_under_load(world, times):
+    return replaced(world, times, signal.SIGTERM)
+
+
+def leaders_move(world, times):
+    """Every address that a client is told is one of the instance's, and no record is lost."""
+    topic, brokers = make_topic(world, f"soak-leaders-{world.tag}"), hosts(world)
+    bootstrap = world.instance["bootstrap"]["private_plaintext"]
+    libraries = f"{os.environ['SLUICE_TOOLS']}/kafka/{world.instance['kafka_version']}/libs/*"
+    # In the open mode too, moving leaders needs a right of its own.
+    world.sluice("acl", "add", world.instance["name"], "--principal", f"User:{world.user}", "--resource", "cluster", "--name", "kafka-cluster",
+                 "--operation", "alter,describe")
+    properties = world.files / "leaders.properties"
+    properties.write_text(
+        f"security.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-512\nssl.truststore.type=PEM\nssl.truststore.location={world.ca}\n"
+        f'sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="{world.user}" password="{world.password}";\n')
+    java = lambda tool, config, *arguments: run("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", libraries, f"org.apache.kafka.tools.{tool}",
+                                        "--bootstrap-server", world.instance["bootstrap"]["private_sasl_ssl"], config, properties, *arguments).stdout.decode()
+    listing = lambda: json.loads(run("kcat", "-b", bootstrap, "-L", "-J", "-t", topic).stdout)
+    ids = sorted(one["id"] for one in listing()["brokers"])
+    consumer = subprocess.Popen(["kcat", "-b", bootstrap, "-C", "-t", topic, "-q", "-f", "%s\n"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    ledger, moved, waits = Ledger(world, topic), 0, []
+    plan = world.files / "leaders.json"
+    try:
+        until("there are records", lambda: ledger.sent > 100)
+        round_ = 0
+        while moved < times:
+            round_ += 1
+            order = lambda p: [ids[(p + round_ + n) % len(ids)] for n in range(3)]
+            plan.write_text(json.dumps({"version": 1, "partitions": [{"topic": topic, "partition": p, "replicas": order(p)} for p in range(PARTITIONS)]}))
+            java("reassign.ReassignPartitionsCommand", "--command-config", "--execute", "--reassignment-json-file", plan)
+            began = time.monotonic()
+            java("LeaderElectionCommand", "--admin.config", "--election-type", "preferred", "--all-topic-partitions")
+            wanted = {p: order(p)[0] for p in range(PARTITIONS)}
+            until("the leaders are where they were sent", lambda: {p["partition"]: p["leader"] for t in listing()["topics"] for p in t["partitions"]} == wanted)
+            waits.append(time.monotonic() - began)
+            told = {one["name"] for one in listing()["brokers"]}
+            check(told == set(bootstrap.split(",")), f"clients are told {told}")
+            moved += PARTITIONS
+            ledger.alive()
+        sent = ledger.finish()
+        check(consumer.poll() is None, f"the consumer gave up: {consumer.stderr.read()[-300:] if consumer.poll() is not None else ''}")
+    finally:
+        ledger.close()
+        consumer.kill()
+        consumer.wait()
+    return f"{moved} moves: {sent} acknowledged, none lost, none twice, all in order; addresses are the instance's"

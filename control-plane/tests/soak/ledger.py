@@ -1,0 +1,94 @@
+"""A producer that writes down what Kafka acknowledged, and what a consumer finds of it afterwards."""
+
+import subprocess
+import threading
+import time
+
+from sluice import check, run
+
+KEYS = 20
+PARTITIONS = 6
+
+
+class Ledger:
+    """kcat, idempotent and with acks=all, fed line by line; every line must be there once and in its key's order."""
+
+    def __init__(self, world, topic, per_second=400, tls=None):
+        self.world, self.topic, self.pause = world, topic, 1 / per_second
+        options = ["enable.idempotence=true", "acks=all", "linger.ms=5", "message.timeout.ms=120000", "reconnect.backoff.max.ms=500",
+                   "topic.metadata.refresh.interval.ms=5000"]
+        self.bootstrap = world.instance["bootstrap"]["private_sasl_ssl" if tls else "private_plaintext"]
+        if tls:
+            options += ["security.protocol=sasl_ssl", "sasl.mechanisms=PLAIN", f"sasl.username={world.user}", f"sasl.password={world.password}",
+                        f"ssl.ca.location={tls}"]
+        self.options = [part for option in options for part in ("-X", option)]
+        self.process = subprocess.Popen(["kcat", "-b", self.bootstrap, "-P", "-t", topic, "-K:", "-T", *self.options],
+                                        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.sent, self.stop, self.said = 0, threading.Event(), []
+        self.threads = [threading.Thread(target=target, daemon=True) for target in (self._feed, self._hear)]
+        for thread in self.threads:
+            thread.start()
+
+    def _feed(self):
+        while not self.stop.wait(self.pause):
+            try:
+                self.process.stdin.write(f"{self.sent % KEYS}:{self.sent}\n".encode())
+                self.process.stdin.flush()
+            except BrokenPipeError:
+                return
+            self.sent += 1
+
+    def _hear(self):
+        for line in self.process.stderr:
+            self.said.append(line.decode(errors="replace").rstrip())
+
+    def alive(self):
+        check(self.process.poll() is None, f"the producer gave up: {self.said[-3:]}")
+
+    def finish(self):
+        """How many lines went in, all of them acknowledged and found."""
+        self.stop.set()
+        self.threads[0].join(10)
+        self.process.stdin.close()
+        check(self.process.wait(180) == 0, f"the producer ended with {self.process.returncode}: {self.said[-3:]}")
+        found = run("kcat", "-b", self.bootstrap, "-C", "-t", self.topic, "-o", "beginning", "-e", "-q", "-f", "%k %s\n",
+                    *self.options[self.options.index("topic.metadata.refresh.interval.ms=5000") + 1:], timeout=300).stdout.split(b"\n")[:-1]
+        by_key = {}
+        for line in found:
+            key, value = line.split(b" ")
+            by_key.setdefault(int(key), []).append(int(value))
+        for key, values in by_key.items():
+            wanted = list(range(key, self.sent, KEYS))
+            if values != wanted:
+                lost, twice = len(set(wanted) - set(values)), len(values) - len(set(values))
+                check(False, f"key {key}: {lost} lost, {twice} twice, in order: {values == sorted(values)}")
+        check(sum(map(len, by_key.values())) == self.sent, f"{self.sent} acknowledged, {len(found)} found")
+        return self.sent
+
+    def close(self):
+        self.stop.set()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+def make_topic(world, name):
+    bootstrap = world.instance["bootstrap"]["private_plaintext"]
+    libraries = f"{__import__('os').environ['SLUICE_TOOLS']}/kafka/{world.instance['kafka_version']}/libs/*"
+    run("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", libraries, "org.apache.kafka.tools.TopicCommand", "--bootstrap-server", bootstrap,
+        "--create", "--topic", name, "--partitions", PARTITIONS, "--replication-factor", 3)
+    return name
+
+
+def until(what, reached, seconds=60, pause=0.02):
+    """Seconds that it took."""
+    began = time.monotonic()
+    while not reached():
+        check(time.monotonic() - began < seconds, f"not in {seconds} s: {what}")
+        time.sleep(pause)
+    return time.monotonic() - began
+
+
+def percentile(values, share):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

@@ -1,0 +1,72 @@
+"""What belongs to one instance, tried at another."""
+
+import json
+import os
+import socket
+import ssl
+import uuid
+
+from gateways import hosts
+from ledger import make_topic
+from sluice import PlainClient, check, run
+
+
+def instance_against_instance(world, _):
+    """Users, topics, the nodes' own certificates: nothing of one is accepted by the other."""
+    mine, tried = world.instance, []
+    topic = make_topic(world, f"soak-mine-{world.tag}")
+    order = world.order(access={"sasl_ssl": {"user": "stranger", "password": "Kafka-Word-72"}})
+    job = world.api("POST", world.path("instances"), order, Idempotency_Key=str(uuid.uuid4()))
+    check(job.status == 202, f"the order answered {job.status}: {job.body[-300:]}")
+    done = world.wait_job(job.json["id"])
+    check(done["state"] == "succeeded", f"the order ended {done['state']}")
+    other = world.api("GET", world.path(f"instances/{done['resource']['id']}")).json
+    try:
+        theirs = [address.rsplit(":", 1)[0] for address in other["bootstrap"]["private_sasl_ssl"].split(",")]
+        ca = world.files / "other-ca.pem"
+        world.sluice("cert", "truststore", other["name"], "--format", "pem", "--out", ca, "--force")
+        check(PlainClient.log_in(theirs[0], ca, "stranger", "Kafka-Word-72"), "its own user cannot log in")
+
+        def refused(what, attempt):
+            tried.append(what)
+            try:
+                got_in = attempt()
+            except (OSError, ssl.SSLError):
+                got_in = False
+            check(not got_in, f"{what} was accepted")
+
+        for host in theirs:
+            refused("a user and password", lambda: PlainClient.log_in(host, ca, world.user, world.password))
+        for host in hosts(world):
+            refused("a user and password", lambda: PlainClient.log_in(host, world.ca, "stranger", "Kafka-Word-72"))
+        listing = run("kcat", "-b", other["bootstrap"]["private_plaintext"], "-L", "-t", topic, ok=False).stdout
+        refused("a topic", lambda: b"partition 0" in listing)
+        for identity in ("internal", "control"):
+            for port, what in ((9180, "control API"), (9190, "listener between brokers"), (9191, "listener of controllers")):
+                refused(f"the node's {identity} certificate at the {what}", lambda: greets(world, identity, theirs[0], port))
+        # The same attempt with the right certificate, or the refusals would prove nothing.
+        for port in (9190, 9191):
+            check(greets(world, "internal", theirs[0], port, of=other), f"its own certificate is refused at {port}")
+    finally:
+        world.wait_job(world.api("DELETE", world.path(f"instances/{other['id']}"), Idempotency_Key=str(uuid.uuid4())).json["id"])
+    return f"{len(tried)} attempts of one instance at another, none accepted"
+
+
+def greets(world, identity, host, port, of=None):
+    """Whether a server goes on with who shows a node's certificate of an instance, by default this one's."""
+    spec = json.loads((world.home / "nodes" / (of or world.instance)["id"] / "0" / "spec.json").read_text())
+    tls = spec["kafka"]["internal_tls"] if identity == "internal" else spec["gateway"]["control_tls"]
+    pem = world.files / f"stolen-{uuid.uuid4().hex}.pem"
+    pem.touch(mode=0o600)
+    try:
+        pem.write_text(tls["key_pem"] + tls["certificate_pem"])
+        context = ssl.create_default_context()
+        # The thief does not care whom they talk to.
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.load_cert_chain(pem)
+    finally:
+        os.unlink(pem)
+    with context.wrap_socket(socket.create_connection((host, port), timeout=10), server_hostname=host) as connection:
+        # With TLS 1.3 a refused certificate shows at the first answer.
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n" if port == 9180 else b"\0\0\0\x0a\0\x12\0\0\0\0\0\x01\xff\xff")
+        return bool(connection.recv(1))
