@@ -11,6 +11,7 @@ from pathlib import Path
 
 import control_plane
 import data_path
+import replication
 from measure import load_average, table
 from rig import Rig
 
@@ -24,7 +25,7 @@ def main():
     else:
         sys.exit(f"bench: the machine is busy (load average {load_average():.1f}); its figures would be noise")
     binaries, tools = Path(os.environ["SLUICE_BINARIES"]), Path(os.environ["SLUICE_TOOLS"])
-    parts = sys.argv[1:] or ["data-path", "control-plane"]
+    parts = sys.argv[1:] or ["data-path", "replication", "control-plane"]
     goals = []
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as work:
         if "data-path" in parts:
@@ -33,6 +34,8 @@ def main():
                 goals += data_path.run(rig, quick)
             finally:
                 rig.processes.stop_all()
+        if "replication" in parts:
+            goals += replication.run(Path(work), tools, binaries, quick)
         if "control-plane" in parts:
             goals += control_plane.run(Path(work), binaries, quick)
     table("goals", ["id", "metric", "figure", "goal", "beside it"], goals)

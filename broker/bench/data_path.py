@@ -1,32 +1,41 @@
 """G1 to G8: what the gateway costs a client's bytes, against Kafka's own listeners, a naive copy loop and kafka-proxy."""
 
 import json
+import resource
 import subprocess
 import time
 
 from measure import cpu_seconds, interleaved, rss_bytes, table, wait_for
 from rig import COPY, GATEWAY, GATEWAY_TLS, HOST, PASSWORD, UPSTREAM, USER, sh
 
+# Each is two files of the gateway.
+MOST_CONNECTIONS = min(20_000, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 500) // 2)
 PLAIN, TLS = ["direct", "copy", "proxy", "gateway"], ["kafka tls", "copy tls", "proxy tls", "gateway tls"]
 
 
 def transfer(rig, megabytes, direction, name):
     """Moves the payload once; CPU in ms a MB for relay and broker, and MB/s."""
     port, options, relay = rig.way(name)
-    base = ["-b", f"{HOST}:{port}", "-t", "load", *options]
+    bootstrap = ",".join(f"{one.host}:{port}" for one in rig.all)
+    processes = {f"{who} {one.node_id}": one.pids[who] for one in rig.all for who in ("broker", relay) if who}
+    before = {who: cpu_seconds(pid) for who, pid in processes.items()}
+    began = time.monotonic()
+    kcat(rig, direction, bootstrap, options)
+    wall = time.monotonic() - began
+    spent = lambda kind: sum((cpu_seconds(pid) - before[who]) * 1000 / megabytes for who, pid in processes.items() if who.startswith(f"{kind} "))
+    own, relayed = spent("broker"), spent(relay) if relay else 0.0
+    return {"relay": relayed, "broker": own, "sum": own + relayed, "rate": megabytes / wall}
+
+
+def kcat(rig, direction, bootstrap, options):
+    base = ["-b", bootstrap, "-t", "load", *options]
     if direction == "produce":
         command = ["kcat", "-P", *base, "-X", "acks=all", "-X", "batch.size=65536", "-X", "linger.ms=5",
                    "-X", "queue.buffering.max.kbytes=262144", "-X", "queue.buffering.max.messages=1000000", "-l", str(rig.payload)]
     else:
         command = ["kcat", "-C", *base, "-o", "beginning", "-e", "-q", "-c", str(rig.payload_records), "-u",
                    "-X", "fetch.message.max.bytes=1048576", "-X", "queued.min.messages=100000"]
-    pids = {"broker": rig.pids["broker"], **({"relay": rig.pids[relay]} if relay else {})}
-    before = {who: cpu_seconds(pid) for who, pid in pids.items()}
-    began = time.monotonic()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
-    wall = time.monotonic() - began
-    spent = {who: (cpu_seconds(pid) - before[who]) * 1000 / megabytes for who, pid in pids.items()}
-    return {"relay": spent.get("relay", 0.0), "broker": spent["broker"], "sum": sum(spent.values()), "rate": megabytes / wall}
 
 
 def throughput(rig, megabytes, rounds, warm_up, with_proxy):
@@ -65,39 +74,81 @@ def latency(rig, rate, seconds, rounds):
             ["G7", "p99 ÷ direct", f"{figures['gateway']['p99'] / figures['direct']['p99']:.2f}", "≤ 1.15", ""]]
 
 
+def held(rig, what, port, count, *rest):
+    """Connections of the tool until the block ends."""
+    holder = rig.processes.start(f"{what}-{port}", [rig.binaries / "examples" / "connections", what, f"{HOST}:{port}", count, *rest],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    said = holder.stdout.readline().decode().strip()
+    return holder, said == f"held {count}"
+
+
 def idle(rig, count):
     goals = []
-    for kind, port, extra, limit in (("plain", GATEWAY, [], 12), ("tls", GATEWAY_TLS, [rig.pki / "public-ca.pem", USER, PASSWORD], 40)):
+    login = ["login", rig.pki / "public-ca.pem", USER, PASSWORD]
+    for kind, port, way, limit in (("plain", GATEWAY, ["plain"], 12), ("tls", GATEWAY_TLS, login, 40)):
         before = rss_bytes(rig.pids["gateway"])
-        holder = rig.processes.start(f"idle-{kind}", [rig.binaries / "examples" / "idle_connections", f"{HOST}:{port}", count, kind, *extra],
-                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        held = holder.stdout.readline().decode().strip()
-        if held != f"held {count}":
-            goals.append(["G8", f"idle {kind} connections", "failed", "", held])
-        else:
-            each = (rss_bytes(rig.pids["gateway"]) - before) / count / 1024
-            goals.append(["G8", f"{count} idle {kind} connections, KiB each", f"{each:.1f}", f"≤ {limit}", ""])
+        holder, ready = held(rig, "hold", port, count, *way)
+        each = (rss_bytes(rig.pids["gateway"]) - before) / count / 1024
+        goals.append(["G8", f"{count} idle {kind} connections, KiB each", f"{each:.1f}" if ready else "failed", f"≤ {limit}", ""])
         rig.processes.stop(holder)
     return goals
+
+
+def in_flight(rig, count=200, size=10_000_000):
+    """Memory of the gateway while so many large requests are on their way and none ends."""
+    goals = []
+    login = ["login", rig.pki / "public-ca.pem", USER, PASSWORD]
+    for kind, port, way in (("plain", GATEWAY, ["plain"]), ("tls", GATEWAY_TLS, login)):
+        before = rss_bytes(rig.pids["gateway"])
+        holder, ready = held(rig, "stuck", port, count, *way, size)
+        grown = (rss_bytes(rig.pids["gateway"]) - before) / (1 << 20)
+        goals.append(["G9", f"{count} × {size // 1_000_000} MB in flight, {kind}, MiB", f"{grown:.0f}" if ready else "failed", "≤ 64", ""])
+        rig.processes.stop(holder)
+    return goals
+
+
+def handshakes(rig, count, rounds):
+    """TLS 1.3 with ECDSA and a login by PLAIN, against the handshake alone at the copy loop; by CPU of who serves."""
+    ca = rig.pki / "public-ca.pem"
+    ways = {"copy tls": ("copy-tls", COPY_TLS, ["tls", ca]), "gateway": ("gateway", GATEWAY_TLS, ["login", ca, USER, PASSWORD])}
+
+    def churn(name):
+        who, port, way = ways[name]
+        before = cpu_seconds(rig.pids[who])
+        seconds = float(sh(rig.binaries / "examples" / "connections", "churn", f"{HOST}:{port}", count, *way))
+        return {"cpu": (cpu_seconds(rig.pids[who]) - before) * 1000 / count, "rate": count / seconds}
+
+    figures = interleaved(list(ways), rounds, 1, churn)
+    table(f"{count} new connections, medians of {rounds}", ["way", "CPU ms each", "a second"],
+          [[name, f"{f['cpu']:.2f}", f"{f['rate']:.0f}"] for name, f in figures.items()])
+    ours, bare = figures["gateway"], figures["copy tls"]
+    return [["G10", "handshakes with login a core, gateway ÷ bare handshakes", f"{bare['cpu'] / ours['cpu']:.2f}", "≥ 0.6", f"{ours['cpu']:.2f} ms each"],
+            ["G10", "3000 logins, s", f"{3000 / ours['rate']:.1f}", "≤ 5", "client and broker on the same cores"]]
+
+
+def write_payload(rig, path, megabytes):
+    rig.payload, rig.payload_records = path, megabytes * 1000
+    line = ("x" * 999 + "\n").encode()
+    with open(path, "wb") as out:
+        for _ in range(megabytes):
+            out.write(line * 1000)
 
 
 def run(rig, quick):
     megabytes, rounds, warm_up = (100, 3, 1) if quick else (400, 5, 2)
     rig.certificates()
     rig.start_kafka()
+    rig.wait_for_kafka()
     rig.create_topic("load")
     rig.create_topic("latency", 1)
     rig.start_gateway()
     rig.start_copy_loops()
     with_proxy = rig.start_kafka_proxy()
-    rig.payload = rig.work / "payload"
-    rig.payload_records = megabytes * 1000
-    line = ("x" * 999 + "\n").encode()
-    with open(rig.payload, "wb") as out:
-        for _ in range(megabytes):
-            out.write(line * 1000)
+    write_payload(rig, rig.work / "payload", megabytes)
     goals = throughput(rig, megabytes, rounds, warm_up, with_proxy)
     goals += latency(rig, 500, 3 if quick else 20, 3)
-    goals += idle(rig, 1000 if quick else 5000)
+    goals += idle(rig, 1000 if quick else MOST_CONNECTIONS)
+    goals += in_flight(rig)
+    goals += handshakes(rig, 500 if quick else 3000, 3)
     rig.processes.stop_all()
     return goals

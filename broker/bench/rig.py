@@ -1,4 +1,4 @@
-"""One Kafka broker with a listener for each way to reach it, and the relays that are compared in front of it."""
+"""A Kafka broker with a listener for each way to reach it, and the relays that are compared in front of it."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from measure import Processes, listening, wait_for
 HOST = os.environ.get("SLUICE_BENCH_HOST", "127.77.0.1")
 USER, PASSWORD = "bench", "Bench-password-1"
 # Ports: Kafka's own listeners …
-UPSTREAM, UPSTREAM_SASL, FOR_COPY, FOR_COPY_TLS, KAFKA_TLS, CONTROLLER = 9192, 9193, 9194, 9195, 9393, 9191
+UPSTREAM, UPSTREAM_SASL, FOR_COPY, FOR_COPY_TLS, KAFKA_TLS, CONTROLLER, BETWEEN = 9192, 9193, 9194, 9195, 9393, 9191, 9190
 # … and the relays'. kafka-proxy speaks to UPSTREAM and rewrites addresses; the copy loop cannot, so Kafka advertises it.
 GATEWAY, GATEWAY_TLS, COPY, COPY_TLS, PROXY, PROXY_TLS = 9092, 9093, 29092, 29093, 39092, 39093
 KAFKA_PROXY = "github.com/grepplabs/kafka-proxy@v0.4.3"
@@ -28,13 +28,24 @@ def kafka_id():
 
 
 class Rig:
-    def __init__(self, work, tools, binaries, kafka="4.3.1"):
-        self.work, self.tools, self.binaries = Path(work), Path(tools), Path(binaries)
+    """One broker; or one of several, of one cluster: `cluster_of`."""
+
+    def __init__(self, work, tools, binaries, kafka="4.3.1", host=HOST, node_id=1):
+        self.work, self.tools, self.binaries, self.host = Path(work), Path(tools), Path(binaries), host
+        self.work.mkdir(parents=True, exist_ok=True)
         self.libs = self.tools / "kafka" / kafka / "libs"
         self.kafka_version = kafka
         self.processes = Processes(self.work / "logs")
         self.pids = {}
-        self.node_id, self.cluster, self.directory = 1, kafka_id(), kafka_id()
+        self.node_id, self.cluster, self.directory = node_id, kafka_id(), kafka_id()
+        self.all, self.between, self.heap = [self], "PLAINTEXT", "2g"
+
+    @classmethod
+    def cluster_of(cls, brokers, between):
+        """They speak so with each other; the first has certificates for all."""
+        for one in brokers:
+            one.all, one.between, one.cluster, one.heap = brokers, between, brokers[0].cluster, "768m"
+        return brokers
 
     # --- certificates -------------------------------------------------------------------------------------------
 
@@ -50,56 +61,70 @@ class Rig:
             ("control-plane", "internal", "/CN=sluice-control-plane"),
         ):
             sh("openssl", "req", *ec, "-subj", subject, "-keyout", pki / f"{name}.key", "-out", pki / f"{name}.csr")
-            (pki / "san.cnf").write_text(f"subjectAltName=IP:{HOST}\nextendedKeyUsage=serverAuth,clientAuth\n")
+            (pki / "san.cnf").write_text(f"subjectAltName={','.join(f'IP:{one.host}' for one in self.all)}\nextendedKeyUsage=serverAuth,clientAuth\n")
             sh("openssl", "x509", "-req", "-in", pki / f"{name}.csr", "-CA", pki / f"{ca}-ca.pem", "-CAkey", pki / f"{ca}-ca.key",
                "-CAcreateserial", "-days", "30", "-extfile", pki / "san.cnf", "-out", pki / f"{name}.pem")
-        self.pki = pki
+        for one in self.all:
+            one.pki = pki
 
     # --- Kafka --------------------------------------------------------------------------------------------------
 
     def start_kafka(self):
         listeners = {
-            "CTL": (CONTROLLER, "PLAINTEXT", CONTROLLER), "PLN": (UPSTREAM, "PLAINTEXT", UPSTREAM),
+            "CTL": (CONTROLLER, self.between, CONTROLLER), "INT": (BETWEEN, self.between, BETWEEN), "PLN": (UPSTREAM, "PLAINTEXT", UPSTREAM),
             "SAS": (UPSTREAM_SASL, "SASL_PLAINTEXT", UPSTREAM_SASL), "COPY": (FOR_COPY, "PLAINTEXT", COPY),
             "COPYTLS": (FOR_COPY_TLS, "PLAINTEXT", COPY_TLS), "TLS": (KAFKA_TLS, "SSL", KAFKA_TLS),
         }
-        pem = self.work / "server-keystore.pem"
-        pem.write_text((self.pki / "server.key").read_text() + (self.pki / "server.pem").read_text())
+        replicas = len(self.all)
         properties = {
             "process.roles": "broker,controller", "node.id": self.node_id,
-            "controller.quorum.bootstrap.servers": f"{HOST}:{CONTROLLER}", "controller.listener.names": "CTL",
-            "inter.broker.listener.name": "PLN",
-            "listeners": ",".join(f"{name}://{HOST}:{port}" for name, (port, _, _) in listeners.items()),
-            "advertised.listeners": ",".join(f"{name}://{HOST}:{out}" for name, (_, _, out) in listeners.items()),
+            "controller.quorum.bootstrap.servers": ",".join(f"{one.host}:{CONTROLLER}" for one in self.all), "controller.listener.names": "CTL",
+            "inter.broker.listener.name": "INT",
+            "listeners": ",".join(f"{name}://{self.host}:{port}" for name, (port, _, _) in listeners.items()),
+            "advertised.listeners": ",".join(f"{name}://{self.host}:{out}" for name, (_, _, out) in listeners.items()),
             "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, (_, kind, _) in listeners.items()),
             "log.dirs": self.work / "kafka-data", "auto.create.topics.enable": "false",
-            "offsets.topic.replication.factor": 1, "transaction.state.log.replication.factor": 1,
+            "offsets.topic.replication.factor": replicas, "transaction.state.log.replication.factor": replicas,
             "transaction.state.log.min.isr": 1, "num.network.threads": 3, "num.io.threads": 4,
+            # Two hundred requests of 10 MB are not for the broker's heap.
+            "queued.max.request.bytes": 256 << 20,
             "listener.name.sas.sasl.enabled.mechanisms": "SCRAM-SHA-512,SCRAM-SHA-256",
             "listener.name.sas.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
             "listener.name.sas.scram-sha-256.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
-            "listener.name.tls.ssl.keystore.type": "PEM", "listener.name.tls.ssl.keystore.location": pem,
+            **self.identity("tls", "server"), **self.identity("int", "node", "internal"), **self.identity("ctl", "node", "internal"),
         }
         config = self.work / "server.properties"
         config.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-        self.java("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", config, "--standalone",
+        voters = ",".join(f"{one.node_id}@{one.host}:{CONTROLLER}:{one.directory}" for one in self.all)
+        self.java("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", config, "--initial-controllers", voters,
                   "--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]")
-        process = self.processes.start("kafka", ["java", "-Xms2g", "-Xmx2g", "-XX:+UseG1GC", "-cp", f"{self.libs}/*", "kafka.Kafka", config])
+        process = self.processes.start("kafka", ["java", f"-Xms{self.heap}", f"-Xmx{self.heap}", "-XX:+UseG1GC", "-cp", f"{self.libs}/*", "kafka.Kafka", config])
         self.pids["broker"] = process.pid
-        wait_for("the broker", lambda: self.topics() is not None)
+
+    def identity(self, listener, name, clients_of=None):
+        """TLS of a listener; of both sides where it says whose certificates clients must have."""
+        pem = self.work / f"{name}-keystore.pem"
+        pem.write_text((self.pki / f"{name}.key").read_text() + (self.pki / f"{name}.pem").read_text())
+        found = {"keystore.type": "PEM", "keystore.location": pem}
+        if clients_of:
+            found |= {"truststore.type": "PEM", "truststore.location": self.pki / f"{clients_of}-ca.pem", "client.auth": "required"}
+        return {f"listener.name.{listener}.ssl.{key}": value for key, value in found.items()}
+
+    def wait_for_kafka(self):
+        wait_for("the broker", lambda: (said := self.topics()) is not None and f" {len(self.all)} brokers" in said)
 
     def java(self, main, *arguments):
         return sh("java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", f"{self.libs}/*", main, *arguments)
 
     def topics(self):
         try:
-            return sh("kcat", "-L", "-b", f"{HOST}:{UPSTREAM}", "-m", "2")
+            return sh("kcat", "-L", "-b", f"{self.host}:{UPSTREAM}", "-m", "2")
         except subprocess.CalledProcessError:
             return None
 
     def create_topic(self, name, partitions=4):
-        self.java("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", f"{HOST}:{UPSTREAM}", "--create", "--if-not-exists",
-                  "--topic", name, "--partitions", str(partitions), "--replication-factor", "1", "--config", "retention.bytes=400000000",
+        self.java("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", f"{self.host}:{UPSTREAM}", "--create", "--if-not-exists",
+                  "--topic", name, "--partitions", str(partitions), "--replication-factor", str(len(self.all)), "--config", "retention.bytes=400000000",
                   "--config", "segment.bytes=104857600")
 
     # --- relays -------------------------------------------------------------------------------------------------
@@ -109,19 +134,20 @@ class Rig:
         node.mkdir(exist_ok=True)
         read = lambda name: (self.pki / name).read_text()
         identity = lambda name, ca: {"certificate_pem": read(f"{name}.pem"), "key_pem": read(f"{name}.key"), "ca_pem": read(f"{ca}-ca.pem")}
-        listener = lambda path, port: {"path": path, "bind": f"{HOST}:{port}", "advertised": [{"node_id": self.node_id, "host": HOST, "port": port}]}
+        listener = lambda path, port: {"path": path, "bind": f"{self.host}:{port}",
+                                       "advertised": [{"node_id": one.node_id, "host": one.host, "port": port} for one in self.all]}
         spec = {
             "generation": 1,
             "identity": {"instance": "ins_01jd9mz5w8e4wahj8k6t3v2q7r", "node_id": self.node_id, "cluster_id": self.cluster, "directory_id": self.directory},
             "kafka": {
-                "version": self.kafka_version, "roles": ["broker", "controller"], "rack": "zone-a", "bind": HOST, "internal_host": HOST,
-                "initial_controllers": [{"node_id": self.node_id, "directory_id": self.directory, "host": HOST, "port": CONTROLLER}],
-                "quorum_bootstrap": [f"{HOST}:{CONTROLLER}"], "jvm": {"heap_bytes": 2 << 30, "fast_start": False},
+                "version": self.kafka_version, "roles": ["broker", "controller"], "rack": "zone-a", "bind": self.host, "internal_host": self.host,
+                "initial_controllers": [{"node_id": self.node_id, "directory_id": self.directory, "host": self.host, "port": CONTROLLER}],
+                "quorum_bootstrap": [f"{self.host}:{CONTROLLER}"], "jvm": {"heap_bytes": 2 << 30, "fast_start": False},
                 "internal_tls": identity("node", "internal"), "super_users": ["User:sluice-control-plane"], "brokers": 1,
                 "max_message_bytes": 10485760, "disk_bytes": 100 << 30, "delegation_token_key": "unused-in-benchmarks",
             },
             "gateway": {
-                "control": f"{HOST}:9180", "control_tls": identity("node", "internal"),
+                "control": f"{self.host}:9180", "control_tls": identity("node", "internal"),
                 "listeners": [listener("private-plaintext", GATEWAY), listener("private-sasl-ssl", GATEWAY_TLS)],
                 "server_tls": identity("server", "public"),
                 "limits": {"max_login_frame_bytes": 524288, "max_request_bytes": 104857600, "login_timeout_ms": 10000,
@@ -132,7 +158,7 @@ class Rig:
         (node / "spec.json").chmod(0o600)
         process = self.processes.start("gateway", [self.binaries / "sluice-node", "gateway", "--dir", node], pin=0)
         self.pids["gateway"] = process.pid
-        wait_for("the gateway", lambda: listening(HOST, GATEWAY) and listening(HOST, GATEWAY_TLS))
+        wait_for("the gateway", lambda: listening(self.host, GATEWAY) and listening(self.host, GATEWAY_TLS))
 
     def start_copy_loops(self):
         loop = self.binaries / "examples" / "copy_loop"
