@@ -58,6 +58,7 @@ pub(super) enum BearerError {
 
 impl Trust {
     pub(super) fn parse(trust: &BearerTrust) -> Result<Self, GatewayError> {
+        jws::install();
         let invalid = |why: String| GatewayError::invalid(format!("bearer.keys: {why}"));
         let set: JwkSet = serde_json::from_str(&trust.keys).map_err(|error| invalid(error.to_string()))?;
         let keys = set.keys.iter().enumerate().map(|(index, jwk)| {

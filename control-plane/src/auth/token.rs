@@ -136,6 +136,7 @@ struct KeySet {
 
 impl Tokens {
     pub fn new(issuer: &str, audience: &str, life: Duration) -> Self {
+        jws::install();
         Self {
             issuer: issuer.into(),
             audience: audience.into(),
