@@ -15,9 +15,10 @@ def hosts(world):
 
 
 def gateway(world, host):
-    """The process that listens on 9092 of this address; none while there is none."""
-    out = run("ss", "-Hltnp", f"src {host} and sport = 9092").stdout.decode()
-    return int(out.split("pid=")[1].split(",")[0]) if "pid=" in out else None
+    """The process that serves this address; none while there is none."""
+    broker = next(broker["id"] for broker in world.instance["brokers"] if broker["host"] == host)
+    found = run("pgrep", "-f", f"sluice-node gateway --dir .*/{world.instance['id']}/{broker}( |$)", ok=False).stdout.split()
+    return int(found[0]) if found else None
 
 
 def jvms(world):
