@@ -4,7 +4,10 @@
 //! and by loops, which keep them. May use `domain`, `store` and `secrets`; does nothing by itself.
 
 use crate::{
-    domain::node_spec::{self, BrokerIntent, InstanceIntent, NodeKeys, Site},
+    domain::{
+        client_paths::Place,
+        node_spec::{self, BrokerIntent, InstanceIntent, NodeKeys, Site},
+    },
     kafka::Cluster,
     nodes::NodeAddress,
     secrets::{Keyring, SecretError},
@@ -118,6 +121,7 @@ impl Provisioned {
                     zone: broker.zone.clone(),
                     directory_id: broker.directory_id.clone(),
                     address: address(broker)?,
+                    public_address: broker.public_address,
                 })
             })
             .collect::<Result<_, ProvisioningError>>()?;
@@ -198,6 +202,11 @@ pub(crate) async fn node_addresses(
         Ok((broker.node_id, NodeAddress { control, identity: identity.clone() }))
     };
     brokers.iter().map(node).collect()
+}
+
+/// Where clients find the brokers.
+pub(crate) fn places(brokers: &[BrokerRow]) -> Result<Vec<Place>, ProvisioningError> {
+    brokers.iter().map(|broker| broker.place().ok_or(ProvisioningError::NoAddress(broker.node_id))).collect()
 }
 
 /// Where the broker stands.

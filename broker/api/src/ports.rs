@@ -4,6 +4,12 @@
 pub const PRIVATE_PLAINTEXT: u16 = 9092;
 /// Clients on the private network, SASL over TLS (product.md §5).
 pub const PRIVATE_SASL_SSL: u16 = 9093;
+/// Clients on the public network, plaintext (product.md §5).
+pub const PUBLIC_PLAINTEXT: u16 = 9094;
+/// Clients on the public network, SASL over TLS (product.md §5).
+pub const PUBLIC_SASL_SSL: u16 = 9095;
+/// Clients of other networks, through endpoints (product.md §5).
+pub const CROSS_NETWORK: u16 = 9011;
 /// Kafka's inter-broker listener `INT`: TLS with client certificates of the instance's internal CA.
 pub const INTER_BROKER: u16 = 9190;
 /// Kafka's controller listener `CTL`: TLS with client certificates of the instance's internal CA.

@@ -212,6 +212,10 @@ pub struct Listener {
     pub bind: SocketAddr,
     /// Address of every broker of the instance on this path: what clients get back.
     pub advertised: Vec<AdvertisedAddress>,
+    /// Networks as `10.1.0.0/16` that may come by this path, besides what [`GatewaySpec::ip_rules`] says; none: any. An empty
+    /// list keeps everybody out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Vec<String>>,
 }
 
 /// The way a client comes in (product.md §5).
@@ -220,17 +224,32 @@ pub struct Listener {
 pub enum AccessPath {
     PrivatePlaintext,
     PrivateSaslSsl,
+    PublicPlaintext,
+    PublicSaslSsl,
+    /// Through endpoints in other networks.
+    CrossNetwork,
 }
 
 impl AccessPath {
+    pub const ALL: [Self; 5] =
+        [Self::PrivatePlaintext, Self::PrivateSaslSsl, Self::PublicPlaintext, Self::PublicSaslSsl, Self::CrossNetwork];
+
+    /// TLS and a login; else neither.
     pub fn is_tls(self) -> bool {
-        matches!(self, Self::PrivateSaslSsl)
+        matches!(self, Self::PrivateSaslSsl | Self::PublicSaslSsl | Self::CrossNetwork)
+    }
+
+    pub fn is_public(self) -> bool {
+        matches!(self, Self::PublicPlaintext | Self::PublicSaslSsl)
     }
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::PrivatePlaintext => "private-plaintext",
             Self::PrivateSaslSsl => "private-sasl-ssl",
+            Self::PublicPlaintext => "public-plaintext",
+            Self::PublicSaslSsl => "public-sasl-ssl",
+            Self::CrossNetwork => "cross-network",
         }
     }
 }

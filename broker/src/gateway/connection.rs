@@ -14,7 +14,7 @@ use broker_api::spec::AccessPath;
 use std::future::poll_fn;
 use std::io;
 use std::marker::PhantomData;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -103,7 +103,7 @@ pub(super) async fn serve(client: TcpStream, card: Arc<Card>, shared: Arc<Shared
         biased;
         () = shared.cut.cancelled() => return,
         () = card.kicked() => Err(End::Kicked),
-        () = denied(card.peer.ip(), &shared) => Err(End::AddressDenied),
+        () = denied(&card, &shared) => Err(End::AddressDenied),
         ended = service => ended,
     };
     if let Err(end) = ended {
@@ -111,10 +111,10 @@ pub(super) async fn serve(client: TcpStream, card: Arc<Card>, shared: Arc<Shared
     }
 }
 
-/// Ends when clients of this address may not connect, now or later.
-async fn denied(client: IpAddr, shared: &Shared) {
+/// Ends when clients of this address may not come by this path, now or later.
+async fn denied(card: &Card, shared: &Shared) {
     let mut changes = shared.changes();
-    while shared.snapshot().admits_from(client) {
+    while shared.snapshot().admits_from(card.path, card.peer.ip()) {
         if changes.changed().await.is_err() {
             return std::future::pending().await;
         }

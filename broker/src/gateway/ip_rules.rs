@@ -18,11 +18,15 @@ impl IpRules {
     }
 
     pub(super) fn admit(&self, client: IpAddr) -> bool {
-        // An IPv4 client of an IPv6 socket is the same client.
-        let client = client.to_canonical();
-        let within = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&client));
-        !within(&self.deny) && (self.allow.is_empty() || within(&self.allow))
+        !within(&self.deny, client) && (self.allow.is_empty() || within(&self.allow, client))
     }
+}
+
+/// Whether one of the networks holds the client.
+pub(super) fn within(networks: &[IpNet], client: IpAddr) -> bool {
+    // An IPv4 client of an IPv6 socket is the same client.
+    let client = client.to_canonical();
+    networks.iter().any(|network| network.contains(&client))
 }
 
 /// The networks that a field of the spec names.

@@ -6,7 +6,7 @@
 use super::admission::internal::Internal;
 use super::bearer;
 use super::error::GatewayError;
-use super::ip_rules::{IpRules, networks};
+use super::ip_rules::{IpRules, networks, within};
 use super::tls;
 use broker_api::acl::is_platform_user;
 use broker_api::ports;
@@ -51,6 +51,8 @@ pub(super) struct Path {
     pub(super) upstream: SocketAddr,
     /// Every broker's address as clients of this path must see it, by node id.
     pub(super) advertised: HashMap<i32, Address>,
+    /// Where its clients come from, if not from anywhere.
+    sources: Option<Vec<IpNet>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,15 +100,16 @@ impl Snapshot {
         !is_platform_user(user) && !self.disabled_users.contains(user)
     }
 
-    /// Whether a client of this address may connect, or stay connected.
-    pub(super) fn admits_from(&self, client: IpAddr) -> bool {
-        self.ip_rules.admit(client)
+    /// Whether a client of this address may connect by this path, or stay connected. A path that is closed ends its
+    /// connections by itself.
+    pub(super) fn admits_from(&self, path: AccessPath, client: IpAddr) -> bool {
+        let sources = self.paths.get(&path).and_then(|path| path.sources.as_deref());
+        self.ip_rules.admit(client) && sources.is_none_or(|sources| within(sources, client))
     }
 
     /// Whether connections from this address begin by saying whose they are.
     pub(super) fn is_balancer(&self, peer: IpAddr) -> bool {
-        let peer = peer.to_canonical();
-        self.balancers.iter().any(|network| network.contains(&peer))
+        within(&self.balancers, peer)
     }
 
     /// Whether a login as `user` that began under this generation still counts.
@@ -147,11 +150,9 @@ fn build_path(listener: &Listener, spec: &NodeSpec) -> Result<Path, GatewayError
             spec.identity.node_id
         )));
     }
-    let port = match listener.path {
-        AccessPath::PrivatePlaintext => ports::UPSTREAM_PLAINTEXT,
-        AccessPath::PrivateSaslSsl => ports::UPSTREAM_SASL,
-    };
-    Ok(Path { bind: listener.bind, upstream: SocketAddr::new(spec.kafka.bind, port), advertised })
+    let sources = listener.sources.as_deref().map(|sources| networks("listeners.sources", sources)).transpose()?;
+    let port = if listener.path.is_tls() { ports::UPSTREAM_SASL } else { ports::UPSTREAM_PLAINTEXT };
+    Ok(Path { bind: listener.bind, upstream: SocketAddr::new(spec.kafka.bind, port), advertised, sources })
 }
 
 fn check_limits(limits: &GatewayLimits) -> Result<(), GatewayError> {

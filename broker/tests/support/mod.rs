@@ -117,6 +117,7 @@ impl TestInstance {
                             port,
                         })
                         .collect(),
+                    sources: None,
                 })
                 .into(),
                 server_tls: self.client_ca.issue("sluice test broker", &names),

@@ -21,7 +21,18 @@ pub struct Access {
     pub private_plaintext: bool,
     /// 9093: private network, SASL over TLS.
     pub private_sasl_ssl: bool,
-    /// Addresses and networks (`10.1.0.0/16`) that may connect; empty: all. At most 100.
+    /// 9094: public network, plaintext, no login.
+    pub public_plaintext: bool,
+    /// 9095: public network, SASL over TLS.
+    pub public_sasl_ssl: bool,
+    /// 9011: from other networks through endpoints, SASL over TLS. Only `endpoint_accounts` come in.
+    pub cross_network: bool,
+    /// What clients that come by 9011 are told: the address of each broker's endpoint, every broker once; empty: the brokers'
+    /// private addresses.
+    pub cross_network_addresses: Vec<BrokerAddress>,
+    /// Accounts whose endpoints reach 9011; empty: nobody does. At most 100.
+    pub endpoint_accounts: Vec<EndpointAccount>,
+    /// Addresses and networks (`10.1.0.0/16`) that may connect, by whichever way; empty: all. At most 100.
     pub allow_ips: Vec<String>,
     /// Addresses and networks that may not, whatever `allow_ips` says. At most 100.
     pub deny_ips: Vec<String>,
@@ -37,6 +48,11 @@ pub struct Access {
 }
 
 impl Access {
+    /// Whether brokers need public addresses.
+    pub fn is_public(&self) -> bool {
+        self.public_plaintext || self.public_sasl_ssl
+    }
+
     /// Whether clients with a login may do what ACLs do not deny.
     pub fn is_open_to_users(&self) -> bool {
         self.authorization == Authorization::Open
@@ -46,6 +62,36 @@ impl Access {
     pub fn is_open_to_anonymous(&self) -> bool {
         self.is_open_to_users() || self.anonymous == Authorization::Open
     }
+}
+
+/// Where clients of another network find a broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerAddress {
+    /// As in the instance's `brokers`.
+    #[schema(examples(0))]
+    pub broker_id: i32,
+    /// A host name, or an IP address.
+    #[schema(examples("kafka-0.acme.example"))]
+    pub host: String,
+    /// 1 to 65535.
+    #[serde(default = "default_endpoint_port")]
+    pub port: u16,
+}
+
+fn default_endpoint_port() -> u16 {
+    9011
+}
+
+/// An account that may use endpoints of the instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointAccount {
+    /// An organisation or a project: `org_…` or `prj_…`.
+    #[schema(examples("prj_01jd9mz5w8e4wahj8k6t3v2q7r"))]
+    pub account: String,
+    /// Addresses and networks that its endpoints come from; 1 to 100.
+    pub ips: Vec<String>,
 }
 
 /// Which JSON Web Tokens (RFC 7519) say who a Kafka client is.
@@ -80,6 +126,11 @@ impl Default for Access {
         Self {
             private_plaintext: true,
             private_sasl_ssl: true,
+            public_plaintext: false,
+            public_sasl_ssl: false,
+            cross_network: false,
+            cross_network_addresses: Vec::new(),
+            endpoint_accounts: Vec::new(),
             allow_ips: Vec::new(),
             deny_ips: Vec::new(),
             auto_create_topics: false,
@@ -98,6 +149,18 @@ pub struct UpdateAccess {
     pub private_plaintext: Option<Option<bool>>,
     #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
     pub private_sasl_ssl: Option<Option<bool>>,
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    pub public_plaintext: Option<Option<bool>>,
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    pub public_sasl_ssl: Option<Option<bool>>,
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    pub cross_network: Option<Option<bool>>,
+    /// Replaced as a whole.
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    pub cross_network_addresses: Option<Option<Vec<BrokerAddress>>>,
+    /// Replaced as a whole.
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    pub endpoint_accounts: Option<Option<Vec<EndpointAccount>>>,
     #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
     pub allow_ips: Option<Option<Vec<String>>>,
     #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]

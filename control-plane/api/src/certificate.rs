@@ -30,6 +30,8 @@ pub enum CertificateReason {
     Rotated,
     /// The service itself, before the earlier one ended.
     Renewed,
+    /// Brokers were given names that the earlier one did not cover.
+    Addresses,
 }
 
 /// What every broker shows to clients now.

@@ -24,10 +24,24 @@ pub enum TruststoreFormat {
     Jks,
 }
 
+/// A way to connect with a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConnectionPath {
+    /// 9093.
+    Private,
+    /// 9095.
+    Public,
+    /// 9011, through endpoints.
+    CrossNetwork,
+}
+
 #[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ConnectionQuery {
     pub client: Option<ClientKind>,
+    /// Way that the code connects by. Default: the first that is open of private, public and cross-network.
+    pub path: Option<ConnectionPath>,
     /// Kafka user that the code signs in as.
     pub user: Option<String>,
     pub topic: Option<String>,

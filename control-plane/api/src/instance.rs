@@ -99,6 +99,11 @@ pub struct AccessOrder {
     /// The first Kafka user. Without it one is made, and its password is shown once, in the job's result.
     #[serde(default)]
     pub sasl_ssl: Option<KafkaUserOrder>,
+    /// 9094 and 9095 from the start: each broker gets a public address. Default: neither.
+    #[serde(default)]
+    pub public_plaintext: bool,
+    #[serde(default)]
+    pub public_sasl_ssl: bool,
 }
 
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
@@ -181,6 +186,15 @@ pub struct Bootstrap {
     pub private_plaintext: String,
     /// `host:port,…` of port 9093: SASL over TLS.
     pub private_sasl_ssl: String,
+    /// `host:port,…` of port 9094: public, plaintext.
+    #[serde(default)]
+    pub public_plaintext: String,
+    /// `host:port,…` of port 9095: public, SASL over TLS.
+    #[serde(default)]
+    pub public_sasl_ssl: String,
+    /// `host:port,…` of the endpoints that lead to port 9011: SASL over TLS.
+    #[serde(default)]
+    pub cross_network: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -188,6 +202,9 @@ pub struct Broker {
     pub id: i32,
     pub zone: String,
     pub host: String,
+    /// On the public network, while public access is on.
+    #[serde(default)]
+    pub public_host: Option<String>,
     /// `starting`, `ready`, `failed`, `stopping`, `stopped` or `unknown`.
     pub state: String,
 }

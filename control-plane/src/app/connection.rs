@@ -44,9 +44,13 @@ pub async fn get_connection(
     let ca_pem = certificates::trust(app, &mut tx, record.id).await?;
     drop(tx);
     let bootstrap = instances::bootstrap(record.state, &record.access, &brokers);
-    let snippet = query.client.map(|client| {
-        guide::snippet(client, &Guide { bootstrap: &bootstrap.private_sasl_ssl, user, topic, ca_pem: &ca_pem })
-    });
+    let snippet = match query.client {
+        Some(client) => {
+            let bootstrap = guide::servers(&bootstrap, query.path).map_err(|fault| Refusal::invalid(vec![fault]))?;
+            Some(guide::snippet(client, &Guide { bootstrap, user, topic, ca_pem: &ca_pem }))
+        }
+        None => None,
+    };
     Ok(Connection {
         bootstrap,
         security_protocol: "SASL_SSL".to_owned(),

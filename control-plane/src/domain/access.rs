@@ -1,20 +1,25 @@
 //! Ways in to an instance and who may use them: what a patch makes of them, and what it changes for clients.
 
 use crate::domain::{
+    client_paths::{self, Place},
     plan::{self, Effect},
     token_trust,
 };
+use broker_api::spec::AccessPath;
 use control_plane_api::{
-    access::{Access, UpdateAccess},
+    access::{Access, BrokerAddress, EndpointAccount, UpdateAccess},
+    id::{OrganisationId, ProjectId},
     instance::{Change, Check},
     problem::FieldError,
 };
 use ipnet::IpNet;
 use serde_json::json;
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 /// Most entries of a list of addresses.
 pub const MAX_IPS: usize = 100;
+/// Most accounts whose endpoints may be used.
+pub const MAX_ACCOUNTS: usize = 100;
 
 /// The access as the patch leaves it, networks in their shortest form; or all faults.
 pub fn patched(current: &Access, patch: &UpdateAccess) -> Result<Access, Vec<FieldError>> {
@@ -26,6 +31,18 @@ pub fn patched(current: &Access, patch: &UpdateAccess) -> Result<Access, Vec<Fie
     let next = Access {
         private_plaintext: field(&patch.private_plaintext, &current.private_plaintext, default.private_plaintext),
         private_sasl_ssl: field(&patch.private_sasl_ssl, &current.private_sasl_ssl, default.private_sasl_ssl),
+        public_plaintext: field(&patch.public_plaintext, &current.public_plaintext, default.public_plaintext),
+        public_sasl_ssl: field(&patch.public_sasl_ssl, &current.public_sasl_ssl, default.public_sasl_ssl),
+        cross_network: field(&patch.cross_network, &current.cross_network, default.cross_network),
+        cross_network_addresses: field(
+            &patch.cross_network_addresses,
+            &current.cross_network_addresses,
+            default.cross_network_addresses,
+        ),
+        endpoint_accounts: accounts(
+            &field(&patch.endpoint_accounts, &current.endpoint_accounts, default.endpoint_accounts),
+            &mut faults,
+        ),
         allow_ips: networks("/allow_ips", &field(&patch.allow_ips, &current.allow_ips, default.allow_ips), &mut faults),
         deny_ips: networks("/deny_ips", &field(&patch.deny_ips, &current.deny_ips, default.deny_ips), &mut faults),
         oauthbearer: patch.oauthbearer.clone().unwrap_or_else(|| current.oauthbearer.clone()),
@@ -36,12 +53,36 @@ pub fn patched(current: &Access, patch: &UpdateAccess) -> Result<Access, Vec<Fie
     if let Some(trust) = next.oauthbearer.as_ref().filter(|_| patch.oauthbearer.is_some()) {
         faults.extend(token_trust::faults("/oauthbearer", trust));
     }
-    if !next.private_plaintext && !next.private_sasl_ssl {
+    if AccessPath::ALL.iter().all(|path| !client_paths::is_on(*path, &next)) {
         let pointer = if current.private_sasl_ssl { "/private_sasl_ssl" } else { "/private_plaintext" };
-        let detail = "one of private_plaintext and private_sasl_ssl must stay on: nobody could connect";
+        let detail = "one way in must stay on: nobody could connect";
         faults.push(FieldError::new(pointer, "last-way-in", detail));
     }
     if faults.is_empty() { Ok(next) } else { Err(faults) }
+}
+
+/// Faults of what is wanted for brokers that stand where they do.
+pub fn misplaced(next: &Access, places: &[Place]) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    if places.iter().any(|place| place.private.is_ipv6()) {
+        // Public addresses are IPv4 (product.md §2).
+        for (on, pointer) in [(next.public_plaintext, "/public_plaintext"), (next.public_sasl_ssl, "/public_sasl_ssl")]
+        {
+            if on {
+                let detail = "the instance stands in an IPv6 network, which rules out public access";
+                faults.push(FieldError::new(pointer, "ipv6-network", detail));
+            }
+        }
+    }
+    told_addresses(&next.cross_network_addresses, places, &mut faults);
+    faults
+}
+
+/// Whether the change opens a way that needs addresses or names which the instance may not have yet.
+pub fn opens(from: &Access, to: &Access) -> bool {
+    let beyond = [AccessPath::PublicPlaintext, AccessPath::PublicSaslSsl, AccessPath::CrossNetwork];
+    let opened = beyond.into_iter().any(|path| client_paths::is_on(path, to) && !client_paths::is_on(path, from));
+    opened || (to.cross_network && to.cross_network_addresses != from.cross_network_addresses)
 }
 
 /// What changes, in the order of the fields.
@@ -49,6 +90,11 @@ pub fn changes(from: &Access, to: &Access) -> Vec<Change> {
     [
         ("/private_plaintext", json!(from.private_plaintext), json!(to.private_plaintext)),
         ("/private_sasl_ssl", json!(from.private_sasl_ssl), json!(to.private_sasl_ssl)),
+        ("/public_plaintext", json!(from.public_plaintext), json!(to.public_plaintext)),
+        ("/public_sasl_ssl", json!(from.public_sasl_ssl), json!(to.public_sasl_ssl)),
+        ("/cross_network", json!(from.cross_network), json!(to.cross_network)),
+        ("/cross_network_addresses", json!(from.cross_network_addresses), json!(to.cross_network_addresses)),
+        ("/endpoint_accounts", json!(from.endpoint_accounts), json!(to.endpoint_accounts)),
         ("/allow_ips", json!(from.allow_ips), json!(to.allow_ips)),
         ("/deny_ips", json!(from.deny_ips), json!(to.deny_ips)),
         ("/oauthbearer", json!(from.oauthbearer), json!(to.oauthbearer)),
@@ -65,13 +111,34 @@ pub fn changes(from: &Access, to: &Access) -> Vec<Change> {
 /// What whoever makes the change should know.
 pub fn checks(from: &Access, to: &Access) -> Vec<Check> {
     let mut checks = vec![plan::ok("live", "takes effect within two seconds; no broker restarts")];
-    for (was, is, way) in [
-        (from.private_plaintext, to.private_plaintext, "9092 (plaintext)"),
-        (from.private_sasl_ssl, to.private_sasl_ssl, "9093 (SASL_SSL)"),
-    ] {
-        if was && !is {
-            checks.push(plan::warning("connections-end", format!("connections by {way} end")));
+    for path in AccessPath::ALL {
+        if client_paths::is_on(path, from) && !client_paths::is_on(path, to) {
+            let detail = format!("connections by {} ({}) end", client_paths::port(path), path.as_str());
+            checks.push(plan::warning("connections-end", detail));
         }
+    }
+    match (from.is_public(), to.is_public()) {
+        (false, true) => {
+            checks.push(plan::ok("public-addresses", "every broker gets a public address, while public access is on"));
+        }
+        (true, false) => {
+            let detail =
+                "the brokers' public addresses are given back: when it is switched on again they may be others";
+            checks.push(plan::warning("public-addresses", detail));
+        }
+        _ => {}
+    }
+    if to.public_plaintext && !from.public_plaintext {
+        let detail = "9094 is plaintext without a login: whoever reaches it is User:ANONYMOUS";
+        checks.push(plan::warning("public-plaintext", detail));
+    }
+    if to.cross_network && to.endpoint_accounts.is_empty() {
+        let detail = "no account may use an endpoint: nobody comes in by 9011 until endpoint_accounts names one";
+        checks.push(plan::warning("no-endpoint-accounts", detail));
+    }
+    if from.cross_network && to.cross_network && from.endpoint_accounts != to.endpoint_accounts {
+        let detail = "connections by 9011 end that come from no endpoint of an account on the list any more";
+        checks.push(plan::warning("connections-end", detail));
     }
     if from.allow_ips != to.allow_ips || from.deny_ips != to.deny_ips {
         checks.push(plan::warning("connections-end", "connections of addresses that may not connect any more end"));
@@ -94,6 +161,81 @@ pub fn checks(from: &Access, to: &Access) -> Vec<Check> {
         checks.push(plan::warning("anonymous-gain", detail));
     }
     checks
+}
+
+/// Every broker is told once, each at a place of its own, or none is.
+fn told_addresses(told: &[BrokerAddress], places: &[Place], faults: &mut Vec<FieldError>) {
+    if told.is_empty() {
+        return;
+    }
+    let (mut brokers, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+    for (index, address) in told.iter().enumerate() {
+        let place = |field: &str| format!("/cross_network_addresses/{index}{field}");
+        if !is_host(&address.host) {
+            let detail = "a host name or an IP address is expected, as kafka-0.acme.example or 10.1.2.3";
+            faults.push(FieldError::new(place("/host"), "host-shape", detail));
+        }
+        if address.port == 0 {
+            let detail = "0 is given; 1 to 65535 is accepted";
+            faults.push(FieldError::new(place("/port"), "out-of-range", detail).with("min", 1).with("max", u16::MAX));
+        }
+        if !brokers.insert(address.broker_id) {
+            let detail = format!("broker {} is named before; name each once", address.broker_id);
+            faults.push(FieldError::new(place("/broker_id"), "broker-twice", detail));
+        }
+        if !addresses.insert((address.host.to_ascii_lowercase(), address.port)) {
+            let detail = "the address is another broker's; each broker needs one of its own";
+            faults.push(FieldError::new(place(""), "address-twice", detail));
+        }
+    }
+    let wanted: BTreeSet<i32> = places.iter().map(|place| place.node_id).collect();
+    if brokers != wanted {
+        let detail =
+            format!("addresses of the brokers {brokers:?} are given; the instance has {wanted:?}, all are needed");
+        faults
+            .push(FieldError::new("/cross_network_addresses", "every-broker", detail).with("accepted", json!(wanted)));
+    }
+}
+
+/// A host name as of RFC 1123 §2.1, or an IP address.
+fn is_host(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // What looks like an address and is none is no name either.
+    let numeric = |text: &str| text.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    text.parse::<IpAddr>().is_ok() || (text.len() <= 253 && text.split('.').all(label) && !numeric(text))
+}
+
+/// Each account once, networks in their shortest form.
+fn accounts(given: &[EndpointAccount], faults: &mut Vec<FieldError>) -> Vec<EndpointAccount> {
+    if given.len() > MAX_ACCOUNTS {
+        let detail = format!("{} accounts are given; {MAX_ACCOUNTS} at most are accepted", given.len());
+        faults.push(FieldError::new("/endpoint_accounts", "too-many-accounts", detail).with("limit", MAX_ACCOUNTS));
+        return Vec::new();
+    }
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::with_capacity(given.len());
+    for (index, EndpointAccount { account, ips }) in given.iter().enumerate() {
+        let pointer = format!("/endpoint_accounts/{index}");
+        if account.parse::<OrganisationId>().is_err() && account.parse::<ProjectId>().is_err() {
+            let detail = "the id of an organisation or a project is expected: org_… or prj_…";
+            faults.push(FieldError::new(format!("{pointer}/account"), "account-shape", detail));
+        } else if !seen.insert(account) {
+            let detail = "the account is named before; name each once with all its addresses";
+            faults.push(FieldError::new(format!("{pointer}/account"), "account-twice", detail));
+        }
+        if ips.is_empty() {
+            let detail = "at least one address or network is needed that its endpoints come from";
+            faults.push(FieldError::new(format!("{pointer}/ips"), "required", detail));
+        }
+        let ips = networks(&format!("{pointer}/ips"), ips, faults);
+        found.push(EndpointAccount { account: account.clone(), ips });
+    }
+    found
 }
 
 /// `10.1.2.3`, or `10.1.0.0/16`.
@@ -165,5 +307,88 @@ mod tests {
                 ("/private_sasl_ssl", "last-way-in"),
             ]
         );
+    }
+
+    #[test]
+    fn a_way_in_beside_the_private_ones_is_enough_and_none_is_not() {
+        let closed = json!({ "private_plaintext": false, "private_sasl_ssl": false, "public_sasl_ssl": true });
+        let next = patched(&Access::default(), &patch(closed)).unwrap();
+        let faults = patched(&next, &patch(json!({ "public_sasl_ssl": null }))).unwrap_err();
+        assert_eq!(faults[0].code, "last-way-in");
+    }
+
+    #[test]
+    fn only_ways_that_need_something_first_are_opened_by_a_job_of_their_own() {
+        let private = Access { private_plaintext: false, ..Access::default() };
+        assert!(!opens(&private, &Access::default()));
+        let public = Access { public_plaintext: true, ..Access::default() };
+        assert!(opens(&private, &public) && !opens(&public, &private));
+        let told = |host: &str| Access {
+            cross_network: true,
+            cross_network_addresses: vec![BrokerAddress { broker_id: 0, host: host.into(), port: 9011 }],
+            ..Access::default()
+        };
+        assert!(opens(&told("a.example"), &told("b.example")) && !opens(&told("a.example"), &told("a.example")));
+        assert!(!opens(&Access::default(), &Access { cross_network: false, ..told("a.example") }));
+    }
+
+    #[test]
+    fn accounts_are_ids_with_the_addresses_that_their_endpoints_come_from() {
+        let account = ProjectId::generate().to_string();
+        let given = json!({ "endpoint_accounts": [
+            { "account": account, "ips": ["10.1.2.3/16"] },
+            { "account": account, "ips": ["10.2.0.1"] },
+            { "account": "acme", "ips": ["orders"] },
+            { "account": OrganisationId::generate().to_string(), "ips": [] },
+        ] });
+        let faults = patched(&Access::default(), &patch(given)).unwrap_err();
+        let places: Vec<_> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.code.as_str())).collect();
+        assert_eq!(
+            places,
+            [
+                ("/endpoint_accounts/1/account", "account-twice"),
+                ("/endpoint_accounts/2/account", "account-shape"),
+                ("/endpoint_accounts/2/ips/0", "network-shape"),
+                ("/endpoint_accounts/3/ips", "required"),
+            ]
+        );
+        let given = patch(json!({ "endpoint_accounts": [{ "account": account, "ips": ["10.1.2.3/16"] }] }));
+        assert_eq!(patched(&Access::default(), &given).unwrap().endpoint_accounts[0].ips, ["10.1.0.0/16"]);
+    }
+
+    #[test]
+    fn every_broker_is_told_once_at_a_place_of_its_own_or_none_is() {
+        let place = |node_id| Place { node_id, private: "10.0.0.1".parse().unwrap(), public: None };
+        let places: Vec<_> = (0..3).map(place).collect();
+        let told = |broker_id, host: &str, port| BrokerAddress { broker_id, host: host.into(), port };
+        let faults = |told: Vec<BrokerAddress>| {
+            let next = Access { cross_network_addresses: told, ..Access::default() };
+            let faults = misplaced(&next, &places);
+            faults.iter().map(|fault| format!("{} {}", fault.pointer, fault.code)).collect::<Vec<_>>()
+        };
+        assert_eq!(faults(vec![]), [""; 0]);
+        let one_host = vec![told(2, "lb.acme.example", 1), told(0, "lb.acme.example", 2), told(1, "fd00::1", 9011)];
+        assert_eq!(faults(one_host), [""; 0], "one host with a port for each will do");
+        let wrong = vec![told(0, "a_b", 0), told(0, "10.1.2", 1), told(1, "x", 9011), told(7, "X", 9011)];
+        assert_eq!(
+            faults(wrong),
+            [
+                "/cross_network_addresses/0/host host-shape",
+                "/cross_network_addresses/0/port out-of-range",
+                "/cross_network_addresses/1/host host-shape",
+                "/cross_network_addresses/1/broker_id broker-twice",
+                "/cross_network_addresses/3 address-twice",
+                "/cross_network_addresses every-broker",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_ipv6_network_rules_out_public_access() {
+        let places = [Place { node_id: 0, private: "fd00::1".parse().unwrap(), public: None }];
+        let next = Access { public_sasl_ssl: true, ..Access::default() };
+        let faults = misplaced(&next, &places);
+        assert_eq!((faults[0].pointer.as_str(), faults[0].code.as_str()), ("/public_sasl_ssl", "ipv6-network"));
+        assert!(misplaced(&Access::default(), &places).is_empty());
     }
 }

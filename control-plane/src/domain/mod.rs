@@ -12,6 +12,7 @@ pub mod bandwidth;
 pub mod capacity;
 pub mod catalogue;
 pub mod certificate;
+pub mod client_paths;
 pub mod connection;
 pub mod kafka_rights;
 pub mod kafka_user;

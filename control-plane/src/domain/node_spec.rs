@@ -1,7 +1,11 @@
 //! The spec of each node of an instance, from what was sold and where it stands. Pure: the same intent gives the same
 //! spec, so that a repeat of a step tells nodes nothing new.
 
-use crate::domain::{bandwidth, capacity, storage};
+use crate::domain::{
+    bandwidth, capacity,
+    client_paths::{self, Place},
+    storage,
+};
 use broker_api::{
     ports,
     secret::Secret,
@@ -57,6 +61,14 @@ pub struct BrokerIntent {
     pub zone: String,
     pub directory_id: String,
     pub address: IpAddr,
+    /// On the public network, while it has one there.
+    pub public_address: Option<IpAddr>,
+}
+
+impl BrokerIntent {
+    fn place(&self) -> Place {
+        Place { node_id: self.node_id, private: self.address, public: self.public_address }
+    }
 }
 
 /// What a node proves itself with.
@@ -102,6 +114,9 @@ pub fn build(
     site: &Site,
 ) -> NodeSpec {
     let voters = voters(brokers);
+    let places: Vec<Place> = brokers.iter().map(BrokerIntent::place).collect();
+    let listeners = client_paths::open(&instance.access, &places)
+        .filter_map(|path| listener(path, &instance.access, &places, &broker.place()));
     NodeSpec {
         generation: instance.generation,
         identity: NodeIdentity {
@@ -132,7 +147,7 @@ pub fn build(
         gateway: GatewaySpec {
             control: control_address(broker.address),
             control_tls: keys.control,
-            listeners: open_paths(&instance.access).map(|path| listener(path, brokers, broker)).collect(),
+            listeners: listeners.collect(),
             balancers: site.balancers.iter().map(ToString::to_string).collect(),
             auto_create_topics: instance.access.auto_create_topics,
             ip_rules: IpRules { allow: instance.access.allow_ips.clone(), deny: instance.access.deny_ips.clone() },
@@ -175,47 +190,18 @@ fn capacity_rule(rule: capacity::Rule) -> CapacityRule {
     CapacityRule { policy, threshold_percent: rule.threshold_percent }
 }
 
-/// The ways that are switched on.
-fn open_paths(access: &Access) -> impl Iterator<Item = AccessPath> {
-    let paths = [
-        (access.private_plaintext, AccessPath::PrivatePlaintext),
-        (access.private_sasl_ssl, AccessPath::PrivateSaslSsl),
-    ];
-    paths.into_iter().filter_map(|(on, path)| on.then_some(path))
-}
-
 /// Where the control API of the node at this address listens.
 pub fn control_address(address: IpAddr) -> SocketAddr {
     SocketAddr::new(address, ports::CONTROL)
 }
 
-/// Port that clients of a path come in by (product.md §5).
-pub fn client_port(path: AccessPath) -> u16 {
-    match path {
-        AccessPath::PrivatePlaintext => ports::PRIVATE_PLAINTEXT,
-        AccessPath::PrivateSaslSsl => ports::PRIVATE_SASL_SSL,
-    }
-}
-
-/// Every name that a certificate for clients must cover: what brokers are advertised by on TLS listeners.
-pub fn client_names(addresses: impl IntoIterator<Item = IpAddr>) -> Vec<String> {
-    addresses.into_iter().map(|address| address.to_string()).collect()
-}
-
-/// What clients of a path begin with: `host:port,…` of every broker.
-pub fn bootstrap(path: AccessPath, addresses: impl IntoIterator<Item = IpAddr>) -> String {
-    let servers: Vec<String> =
-        addresses.into_iter().map(|address| SocketAddr::new(address, client_port(path)).to_string()).collect();
-    servers.join(",")
-}
-
-fn listener(path: AccessPath, brokers: &[BrokerIntent], broker: &BrokerIntent) -> Listener {
-    let port = client_port(path);
-    let advertised = brokers
-        .iter()
-        .map(|other| AdvertisedAddress { node_id: other.node_id, host: other.address.to_string(), port })
-        .collect();
-    Listener { path, bind: SocketAddr::new(broker.address, port), advertised }
+fn listener(path: AccessPath, access: &Access, places: &[Place], broker: &Place) -> Option<Listener> {
+    let advertised = places.iter().filter_map(|place| {
+        let (host, port) = client_paths::advertised(path, access, place)?;
+        Some(AdvertisedAddress { node_id: place.node_id, host, port })
+    });
+    let bind = client_paths::bind(path, broker)?;
+    Some(Listener { path, bind, advertised: advertised.collect(), sources: client_paths::sources(path, access) })
 }
 
 /// The first three by node id: placement goes round the zones, so they stand in different ones.

@@ -46,6 +46,8 @@ pub fn purchase_changes(purchase: &Purchase) -> Vec<Change> {
         new("/capacity_policy", json!(purchase.capacity_policy)),
         new("/billing", json!({ "mode": sale.billing.mode, "months": sale.billing.months })),
         new("/access/sasl_ssl/user", json!(purchase.user)),
+        new("/access/public_plaintext", json!(purchase.access.public_plaintext)),
+        new("/access/public_sasl_ssl", json!(purchase.access.public_sasl_ssl)),
         new("/labels", json!(purchase.labels)),
         new("/description", json!(purchase.description)),
     ]

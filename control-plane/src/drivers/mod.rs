@@ -6,7 +6,7 @@
 pub mod local;
 pub mod simulation;
 
-use crate::{kafka::KafkaControl, nodes::NodeControl};
+use crate::{domain::client_paths::Network, kafka::KafkaControl, nodes::NodeControl};
 use async_trait::async_trait;
 use broker_api::spec::NodeSpec;
 use control_plane_api::id::InstanceId;
@@ -64,9 +64,17 @@ pub enum DriverError {
 /// death: nodes go on, and a new driver finds them again. Nothing is kept in the driver's memory only.
 #[async_trait]
 pub trait ClusterDriver: Debug + Send + Sync {
-    /// An address for each node that asks and has none yet, usable as listener and as advertised host. `taken` are
-    /// given to others. Returns them in the order of `nodes`; nothing runs there yet.
-    async fn choose_addresses(&self, nodes: &[NodeRef], taken: &BTreeSet<IpAddr>) -> Result<Vec<IpAddr>, DriverError>;
+    /// An address on the network for each node that asks and has none there yet, usable as listener and as advertised
+    /// host. `taken` are given to others. Returns them in the order of `nodes`; nothing listens there yet.
+    async fn choose_addresses(
+        &self,
+        network: Network,
+        nodes: &[NodeRef],
+        taken: &BTreeSet<IpAddr>,
+    ) -> Result<Vec<IpAddr>, DriverError>;
+
+    /// The node has no public address any more; nothing listens there when this is called. Absent is fine.
+    async fn release_public_address(&self, node: NodeRef) -> Result<(), DriverError>;
 
     /// The node exists and runs (or is starting) with this spec or a newer one. A node that runs is left alone.
     async fn ensure_node(&self, spec: &NodeSpec) -> Result<(), DriverError>;
@@ -78,7 +86,7 @@ pub trait ClusterDriver: Debug + Send + Sync {
     /// asked to come again. What runs it already is left alone.
     async fn renew_node(&self, spec: &NodeSpec) -> Result<(), DriverError>;
 
-    /// Nothing of the node is left: process, directory or volume, address. Absent is fine.
+    /// Nothing of the node is left: process, directory or volume, addresses. Absent is fine.
     async fn remove_node(&self, node: NodeRef) -> Result<(), DriverError>;
 
     /// Everything that this driver holds, whoever owns it: what garbage collection and conformance compare.

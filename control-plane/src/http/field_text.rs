@@ -33,7 +33,16 @@ pub fn chinese(fault: &FieldError) -> Option<String> {
         // Access.
         "network-shape" => "须为地址或网段，如 10.1.2.3 或 10.1.0.0/16",
         "too-many-networks" => "条目过多；最多 {limit} 条",
-        "last-way-in" => "private_plaintext 与 private_sasl_ssl 至少保留一个，否则无人能够连接",
+        "last-way-in" => "至少保留一个入口，否则无人能够连接",
+        "ipv6-network" => "实例位于 IPv6 网络，不能开启公网访问",
+        "host-shape" => "须为主机名或 IP 地址，如 kafka-0.acme.example 或 10.1.2.3",
+        "broker-twice" => "节点重复，每个只需填写一次",
+        "address-twice" => "该地址已用于另一节点；每个节点须有各自的地址",
+        "every-broker" => "须为每个节点各给出一个地址；节点：{accepted}",
+        "too-many-accounts" => "账户过多；最多 {limit} 个",
+        "account-shape" => "须为组织或项目的 ID：org_… 或 prj_…",
+        "account-twice" => "账户重复；每个账户只填一次，并列出其全部地址",
+        "way-closed" => "该入口未开启；可接受：{accepted}",
         // Access rules.
         "acl-resource-name" => "资源名须为 1 至 255 个字符，不含控制字符",
         "acl-cluster-name" => "cluster 类型只有一个资源：`kafka-cluster`，匹配方式为 literal",

@@ -48,6 +48,7 @@ struct BrokerRow {
     node_id: i32,
     zone: String,
     host: Option<String>,
+    public_host: Option<String>,
     state: String,
 }
 
@@ -56,7 +57,7 @@ pub async fn list(tx: &mut TenantTx, instances: &[InstanceId]) -> Result<HashMap
     let org = tx.org();
     let ids: Vec<Uuid> = instances.iter().map(|id| id.uuid()).collect();
     let rows: Vec<BrokerRow> = sqlx::query_as(
-        "select instance_id, node_id, zone, host, state from brokers
+        "select instance_id, node_id, zone, host, public_host, state from brokers
          where org_id = $1 and instance_id = any ($2) order by instance_id, node_id",
     )
     .bind(org)
@@ -65,7 +66,13 @@ pub async fn list(tx: &mut TenantTx, instances: &[InstanceId]) -> Result<HashMap
     .await?;
     let mut brokers: HashMap<InstanceId, Vec<Broker>> = HashMap::new();
     for row in rows {
-        let broker = Broker { id: row.node_id, zone: row.zone, host: row.host.unwrap_or_default(), state: row.state };
+        let broker = Broker {
+            id: row.node_id,
+            zone: row.zone,
+            host: row.host.unwrap_or_default(),
+            public_host: row.public_host,
+            state: row.state,
+        };
         brokers.entry(InstanceId::from_uuid(row.instance_id)).or_default().push(broker);
     }
     Ok(brokers)

@@ -94,7 +94,8 @@ pub async fn list(
            and ($4::text is null or name = $4)
            and ($5::uuid is null or i.id = $5)
            and ($6::text is null or exists (select from brokers b where b.instance_id = i.id
-                    and (b.host || ':9092' like $6 or b.host || ':9093' like $6)))
+                    and (b.host || ':9092' like $6 or b.host || ':9093' like $6
+                         or b.public_host || ':9094' like $6 or b.public_host || ':9095' like $6)))
            and ($7::text is null or spec ->> 'name' = $7)
            and ($8::text is null or $8 = any (zones))
            and ($9::text is null or labels ->> $9 = $10)
@@ -145,7 +146,8 @@ pub async fn count(tx: &mut TenantTx, filter: &Filter) -> Result<u64, StoreError
            and ($4::text is null or name = $4)
            and ($5::uuid is null or i.id = $5)
            and ($6::text is null or exists (select from brokers b where b.instance_id = i.id
-                    and (b.host || ':9092' like $6 or b.host || ':9093' like $6)))
+                    and (b.host || ':9092' like $6 or b.host || ':9093' like $6
+                         or b.public_host || ':9094' like $6 or b.public_host || ':9095' like $6)))
            and ($7::text is null or spec ->> 'name' = $7)
            and ($8::text is null or $8 = any (zones))
            and ($9::text is null or labels ->> $9 = $10)

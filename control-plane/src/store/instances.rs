@@ -126,6 +126,7 @@ pub struct NewInstance<'a> {
     pub storage_gb: u32,
     pub disk_type: &'a str,
     pub capacity_policy: CapacityPolicy,
+    pub access: &'a Access,
     pub first_user: &'a str,
     /// Of the code that will make its nodes' specs.
     pub spec_revision: i32,
@@ -136,9 +137,9 @@ pub async fn insert(tx: &mut TenantTx, new: &NewInstance<'_>, now: DateTime<Utc>
     let (org, project) = (tx.org(), tx.project());
     sqlx::query(
         "insert into instances (id, org_id, project_id, name, description, labels, state, kafka_version, cluster_id, region,
-                                zones, spec, storage_gb, disk_type, first_user, spec_revision, capacity_policy, created_at,
-                                updated_at)
-         values ($1, $2, $3, $4, $5, $6, 'creating', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)",
+                                zones, spec, storage_gb, disk_type, first_user, spec_revision, capacity_policy, access,
+                                created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, 'creating', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $18)",
     )
     .bind(new.id.uuid())
     .bind(org)
@@ -156,6 +157,7 @@ pub async fn insert(tx: &mut TenantTx, new: &NewInstance<'_>, now: DateTime<Utc>
     .bind(new.first_user)
     .bind(new.spec_revision)
     .bind(capacity::policy_name(new.capacity_policy))
+    .bind(Json(new.access))
     .bind(now)
     .execute(&mut **tx)
     .await?;

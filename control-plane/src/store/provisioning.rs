@@ -5,7 +5,10 @@
 //! Everything inserted here is inserted once: a repeat finds what was there and takes that.
 
 use super::{Connection, StoreError};
-use crate::domain::capacity;
+use crate::domain::{
+    capacity,
+    client_paths::{Network, Place},
+};
 use chrono::{DateTime, Utc};
 use control_plane_api::{
     access::Access,
@@ -50,8 +53,17 @@ pub struct BrokerRow {
     pub zone: String,
     pub directory_id: String,
     pub address: Option<IpAddr>,
+    /// On the public network, while it is in use.
+    pub public_address: Option<IpAddr>,
     pub state: String,
     pub reason: String,
+}
+
+impl BrokerRow {
+    /// `None` until it has an address.
+    pub fn place(&self) -> Option<Place> {
+        Some(Place { node_id: self.node_id, private: self.address?, public: self.public_address })
+    }
 }
 
 #[derive(FromRow)]
@@ -78,6 +90,7 @@ struct RawBroker {
     zone: String,
     directory_id: String,
     host: Option<String>,
+    public_host: Option<String>,
     state: String,
     reason: String,
 }
@@ -128,7 +141,8 @@ pub async fn load(tx: &mut Connection, id: InstanceId) -> Result<Option<(Instanc
     .await?;
     let Some(instance) = instance else { return Ok(None) };
     let brokers: Vec<RawBroker> = sqlx::query_as(
-        "select node_id, zone, directory_id, host, state, reason from brokers where instance_id = $1 order by node_id",
+        "select node_id, zone, directory_id, host, public_host, state, reason from brokers
+         where instance_id = $1 order by node_id",
     )
     .bind(id.uuid())
     .fetch_all(tx)
@@ -136,9 +150,10 @@ pub async fn load(tx: &mut Connection, id: InstanceId) -> Result<Option<(Instanc
     let brokers = brokers
         .into_iter()
         .map(|raw| {
-            let address = raw.host.map(|host| host.parse().map_err(|error| corrupt("brokers", error))).transpose()?;
-            let RawBroker { node_id, zone, directory_id, state, reason, .. } = raw;
-            Ok(BrokerRow { node_id, zone, directory_id, address, state, reason })
+            let parse = |host: String| host.parse().map_err(|error| corrupt("brokers", error));
+            let RawBroker { node_id, zone, directory_id, host, public_host, state, reason } = raw;
+            let (address, public_address) = (host.map(parse).transpose()?, public_host.map(parse).transpose()?);
+            Ok(BrokerRow { node_id, zone, directory_id, address, public_address, state, reason })
         })
         .collect::<Result<_>>()?;
     Ok(Some((instance.try_into()?, brokers)))
@@ -150,27 +165,43 @@ pub async fn taken_addresses(tx: &mut Connection) -> Result<BTreeSet<IpAddr>> {
     hosts.iter().map(|host| host.parse().map_err(|error| corrupt("broker_addresses", error))).collect()
 }
 
-/// Gives the address to a broker. False when somebody else was faster.
+/// Brokers of the instance that have an address on the network, in use or not.
+pub async fn reserved(tx: &mut Connection, instance: InstanceId, network: Network) -> Result<BTreeSet<i32>> {
+    let nodes: Vec<i32> =
+        sqlx::query_scalar("select node_id from broker_addresses where instance_id = $1 and network = $2")
+            .bind(instance.uuid())
+            .bind(network.as_str())
+            .fetch_all(tx)
+            .await?;
+    Ok(nodes.into_iter().collect())
+}
+
+/// Gives the address to a broker. False when somebody else was faster. A private address is in use from now on.
 pub async fn take_address(
     tx: &mut Connection,
     instance: &InstanceRow,
     node_id: i32,
+    network: Network,
     address: IpAddr,
     now: DateTime<Utc>,
 ) -> Result<bool> {
     let taken = sqlx::query(
-        "insert into broker_addresses (host, org_id, instance_id, node_id, created_at) values ($1, $2, $3, $4, $5)
-         on conflict (host) do nothing",
+        "insert into broker_addresses (host, org_id, instance_id, node_id, network, created_at)
+         values ($1, $2, $3, $4, $6, $5) on conflict (host) do nothing",
     )
     .bind(address.to_string())
     .bind(instance.org.uuid())
     .bind(instance.id.uuid())
     .bind(node_id)
     .bind(now)
+    .bind(network.as_str())
     .execute(&mut *tx)
     .await?;
     if taken.rows_affected() == 0 {
         return Ok(false);
+    }
+    if network == Network::Public {
+        return Ok(true);
     }
     sqlx::query(
         "with placed as (
@@ -187,9 +218,68 @@ pub async fn take_address(
     Ok(true)
 }
 
+/// Clients are told the public addresses that were reserved; the nodes hear of it by a new generation. Nothing happens when
+/// they are told already.
+pub async fn use_public_addresses(tx: &mut Connection, instance: InstanceId, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query(
+        "with used as (
+             update brokers b set public_host = a.host, updated_at = $2 from broker_addresses a
+             where b.instance_id = $1 and a.instance_id = b.instance_id and a.node_id = b.node_id and a.network = 'public'
+               and b.public_host is distinct from a.host
+             returning b.instance_id
+         )
+         update instances set generation = generation + 1, revision = revision + 1, updated_at = $2
+         where id in (select instance_id from used)",
+    )
+    .bind(instance.uuid())
+    .bind(now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// No broker of the instance has a public address any more. Its nodes serve none when this is called.
+pub async fn release_public_addresses(tx: &mut Connection, instance: InstanceId, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query(
+        "with freed as (
+             update brokers set public_host = null, updated_at = $2
+             where instance_id = $1 and public_host is not null returning instance_id
+         )
+         update instances set revision = revision + 1, updated_at = $2 where id in (select instance_id from freed)",
+    )
+    .bind(instance.uuid())
+    .bind(now)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query("delete from broker_addresses where instance_id = $1 and network = 'public'")
+        .bind(instance.uuid())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Takes a change of access back, in a new generation.
+pub async fn restore_access(
+    tx: &mut Connection,
+    instance: InstanceId,
+    access: &Access,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query(
+        "update instances set access = $2, generation = generation + 1, revision = revision + 1, updated_at = $3
+         where id = $1 and access is distinct from $2",
+    )
+    .bind(instance.uuid())
+    .bind(Json(access))
+    .bind(now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Nothing has the instance's addresses any more.
 pub async fn release_addresses(tx: &mut Connection, instance: InstanceId) -> Result<()> {
-    sqlx::query("update brokers set host = null where instance_id = $1")
+    sqlx::query("update brokers set host = null, public_host = null where instance_id = $1")
         .bind(instance.uuid())
         .execute(&mut *tx)
         .await?;

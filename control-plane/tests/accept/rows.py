@@ -17,6 +17,7 @@ from pathlib import Path
 
 import bought
 import certificates as certificates_live
+import paths
 from sluice import Api, PlainClient, check, run
 
 CHECKS = {}
@@ -268,18 +269,32 @@ def jobs_survive(world):
 
 @row("D1")
 def ports(world):
-    for key, port in (("private_plaintext", 9092), ("private_sasl_ssl", 9093)):
-        addresses = world.instance["bootstrap"][key].split(",")
-        check(len(addresses) == 3 and all(a.endswith(f":{port}") for a in addresses), f"{key}: {addresses}")
-    for tls, port in ((None, 9092), ("PLAIN", 9093)):
-        brokers = json.loads(world.kcat("-L", "-J", tls=tls).stdout)["brokers"]
-        check(len(brokers) == 3 and all(b["name"].endswith(f":{port}") for b in brokers), f"a client on {port} got {brokers}")
-    return "9092, 9093; others not yet"
+    """Every port by a real client: what it is told, and a message there and back."""
+    name = world.instance["name"]
+    paths.open_all(world)
+    try:
+        bootstrap = world.api("GET", world.path(f"instances/{name}")).json["bootstrap"]
+        topic = f"ports-{world.tag}"
+        make_topic(world, topic)
+        for key, port, tls in (("private_plaintext", 9092, None), ("private_sasl_ssl", 9093, "PLAIN"), ("public_plaintext", 9094, None),
+                               ("public_sasl_ssl", 9095, "PLAIN"), ("cross_network", 9011, "PLAIN")):
+            addresses = bootstrap[key].split(",")
+            check(len(set(addresses)) == 3 and all(a.endswith(f":{port}") for a in addresses), f"{key}: {addresses}")
+            client = lambda *arguments, **options: world.kcat(*arguments, tls=tls, bootstrap=bootstrap[key], **options).stdout
+            told = sorted(broker["name"] for broker in json.loads(client("-L", "-J"))["brokers"])
+            check(told == sorted(addresses), f"a client on {port} got {told}")
+            client("-P", "-t", topic, "-X", "acks=all", stdin=f"by {port}\n".encode())
+            check(f"by {port}".encode() in client("-C", "-t", topic, "-e", "-q"), f"what was written by {port} cannot be read there")
+        shown = world.sluice("instance", "connect", name).stdout.decode()
+        check(all(bootstrap[key] in shown for key in ("public_sasl_ssl", "public_plaintext", "cross_network")), "the command line does not tell")
+    finally:
+        paths.close_all(world)
+    return "9092, 9093, 9094, 9095, 9011"
 
 
 @row("D2")
 def switches(world):
-    """9092 and addresses, on and off under a producer that must not notice."""
+    """Ports and addresses, on and off under clients that must not notice."""
     name = world.instance["name"]
     brokers = [address.rsplit(":", 1)[0] for address in world.instance["bootstrap"]["private_sasl_ssl"].split(",")]
     processes = run("pgrep", "-f", f"kafka.Kafka.*{world.instance['id']}", ok=False).stdout
@@ -296,7 +311,7 @@ def switches(world):
             check(tried - began < 10, f"{what}: not in force after 10 s")
             if done():
                 break
-            check(beat() == [0] * len(brokers), f"{what}: connections of the other way in were harmed")
+            check(beat() == [0] * len(bystanders), f"{what}: connections of the other ways in were harmed")
         waits.append(tried - began)
         check(world.wait_job(access.json["id"])["state"] == "succeeded", f"the job of {what} failed")
 
@@ -313,13 +328,70 @@ def switches(world):
           lambda: all(client.closed() for client in known) and not any(PlainClient.anonymous(broker, source=guest) for broker in brokers))
     check(all(PlainClient.anonymous(broker) for broker in brokers), "an address that is not denied was refused")
     until("the address allowed again", {"deny_ips": None}, lambda: all(PlainClient.anonymous(broker, source=guest) for broker in brokers))
-    both = world.api("PATCH", world.path(f"instances/{name}/access"), {"private_plaintext": False, "private_sasl_ssl": False}, Idempotency_Key=str(uuid.uuid4()))
+
+    # Public access, under connections and producers of both private ports.
+    bystanders += [PlainClient.anonymous(broker) for broker in brokers]
+    topic = f"switches-{world.tag}"
+    make_topic(world, topic)
+    with paths.producers(world, topic) as written:
+        for _ in range(3):
+            until("public access on", {"public_plaintext": True, "public_sasl_ssl": True}, lambda: paths.public_is_open(world))
+            hosts = paths.public_hosts(world)
+            open_ones = [PlainClient.anonymous(host, 9094) for host in hosts]
+            open_ones += [PlainClient.log_in(host, world.ca, world.user, world.password, 9095) for host in hosts]
+            until("public access off", {"public_plaintext": None, "public_sasl_ssl": None},
+                  lambda: all(client.closed() for client in open_ones) and not any(PlainClient.anonymous(host, port) for host in hosts for port in (9094, 9095)))
+            check(paths.public_hosts(world) == [], "public addresses are kept that no port uses")
+    check(all(count > 50 for count in written), f"producers wrote {written} messages, too few to prove anything")
+    stored = world.kcat("-C", "-t", topic, "-e", "-q").stdout.count(b"\n")
+    check(stored == sum(written), f"{sum(written)} messages were written, {stored} are there")
+
+    every = {"private_plaintext": False, "private_sasl_ssl": False}
+    both = world.api("PATCH", world.path(f"instances/{name}/access"), every, Idempotency_Key=str(uuid.uuid4()))
     check(both.status == 422, f"closing every way in answered {both.status}")
     check("on" in world.sluice("access", "get", name).stdout.decode(), "the command line does not tell")
-    check(beat() == [0] * len(brokers), "connections of the other way in were harmed")
+    check(beat() == [0] * len(bystanders), "connections of the other ways in were harmed")
     check(max(waits) < 2, f"it took {max(waits):.2f} s")
     check(run("pgrep", "-f", f"kafka.Kafka.*{world.instance['id']}", ok=False).stdout == processes, "a broker restarted")
-    return f"9092, 9093, addresses: in force on every broker within {max(waits):.2f} s; public access not yet"
+    return f"9092, 9093, public access, addresses: in force on every broker within {max(waits):.2f} s"
+
+
+@row("D8")
+def across_networks(world):
+    """Endpoints in another network stand for brokers; only those of accounts on the list get through."""
+    name, account = world.instance["name"], world.project
+    brokers = [address.rsplit(":", 1)[0] for address in world.instance["bootstrap"]["private_sasl_ssl"].split(",")]
+    ids = [broker["id"] for broker in world.instance["brokers"]]
+    topic = f"across-{world.tag}"
+    make_topic(world, topic)
+    with paths.endpoints(brokers, source="127.0.90.200") as told:
+        world.sluice("access", "endpoint", "tell", name, *(f"{broker}={address}" for broker, address in zip(ids, told)), "--wait")
+        world.sluice("access", "endpoint", "allow", name, account, "--from", "127.0.90.200", "--wait")
+        world.sluice("access", "set", name, "--cross-network", "on", "--wait")
+        try:
+            bootstrap = world.api("GET", world.path(f"instances/{name}")).json["bootstrap"]["cross_network"]
+            check(bootstrap == ",".join(told), f"clients are told to begin with {bootstrap}")
+            client = lambda *arguments, **options: world.kcat(*arguments, tls="PLAIN", bootstrap=bootstrap, **options).stdout
+            seen = sorted(broker["name"] for broker in json.loads(client("-L", "-J"))["brokers"])
+            check(seen == sorted(told), f"a client of an endpoint got {seen}")
+            client("-P", "-t", topic, "-X", "acks=all", stdin=b"hello\n")
+            check(client("-C", "-t", topic, "-e", "-q") == b"hello\n", "the message did not come back through the endpoints")
+            check(not any(paths.gets_in(world, broker, 9011) for broker in brokers), "9011 let somebody in who comes from no endpoint")
+
+            log_in = lambda address: PlainClient.log_in(address.rsplit(":", 1)[0], world.ca, world.user, world.password, int(address.rsplit(":", 1)[1]))
+            inside = [log_in(address) for address in told]
+            bystanders = [PlainClient.log_in(broker, world.ca, world.user, world.password) for broker in brokers]
+            began = time.monotonic()
+            world.api("PATCH", world.path(f"instances/{name}/access"), {"endpoint_accounts": None}, Idempotency_Key=str(uuid.uuid4()))
+            while not all(client.closed() for client in inside):
+                check(time.monotonic() - began < 10, "connections of an account that left the list go on")
+            took = time.monotonic() - began
+            check(took < 2, f"connections of an account that left the list ended after {took:.2f} s")
+            check([client.ask(18, 0, b"") for client in bystanders] == [0] * len(brokers), "connections by 9093 were harmed")
+        finally:
+            paths.close_all(world)
+    check("off" in next(line for line in world.sluice("access", "get", name).stdout.decode().splitlines() if "9011" in line), "9011 is still on")
+    return f"addresses of endpoints, allow-list in force within {took:.2f} s"
 
 
 @row("D3")

@@ -82,10 +82,10 @@ class PlainClient:
         self.connection = connection
 
     @classmethod
-    def log_in(cls, host, ca, user, password):
+    def log_in(cls, host, ca, user, password, port=9093):
         """None when it is refused."""
         context = ssl.create_default_context(cafile=str(ca))
-        client = cls(context.wrap_socket(socket.create_connection((host, 9093), timeout=10), server_hostname=host))
+        client = cls(context.wrap_socket(socket.create_connection((host, port), timeout=10), server_hostname=host))
         token = f"\0{user}\0{password}".encode()
         client.ask(17, 1, struct.pack(">h", 5) + b"PLAIN")
         return client if client.ask(36, 0, struct.pack(">i", len(token)) + token) == 0 else None
@@ -189,10 +189,10 @@ class World:
             self.sluice("cert", "truststore", self._instance["name"], "--format", "pem", "--out", self.ca, "--force")
         return self._instance
 
-    def kcat(self, *arguments, tls=None, stdin=None, ok=True, timeout=60, password=None):
-        """kcat on 9092, or on 9093 with the mechanism `tls`."""
-        bootstrap = self.instance["bootstrap"]
-        options = ["-b", bootstrap["private_sasl_ssl"] if tls else bootstrap["private_plaintext"]]
+    def kcat(self, *arguments, tls=None, stdin=None, ok=True, timeout=60, password=None, bootstrap=None):
+        """kcat on 9092, or on 9093 with the mechanism `tls`; or on other servers."""
+        known = self.instance["bootstrap"]
+        options = ["-b", bootstrap or (known["private_sasl_ssl"] if tls else known["private_plaintext"])]
         if tls:
             options += ["-X", "security.protocol=sasl_ssl", "-X", f"sasl.mechanisms={tls}", "-X", f"sasl.username={self.user}",
                         "-X", f"sasl.password={password or self.password}", "-X", f"ssl.ca.location={self.ca}",

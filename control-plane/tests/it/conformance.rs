@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use broker_api::spec::NodeSpec;
 use control_plane::{
     clock::Clock,
+    domain::client_paths::Network,
     drivers::{
         ClusterDriver, HeldNode, NodeRef,
         simulation::{Simulation, SimulationConfig, World},
@@ -87,13 +88,15 @@ every_driver!([
     removing_what_never_was_is_fine,
     a_removed_node_gives_its_address_back,
     an_older_spec_changes_nothing,
+    a_public_address_is_another_one_and_is_given_back_alone,
+    a_removed_node_gives_its_public_address_back_too,
 ]);
 
 /// The nodes of a new instance, at addresses that `driver` chose.
 async fn nodes(driver: &dyn ClusterDriver, count: i32) -> Vec<(NodeRef, NodeSpec)> {
     let instance = InstanceId::generate();
     let nodes: Vec<NodeRef> = (0..count).map(|node_id| NodeRef { instance, node_id }).collect();
-    let addresses = driver.choose_addresses(&nodes, &BTreeSet::new()).await.unwrap();
+    let addresses = driver.choose_addresses(Network::Private, &nodes, &BTreeSet::new()).await.unwrap();
     nodes.into_iter().zip(addresses).map(|(node, address)| (node, world::spec(node, address))).collect()
 }
 
@@ -112,10 +115,10 @@ async fn addresses_are_distinct_and_not_those_given_to_others(place: &dyn Place)
     let instance = InstanceId::generate();
     let nodes = |ids: std::ops::Range<i32>| ids.map(|node_id| NodeRef { instance, node_id }).collect::<Vec<_>>();
     let first: BTreeSet<IpAddr> =
-        driver.choose_addresses(&nodes(0..3), &BTreeSet::new()).await.unwrap().into_iter().collect();
+        driver.choose_addresses(Network::Private, &nodes(0..3), &BTreeSet::new()).await.unwrap().into_iter().collect();
     assert_eq!(first.len(), 3, "{first:?}");
     let second: BTreeSet<IpAddr> =
-        place.driver().choose_addresses(&nodes(3..6), &first).await.unwrap().into_iter().collect();
+        place.driver().choose_addresses(Network::Private, &nodes(3..6), &first).await.unwrap().into_iter().collect();
     assert_eq!(second.len(), 3, "{second:?}");
     assert!(first.is_disjoint(&second), "{first:?} {second:?}");
     for node in nodes(0..6) {
@@ -194,4 +197,38 @@ async fn an_older_spec_changes_nothing(place: &dyn Place) {
     driver.ensure_node(&older).await.unwrap();
     assert_eq!(held(&*driver).await, [alive(node)]);
     driver.remove_node(node).await.unwrap();
+}
+
+/// A public address for the node, by whomever.
+async fn public_address(place: &dyn Place, node: NodeRef, taken: &BTreeSet<IpAddr>) -> IpAddr {
+    let chosen = place.driver().choose_addresses(Network::Public, &[node], taken).await.unwrap();
+    assert_eq!(chosen.len(), 1);
+    chosen[0]
+}
+
+async fn a_public_address_is_another_one_and_is_given_back_alone(place: &dyn Place) {
+    let driver = place.driver();
+    let [(node, spec), (other, _)]: [(NodeRef, NodeSpec); 2] = nodes(&*driver, 2).await.try_into().unwrap();
+    let private = BTreeSet::from([spec.kafka.bind]);
+    let first = public_address(place, node, &private).await;
+    assert!(first.is_ipv4() && first != spec.kafka.bind, "{first}");
+    assert_eq!(public_address(place, node, &private).await, first, "asked again, it is the same");
+    let second = public_address(place, other, &private).await;
+    assert_ne!(second, first);
+    driver.ensure_node(&spec).await.unwrap();
+    driver.release_public_address(node).await.unwrap();
+    driver.release_public_address(node).await.unwrap();
+    assert!(held(&*driver).await.contains(&alive(node)), "the node runs on");
+    assert_eq!(public_address(place, other, &private).await, second, "the other's stays");
+    driver.remove_node(node).await.unwrap();
+    driver.remove_node(other).await.unwrap();
+}
+
+async fn a_removed_node_gives_its_public_address_back_too(place: &dyn Place) {
+    let driver = place.driver();
+    let (node, spec) = nodes(&*driver, 1).await.remove(0);
+    let taken = BTreeSet::from([spec.kafka.bind]);
+    public_address(place, node, &taken).await;
+    driver.remove_node(node).await.unwrap();
+    assert_eq!(held(&*driver).await, [], "nothing of it is left");
 }

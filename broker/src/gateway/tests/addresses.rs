@@ -6,8 +6,20 @@ use kafka_protocol::protocol::Message;
 
 /// Kafka's answer to one request, as the client gets it.
 pub(super) async fn answered<Q: Encodable, A: Encodable>(key: ApiKey, version: i16, asked: &Q, answer: &A) -> Vec<u8> {
-    let mut rig = Rig::new();
-    let (mut client, _served) = rig.plaintext();
+    answered_on(spec(), AccessPath::PrivatePlaintext, key, version, asked, answer).await
+}
+
+/// The same for a client of a path.
+async fn answered_on<Q: Encodable, A: Encodable>(
+    spec: NodeSpec,
+    path: AccessPath,
+    key: ApiKey,
+    version: i16,
+    asked: &Q,
+    answer: &A,
+) -> Vec<u8> {
+    let mut rig = Rig::with(spec);
+    let (mut client, _served) = rig.admitted(path);
     let mut kafka = rig.kafka().await;
     let request = request(key, version, 77, asked);
     client.send(&request).await;
@@ -52,6 +64,74 @@ async fn metadata_tells_the_brokers_of_the_path_and_leaves_out_others() {
         assert_eq!(hosts, wanted, "version {version}");
         got.brokers.clone_from(&sent.brokers);
         assert_eq!(got, sent, "version {version}: all else is as Kafka said it");
+    }
+}
+
+/// The newest version of each API that tells addresses; the older ones are above and below, and differ in no more than their shape.
+#[tokio::test]
+async fn clients_of_every_path_are_told_the_addresses_of_that_path_in_every_api() {
+    let spec = spec_of_all_paths();
+    for path in AccessPath::ALL {
+        let of = |node: i32| format!("{node}.{}.{HOST}", path.as_str());
+        macro_rules! told {
+            ($api:ident, $asked:expr, $answer:expr, $response:ty) => {{
+                let version = <$response>::VERSIONS.max;
+                let frame = answered_on(spec.clone(), path, ApiKey::$api, version, &$asked, &$answer).await;
+                for other in AccessPath::ALL.into_iter().filter(|other| *other != path) {
+                    assert!(!contains(&frame, other.as_str()), "{:?} tells {path:?} of {other:?}", ApiKey::$api);
+                }
+                read_response::<$response>(ApiKey::$api, version, &frame).1
+            }};
+        }
+
+        let broker = |id| {
+            metadata_response::MetadataResponseBroker::default().with_node_id(BrokerId(id)).with_host(text(INTERNAL))
+        };
+        let sent = MetadataResponse::default().with_brokers(vec![broker(2), broker(3), broker(1)]);
+        let got = told!(Metadata, MetadataRequest::default(), sent, MetadataResponse);
+        let hosts: Vec<_> = got.brokers.iter().map(|broker| (broker.host.to_string(), broker.port)).collect();
+        assert_eq!(hosts, [(of(2), 9092), (of(1), 9091)]);
+
+        let coordinator =
+            find_coordinator_response::Coordinator::default().with_node_id(BrokerId(2)).with_host(text(INTERNAL));
+        let sent = FindCoordinatorResponse::default().with_coordinators(vec![coordinator]);
+        let got = told!(FindCoordinator, FindCoordinatorRequest::default(), sent, FindCoordinatorResponse);
+        assert_eq!((got.coordinators[0].host.to_string(), got.coordinators[0].port), (of(2), 9092));
+
+        let broker = describe_cluster_response::DescribeClusterBroker::default()
+            .with_broker_id(BrokerId(1))
+            .with_host(text(INTERNAL));
+        let sent = DescribeClusterResponse::default().with_cluster_id(text("cluster")).with_brokers(vec![broker]);
+        let got = told!(DescribeCluster, DescribeClusterRequest::default(), sent, DescribeClusterResponse);
+        assert_eq!((got.brokers[0].host.to_string(), got.brokers[0].port), (of(1), 9091));
+
+        let listener = describe_quorum_response::Listener::default().with_name(text("CTL")).with_host(text(INTERNAL));
+        let node = describe_quorum_response::Node::default().with_node_id(BrokerId(2)).with_listeners(vec![listener]);
+        let sent = DescribeQuorumResponse::default().with_nodes(vec![node]);
+        let got = told!(DescribeQuorum, DescribeQuorumRequest::default(), sent, DescribeQuorumResponse);
+        let told = &got.nodes[0].listeners[0];
+        assert_eq!((told.host.to_string(), told.port), (of(2), 9092));
+        assert_eq!(told.name.to_string(), path.as_str().to_ascii_uppercase().replace('-', "_"));
+
+        // These tell of no node, whatever Kafka says: the names that Metadata told stay good.
+        let endpoint = produce_response::NodeEndpoint::default().with_node_id(BrokerId(2)).with_host(text(INTERNAL));
+        let sent = ProduceResponse::default().with_node_endpoints(vec![endpoint]);
+        let got = told!(Produce, ProduceRequest::default().with_acks(-1), sent, ProduceResponse);
+        assert!(got.node_endpoints.is_empty());
+        let endpoint = fetch_response::NodeEndpoint::default().with_node_id(BrokerId(2)).with_host(text(INTERNAL));
+        let sent = FetchResponse::default().with_node_endpoints(vec![endpoint]);
+        let got = told!(Fetch, FetchRequest::default(), sent, FetchResponse);
+        assert!(got.node_endpoints.is_empty());
+        let endpoint =
+            share_fetch_response::NodeEndpoint::default().with_node_id(BrokerId(2)).with_host(text(INTERNAL));
+        let sent = ShareFetchResponse::default().with_node_endpoints(vec![endpoint]);
+        let got = told!(ShareFetch, ShareFetchRequest::default(), sent, ShareFetchResponse);
+        assert!(got.node_endpoints.is_empty());
+        let endpoint =
+            share_acknowledge_response::NodeEndpoint::default().with_node_id(BrokerId(2)).with_host(text(INTERNAL));
+        let sent = ShareAcknowledgeResponse::default().with_node_endpoints(vec![endpoint]);
+        let got = told!(ShareAcknowledge, ShareAcknowledgeRequest::default(), sent, ShareAcknowledgeResponse);
+        assert!(got.node_endpoints.is_empty());
     }
 }
 

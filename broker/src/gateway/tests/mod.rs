@@ -64,7 +64,7 @@ fn listener(path: AccessPath, bind: SocketAddr) -> Listener {
         host: format!("{node_id}.{HOST}"),
         port: 9090 + node_id as u16,
     });
-    Listener { path, bind, advertised: advertised.collect() }
+    Listener { path, bind, advertised: advertised.collect(), sources: None }
 }
 
 /// A spec of node 1 whose listeners take any free port.
@@ -113,6 +113,21 @@ pub(super) fn spec() -> NodeSpec {
             capacity: Default::default(),
         },
     }
+}
+
+/// [`spec`] with every path, each with names of its own.
+pub(super) fn spec_of_all_paths() -> NodeSpec {
+    let mut spec = spec();
+    spec.gateway.listeners = AccessPath::ALL
+        .map(|path| {
+            let mut listener = listener(path, "127.0.0.1:0".parse().unwrap());
+            for address in &mut listener.advertised {
+                address.host = format!("{}.{}.{HOST}", address.node_id, path.as_str());
+            }
+            listener
+        })
+        .into();
+    spec
 }
 
 /// Of node 1.
@@ -170,9 +185,14 @@ impl Rig {
 
     /// A client on the plaintext path, and how its connection ends.
     pub(super) fn plaintext(&self) -> (Peer, JoinHandle<Result<(), End>>) {
+        self.admitted(AccessPath::PrivatePlaintext)
+    }
+
+    /// A client of this path of whom no login is asked.
+    pub(super) fn admitted(&self, path: AccessPath) -> (Peer, JoinHandle<Result<(), End>>) {
         let (client, gateway) = tokio::io::duplex(PIPE);
         let (shared, kafka) = (self.shared.clone(), self.connector.clone());
-        let card = self.card(AccessPath::PrivatePlaintext);
+        let card = self.card(path);
         let served = tokio::spawn(async move { connection::anonymous(gateway, kafka, &card, &shared).await });
         (Peer(client), served)
     }

@@ -249,6 +249,45 @@ async fn clients_of_an_address_that_may_not_connect_any_more_are_closed_and_the_
     beats(&mut kafka.client().await).await.unwrap();
 }
 
+#[tokio::test]
+async fn who_may_come_by_one_path_says_nothing_of_the_others() {
+    let kafka = Echo::start().await;
+    let mut spec = kafka.spec();
+    let mut beyond = spec.gateway.listeners[0].clone();
+    beyond.path = AccessPath::PublicPlaintext;
+    beyond.bind.set_port(9094);
+    beyond.sources = Some(vec!["127.0.0.77/32".into()]);
+    spec.gateway.listeners.push(beyond);
+    let (gateway, registry) = start(&spec);
+    let from = async |source: &str, port: u16| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
+        socket.connect((kafka.bind, port).into()).await.unwrap()
+    };
+    let (mut near, mut far) = (from("127.0.0.77", 9092).await, from("127.0.0.77", 9094).await);
+    beats(&mut near).await.unwrap();
+    beats(&mut far).await.expect("a source of the path");
+    let mut stranger = from("127.0.0.78", 9094).await;
+    assert_eq!(within(stranger.read(&mut [0])).await.unwrap_or(0), 0, "another source");
+    beats(&mut from("127.0.0.78", 9092).await).await.expect("the other path takes any");
+
+    spec.gateway.listeners[2].sources = Some(vec![]);
+    gateway.apply(&spec).unwrap();
+    assert_eq!(within(far.read(&mut [0])).await.unwrap_or(0), 0, "an empty list keeps everybody out");
+    beats(&mut near).await.expect("the same client by the other path notices nothing");
+    spec.gateway.listeners[2].sources = Some(vec!["127.0.0.0/99".into()]);
+    assert!(gateway.apply(&spec).unwrap_err().to_string().contains("listeners.sources"));
+
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    for path in ["private-plaintext", "public-plaintext"] {
+        let line = format!("sluice_node_client_traffic_bytes_total{{path=\"{path}\",direction=\"in\"}}");
+        assert!(text.contains(&line), "bytes are counted by path: {text}");
+    }
+    let line = "sluice_node_connections_refused_total{path=\"public-plaintext\",reason=\"address-denied\"} 2";
+    assert!(text.contains(line), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_successor_takes_over_without_one_refused_connection() {
     let kafka = Echo::start().await;

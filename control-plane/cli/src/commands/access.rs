@@ -1,6 +1,6 @@
 //! Ways in to an instance: which are open, and to whom.
 
-use super::{instance::plan_text, job};
+use super::{endpoint, instance::plan_text, job};
 use crate::{
     args::word,
     client::{Doc, call::Call},
@@ -32,6 +32,9 @@ pub enum Command {
     /// Which tokens users may log in with by OAUTHBEARER
     #[command(subcommand)]
     Tokens(Tokens),
+    /// Clients of other networks, who come by 9011
+    #[command(subcommand)]
+    Endpoint(endpoint::Command),
 }
 
 #[derive(Debug, Subcommand)]
@@ -82,6 +85,15 @@ pub struct Set {
     /// 9093: private network, SASL over TLS
     #[arg(long, value_enum)]
     sasl_ssl: Option<Switch>,
+    /// 9094: public network, plaintext
+    #[arg(long, value_enum)]
+    public_plaintext: Option<Switch>,
+    /// 9095: public network, SASL over TLS
+    #[arg(long, value_enum)]
+    public_sasl_ssl: Option<Switch>,
+    /// 9011: from other networks, through endpoints (`sluice access endpoint`)
+    #[arg(long, value_enum)]
+    cross_network: Option<Switch>,
     /// Only these addresses and networks may connect, as 10.1.0.0/16; `any` lifts it
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     allow: Vec<String>,
@@ -110,13 +122,18 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
         Command::Tokens(Tokens::Trust { instance, issuer, audience, user_claim, keys, dry_run }) => {
             let trust = TokenTrust { issuer, audience, user_claim, keys: key_set(&keys)? };
             let change = UpdateAccess { oauthbearer: Some(Some(trust)), ..UpdateAccess::default() };
-            apply(ctx, &scope, &instance, &change, dry_run).await
+            apply(ctx, &scope, &instance, &change, dry_run, None).await
         }
         Command::Tokens(Tokens::Clear { instance, dry_run }) => {
             let change = UpdateAccess { oauthbearer: Some(None), ..UpdateAccess::default() };
-            apply(ctx, &scope, &instance, &change, dry_run).await
+            apply(ctx, &scope, &instance, &change, dry_run, None).await
         }
+        Command::Endpoint(command) => endpoint::run(ctx, &scope, command).await,
     }
+}
+
+pub fn switch_text(on: bool) -> String {
+    if on { "on" } else { "off" }.to_owned()
 }
 
 async fn get(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
@@ -124,19 +141,23 @@ async fn get(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
     let call = Call::get(scope.path(&["instances", &instance.id.to_string(), "access"]));
     let doc: Doc<Access> = ctx.client.fetch(&call).await?;
     let access = doc.typed()?;
-    let on = |on: bool| if on { "on" } else { "off" }.to_owned();
     let list = |ips: &[String], none: &str| if ips.is_empty() { none.to_owned() } else { ips.join(", ") };
     let without_login = if access.is_open_to_anonymous() { "open" } else { "acl" };
-    let details = [
-        ("Plaintext (9092)".to_owned(), on(access.private_plaintext)),
-        ("SASL_SSL (9093)".to_owned(), on(access.private_sasl_ssl)),
+    let mut details = vec![
+        ("Plaintext (9092)".to_owned(), switch_text(access.private_plaintext)),
+        ("SASL_SSL (9093)".to_owned(), switch_text(access.private_sasl_ssl)),
+        ("Public plaintext (9094)".to_owned(), switch_text(access.public_plaintext)),
+        ("Public SASL_SSL (9095)".to_owned(), switch_text(access.public_sasl_ssl)),
+    ];
+    details.extend(endpoint::details(&access));
+    details.extend([
         ("Allowed".to_owned(), list(&access.allow_ips, "any address")),
         ("Denied".to_owned(), list(&access.deny_ips, "none")),
         ("Tokens".to_owned(), tokens(access.oauthbearer.as_ref())),
         ("Authorization".to_owned(), enum_text(&access.authorization)),
         ("Without a login".to_owned(), without_login.to_owned()),
-        ("Auto-create topics".to_owned(), on(access.auto_create_topics)),
-    ];
+        ("Auto-create topics".to_owned(), switch_text(access.auto_create_topics)),
+    ]);
     ctx.out.value(&doc.value, &instance.name, &table::details(&details, ctx.out.color))
 }
 
@@ -150,6 +171,9 @@ async fn set(ctx: &Context, scope: &Scope, args: Set) -> Result<()> {
     let change = UpdateAccess {
         private_plaintext: switch(args.plaintext),
         private_sasl_ssl: switch(args.sasl_ssl),
+        public_plaintext: switch(args.public_plaintext),
+        public_sasl_ssl: switch(args.public_sasl_ssl),
+        cross_network: switch(args.cross_network),
         allow_ips: list(args.allow, "any"),
         deny_ips: list(args.deny, "none"),
         auto_create_topics: switch(args.auto_create),
@@ -158,10 +182,11 @@ async fn set(ctx: &Context, scope: &Scope, args: Set) -> Result<()> {
         ..UpdateAccess::default()
     };
     if change == UpdateAccess::default() {
-        let flags = "--plaintext, --sasl-ssl, --allow, --deny, --auto-create, --authorization or --anonymous";
+        let flags = "--plaintext, --sasl-ssl, --public-plaintext, --public-sasl-ssl, --cross-network, --allow, --deny, \
+                     --auto-create, --authorization or --anonymous";
         return Err(Error::Usage(format!("nothing to change: give {flags}")));
     }
-    apply(ctx, scope, &args.instance, &change, args.dry_run).await
+    apply(ctx, scope, &args.instance, &change, args.dry_run, None).await
 }
 
 fn tokens(trust: Option<&TokenTrust>) -> String {
@@ -186,9 +211,20 @@ fn key_set(path: &Path) -> Result<KeySet> {
         .map_err(|error| Error::Usage(format!("{} is no JSON Web Key Set: {error}", path.display())))
 }
 
-async fn apply(ctx: &Context, scope: &Scope, wanted: &str, change: &UpdateAccess, dry_run: bool) -> Result<()> {
+/// Makes the change, or shows what it would do; not of another version of the instance than `etag`.
+pub async fn apply(
+    ctx: &Context,
+    scope: &Scope,
+    wanted: &str,
+    change: &UpdateAccess,
+    dry_run: bool,
+    etag: Option<&str>,
+) -> Result<()> {
     let instance = resolve::instance(ctx, scope, wanted).await?.typed()?;
-    let call = Call::patch(scope.path(&["instances", &instance.id.to_string(), "access"])).json(change)?;
+    let mut call = Call::patch(scope.path(&["instances", &instance.id.to_string(), "access"])).json(change)?;
+    if let Some(etag) = etag {
+        call = call.header("if-match", etag);
+    }
     if dry_run {
         let plan: Doc<Plan> = ctx.client.fetch(&call.query("dry_run", true)).await?;
         return ctx.out.value(&plan.value, &instance.name, &plan_text(&plan.typed()?));

@@ -13,6 +13,7 @@ pub mod catalog;
 pub mod cert;
 pub mod connection;
 pub mod docs;
+pub mod endpoint;
 pub mod errors;
 pub mod failed_creation;
 pub mod instance;

@@ -7,7 +7,7 @@ use control_plane_api::{
     auth::{ApiKey, ServiceAccount},
     catalogue::{DiskType, KafkaVersion, Region, Spec, Zone, ZoneRoom},
     client_connections::ClientConnection,
-    instance::{FailedCreation, Instance},
+    instance::{Bootstrap, FailedCreation, Instance},
     job::Job,
     kafka_user::KafkaUser,
     problem::ErrorDoc,
@@ -248,6 +248,9 @@ impl Row for Instance {
             ),
             ("SASL_SSL", address(&self.bootstrap.private_sasl_ssl)),
             ("Plaintext", address(&self.bootstrap.private_plaintext)),
+            ("Public SASL_SSL", address(&self.bootstrap.public_sasl_ssl)),
+            ("Public plaintext", address(&self.bootstrap.public_plaintext)),
+            ("Across networks", address(&self.bootstrap.cross_network)),
             (
                 "Limits",
                 format!(
@@ -409,4 +412,17 @@ fn list<T: AsRef<str>>(items: impl Iterator<Item = T>) -> String {
 
 fn labels(labels: &BTreeMap<String, String>) -> String {
     list(labels.iter().map(|(key, value)| format!("{key}={value}")))
+}
+
+/// Where clients begin by the ways beyond the private network that are open.
+pub fn beyond(bootstrap: &Bootstrap) -> Vec<(&'static str, String)> {
+    [
+        ("Public SASL_SSL", &bootstrap.public_sasl_ssl),
+        ("Public plaintext", &bootstrap.public_plaintext),
+        ("Across networks", &bootstrap.cross_network),
+    ]
+    .into_iter()
+    .filter(|(_, servers)| !servers.is_empty())
+    .map(|(label, servers)| (label, servers.clone()))
+    .collect()
 }

@@ -110,7 +110,7 @@ async fn judged(app: &App, scope: &ProjectScope, instance: &str, upload: Upload)
     let mut tx = app.db.tenant(scope).await?;
     let record = instances::find(&mut tx, instance).await?;
     instances::allow(&record, InstanceAction::Use)?;
-    let names = names(&mut tx, record.id).await?;
+    let names = names(&mut tx, record.id, &record.access).await?;
     drop(tx);
     upload.judge(names, app.clock.now()).await
 }
@@ -191,7 +191,7 @@ async fn plan(
     let mut tx = app.db.tenant(scope).await?;
     let record = instances::find(&mut tx, instance).await?;
     let known = examine(app, &mut tx, &record, if_match).await?;
-    let names = names(&mut tx, record.id).await?;
+    let names = names(&mut tx, record.id, &record.access).await?;
     drop(tx);
     let now = app.clock.now();
     let next = expected(app, next, names, now).await?;

@@ -10,7 +10,7 @@ pub use change::{plan_rotation, plan_upload, rotate_certificate, upload_certific
 
 use crate::{
     app::{App, AppError, instances},
-    domain::{actor::ProjectScope, certificate, node_spec::client_names, rights::Right},
+    domain::{actor::ProjectScope, certificate, client_paths, rights::Right},
     jobs::{engine::StepError, workflow::certificate_change},
     pki::{self, AuthorityKind, Facts, PkiError},
     store::{
@@ -21,7 +21,8 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use control_plane_api::{
-    certificate::{Certificate, EarlierCertificate, TrustedAuthority},
+    access::Access,
+    certificate::{Certificate, CertificateSource, EarlierCertificate, TrustedAuthority},
     id::InstanceId,
     instance::InstanceAction,
 };
@@ -44,7 +45,7 @@ pub async fn get_certificate(app: &App, scope: &ProjectScope, id_or_name: &str) 
     let instance = instances::find(&mut tx, id_or_name).await?;
     instances::allow(&instance, InstanceAction::Use)?;
     let known = known(app, &mut tx, instance.id).await?;
-    let names = names(&mut tx, instance.id).await?;
+    let names = names(&mut tx, instance.id, &instance.access).await?;
     drop(tx);
     view(known, &names, app.clock.now())
 }
@@ -78,9 +79,22 @@ async fn known(app: &App, tx: &mut TenantTx, instance: InstanceId) -> Result<Vec
 }
 
 /// What a certificate of this instance must cover.
-async fn names(tx: &mut TenantTx, instance: InstanceId) -> Result<Vec<String>, AppError> {
+async fn names(tx: &mut TenantTx, instance: InstanceId, access: &Access) -> Result<Vec<String>, AppError> {
     let brokers = brokers::list(tx, &[instance]).await?.remove(&instance).unwrap_or_default();
-    Ok(client_names(brokers.iter().filter_map(|broker| broker.host.parse().ok())))
+    Ok(client_paths::names(access, &instances::places(&brokers).unwrap_or_default()))
+}
+
+/// What the tenant's own certificate leaves uncovered of the names that the access asks for; `None` when the platform's is
+/// served, which is issued anew for what it lacks.
+pub(crate) async fn uncovered_by_own(
+    tx: &mut TenantTx,
+    instance: InstanceId,
+    access: &Access,
+) -> Result<Option<Vec<String>>, AppError> {
+    let served = certificates::list(tx, instance).await?.into_iter().next();
+    let Some(own) = served.filter(|served| served.source == CertificateSource::Own) else { return Ok(None) };
+    let names = names(tx, instance, access).await?;
+    Ok(Some(pki::uncovered(&own.certificate_pem, &names)?))
 }
 
 /// Those whose authority clients should trust now, and until when; no end for the one that is served.

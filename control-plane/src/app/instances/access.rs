@@ -2,22 +2,24 @@
 
 use super::{
     change::lock,
-    configure::{check_changeable, enqueue_configure},
+    configure::{check_changeable, enqueue_configure, enqueue_open},
 };
 use crate::{
     app::{
-        Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write, acls, audit::Entry, client_connections,
-        jobs as job_views,
+        Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write, acls, audit::Entry, certificates,
+        client_connections, jobs as job_views,
     },
     domain::{
         access,
         actor::ProjectScope,
         authorization::{self, Present},
         kafka_user::MAX_USERS,
+        plan,
         rights::Right,
     },
-    jobs::workflow::InstanceConfigure,
+    jobs::workflow::{AccessOpen, InstanceConfigure},
     store::{
+        TenantTx, brokers,
         instances::{self, InstanceRecord},
         kafka_users,
     },
@@ -35,9 +37,17 @@ pub async fn get_access(app: &App, scope: &ProjectScope, id_or_name: &str) -> Re
 }
 
 /// The access as the patch leaves it, if the instance can be changed now.
-fn next(record: &InstanceRecord, if_match: Option<&[String]>, patch: &UpdateAccess) -> Result<Access, AppError> {
+async fn next(
+    tx: &mut TenantTx,
+    record: &InstanceRecord,
+    if_match: Option<&[String]>,
+    patch: &UpdateAccess,
+) -> Result<Access, AppError> {
     check_changeable(record, if_match)?;
-    Ok(access::patched(&record.access, patch).map_err(Refusal::invalid)?)
+    let next = access::patched(&record.access, patch).map_err(Refusal::invalid)?;
+    let brokers = brokers::list(tx, &[record.id]).await?.remove(&record.id).unwrap_or_default();
+    let faults = access::misplaced(&next, &super::places(&brokers).unwrap_or_default());
+    if faults.is_empty() { Ok(next) } else { Err(Refusal::invalid(faults).into()) }
 }
 
 /// Changes who may come in by which way. The answer is the job that tells the brokers.
@@ -55,9 +65,13 @@ pub async fn update_access(
         Begun::Fresh(write) => write,
     };
     let record = lock(&mut write.tx, id_or_name).await?;
-    let next = next(&record, if_match, patch)?;
+    let next = next(&mut write.tx, &record, if_match, patch).await?;
     let authorization = record.access.authorization != next.authorization || record.access.anonymous != next.anonymous;
-    let job = enqueue_configure(app, scope, &mut write.tx, &record, authorization).await?;
+    let job = if access::opens(&record.access, &next) {
+        enqueue_open(app, scope, &mut write.tx, &record, authorization).await?
+    } else {
+        enqueue_configure(app, scope, &mut write.tx, &record, authorization).await?
+    };
     instances::set_access(&mut write.tx, record.id, &next, app.clock.now()).await?;
     let view = job_views::show(app, &mut write.tx, job).await?;
     write.commit(Entry::new("update_access").on("instance", record.id).job(job).detail(patch), view).await
@@ -74,10 +88,18 @@ pub async fn plan_access(
     scope.require(Right::InstanceUpdate)?;
     let mut tx = app.db.tenant(scope).await?;
     let record = super::find(&mut tx, id_or_name).await?;
-    let next = next(&record, if_match, patch)?;
-    drop(tx);
-    let (steps, eta_seconds) = job_views::planned::<InstanceConfigure>(app).await?;
+    let next = next(&mut tx, &record, if_match, patch).await?;
+    let opens = access::opens(&record.access, &next);
     let mut checks = access::checks(&record.access, &next);
+    if opens && let Some(uncovered) = certificates::uncovered_by_own(&mut tx, record.id, &next).await? {
+        checks.extend(uncovered_names(&record.access, &next, &uncovered));
+    }
+    drop(tx);
+    let (steps, eta_seconds) = if opens {
+        job_views::planned::<AccessOpen>(app).await?
+    } else {
+        job_views::planned::<InstanceConfigure>(app).await?
+    };
     if authorization::takes(&record.access, &next) {
         checks.extend(losses(app, scope, &record, &next).await?);
     }
@@ -88,6 +110,19 @@ pub async fn plan_access(
         price: None,
         eta_seconds: Some(eta_seconds),
     })
+}
+
+/// What an own certificate does not cover, where the platform's would be issued anew.
+fn uncovered_names(from: &Access, to: &Access, uncovered: &[String]) -> Option<Check> {
+    let mut names = uncovered.to_vec();
+    if to.public_sasl_ssl && !from.is_public() {
+        names.push("the public addresses, which are not given yet".to_owned());
+    }
+    let detail = format!(
+        "your own certificate does not cover {}: clients that verify host names refuse it there until you upload one that does",
+        names.join(", ")
+    );
+    (!names.is_empty()).then(|| plan::warning("uncovered-address", detail))
 }
 
 /// Who loses what by the change: by what Kafka, its users and the brokers say now.

@@ -163,6 +163,7 @@ async fn accept(
         storage_gb: sale.storage_gb,
         disk_type: &sale.disk.name,
         capacity_policy: purchase.capacity_policy,
+        access: &purchase.access,
         first_user: &purchase.user,
         spec_revision: node_spec::REVISION,
     };

@@ -20,14 +20,18 @@ pub(crate) use list::split;
 
 use crate::{
     app::{App, AppError, etag},
-    domain::{actor::ProjectScope, node_spec, rights::Right, states, storage},
+    domain::{
+        actor::ProjectScope,
+        client_paths::{self, Place},
+        rights::Right,
+        states, storage,
+    },
     store::{
         TenantTx, brokers,
         instances::{self, InstanceRecord},
         orders,
     },
 };
-use broker_api::spec::AccessPath;
 use control_plane_api::{
     access::Access,
     instance::{Billing, Bootstrap, Broker, Instance, InstanceState},
@@ -98,11 +102,17 @@ fn view(record: InstanceRecord, brokers: Vec<Broker>, billing: Billing) -> Insta
 /// Where clients begin. Empty while nothing answers there: before it runs, when it is gone, and by a way that is off.
 pub(crate) fn bootstrap(state: InstanceState, access: &Access, brokers: &[Broker]) -> Bootstrap {
     let answers = !matches!(state, InstanceState::Creating | InstanceState::CreateFailed | InstanceState::Deleting);
-    let addresses: Option<Vec<_>> = brokers.iter().map(|broker| broker.host.parse().ok()).collect();
-    let Some(addresses) = addresses.filter(|_| answers) else { return Bootstrap::default() };
-    let by = |on: bool, path| if on { node_spec::bootstrap(path, addresses.iter().copied()) } else { String::new() };
-    Bootstrap {
-        private_plaintext: by(access.private_plaintext, AccessPath::PrivatePlaintext),
-        private_sasl_ssl: by(access.private_sasl_ssl, AccessPath::PrivateSaslSsl),
+    match places(brokers).filter(|_| answers) {
+        Some(places) => client_paths::bootstraps(access, &places),
+        None => Bootstrap::default(),
     }
+}
+
+/// Where clients find the brokers; `None` until all have addresses.
+pub(crate) fn places(brokers: &[Broker]) -> Option<Vec<Place>> {
+    let place = |broker: &Broker| {
+        let public = broker.public_host.as_deref().and_then(|host| host.parse().ok());
+        Some(Place { node_id: broker.id, private: broker.host.parse().ok()?, public })
+    };
+    brokers.iter().map(place).collect()
 }

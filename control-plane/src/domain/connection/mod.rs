@@ -6,7 +6,8 @@
 //! characters that need no quoting in any of the languages.
 
 use control_plane_api::{
-    connection::{ClientKind, Snippet, SnippetFile},
+    connection::{ClientKind, ConnectionPath, Snippet, SnippetFile},
+    instance::Bootstrap,
     problem::FieldError,
 };
 
@@ -22,12 +23,32 @@ pub const CA_FILE: &str = "sluice-ca.pem";
 /// What the code is written for.
 #[derive(Debug, Clone, Copy)]
 pub struct Guide<'a> {
-    /// `host:port,…` of the SASL_SSL path.
+    /// `host:port,…` of a SASL_SSL path.
     pub bootstrap: &'a str,
     pub user: &'a str,
     pub topic: &'a str,
     /// The platform's CA.
     pub ca_pem: &'a str,
+}
+
+/// What code begins with that connects by this path, or by the first that is open.
+pub fn servers(bootstrap: &Bootstrap, path: Option<ConnectionPath>) -> Result<&str, FieldError> {
+    let ways = [
+        (ConnectionPath::Private, "private", &bootstrap.private_sasl_ssl),
+        (ConnectionPath::Public, "public", &bootstrap.public_sasl_ssl),
+        (ConnectionPath::CrossNetwork, "cross-network", &bootstrap.cross_network),
+    ];
+    let open = || ways.iter().filter(|(_, _, servers)| !servers.is_empty());
+    let found = open().find(|(way, _, _)| path.is_none_or(|path| path == *way));
+    found.map(|(_, _, servers)| servers.as_str()).ok_or_else(|| {
+        let accepted: Vec<&str> = open().map(|(_, name, _)| *name).collect();
+        let detail = match accepted.as_slice() {
+            [] => "no way in with a login is open: switch private_sasl_ssl, public_sasl_ssl or cross_network on"
+                .to_owned(),
+            open => format!("this way in is closed; accepted: {}", open.join(", ")),
+        };
+        FieldError::new("path", "way-closed", detail).with("accepted", accepted)
+    })
 }
 
 /// Faults of what a caller wants in the code: anything that could not be a Kafka user or topic, and so could break out
@@ -178,6 +199,17 @@ mod tests {
             }
             assert!(snippet.files.iter().any(|file| file.name == CA_FILE && file.content == GUIDE.ca_pem));
         }
+    }
+
+    #[test]
+    fn code_connects_by_the_way_that_was_asked_for_or_the_first_that_is_open() {
+        let bootstrap =
+            Bootstrap { public_sasl_ssl: "p:9095".into(), cross_network: "c:9011".into(), ..Bootstrap::default() };
+        assert_eq!(servers(&bootstrap, None).unwrap(), "p:9095");
+        assert_eq!(servers(&bootstrap, Some(ConnectionPath::CrossNetwork)).unwrap(), "c:9011");
+        let fault = servers(&bootstrap, Some(ConnectionPath::Private)).unwrap_err();
+        assert_eq!((fault.code.as_str(), fault.pointer.as_str()), ("way-closed", "path"));
+        assert!(servers(&Bootstrap::default(), None).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub use terms::{Sale, Terms};
 
 use crate::domain::{catalogue::Catalogue, kafka_user, names};
 use control_plane_api::{
+    access::Access,
     id::QuoteId,
     instance::{BillingOrder, CapacityPolicy, CreateInstance, KafkaUserOrder},
     problem::FieldError,
@@ -25,6 +26,7 @@ pub struct Purchase {
     pub sale: Sale,
     pub kafka_version: String,
     pub capacity_policy: CapacityPolicy,
+    pub access: Access,
     /// The first Kafka user.
     pub user: String,
     /// `None`: one is to be made.
@@ -72,6 +74,11 @@ pub fn check_purchase(request: &CreateInstance, catalogue: &Catalogue) -> Result
             sale,
             kafka_version,
             capacity_policy: request.capacity_policy.unwrap_or_default(),
+            access: Access {
+                public_plaintext: request.access.public_plaintext,
+                public_sasl_ssl: request.access.public_sasl_ssl,
+                ..Access::default()
+            },
             user,
             password,
             quote_id: request.quote_id,

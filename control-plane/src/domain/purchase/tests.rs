@@ -44,6 +44,7 @@ fn all_faults_come_together_each_with_its_place() {
         description: "x".repeat(1_025),
         access: control_plane_api::instance::AccessOrder {
             sasl_ssl: Some(KafkaUserOrder { user: "sluice-x".to_owned(), password: "short".to_owned() }),
+            ..Default::default()
         },
         capacity_policy: None,
         quote_id: None,

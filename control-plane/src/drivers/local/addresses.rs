@@ -1,4 +1,5 @@
-//! Loopback addresses: one for each broker, so that the ports are the real ones (product.md §5).
+//! Loopback addresses: one for each broker, so that the ports are the real ones (product.md §5), and another one while its
+//! instance has public access.
 //!
 //! An address is claimed by a file of its name in a directory outside SLUICE_HOME, which all checkouts on the machine
 //! share; the file says whose it is. Claims are made and dropped under one lock, and outlive every process: a broker
@@ -8,7 +9,7 @@ use super::{
     files::{absent_is_fine, entries, read_json, write_atomic},
     ports::{self, Obstacle},
 };
-use crate::drivers::NodeRef;
+use crate::{domain::client_paths::Network, drivers::NodeRef};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -45,11 +46,22 @@ struct Claim {
     home: PathBuf,
     instance: String,
     node_id: i32,
+    #[serde(default = "private")]
+    network: Network,
+}
+
+/// Of claims from before there were others.
+fn private() -> Network {
+    Network::Private
 }
 
 impl Claim {
     fn node(&self) -> Option<NodeRef> {
         Some(NodeRef { instance: self.instance.parse().ok()?, node_id: self.node_id })
+    }
+
+    fn is_of(&self, node: NodeRef, network: Network) -> bool {
+        self.node() == Some(node) && self.network == network
     }
 }
 
@@ -65,14 +77,20 @@ impl AddressBook {
         Self { home, claims }
     }
 
-    /// An address for each of `nodes`, in their order: the one it has, else a new one. None of `taken`.
-    pub(super) fn choose(&self, nodes: &[NodeRef], taken: &BTreeSet<IpAddr>) -> Result<Vec<IpAddr>, AddressError> {
+    /// An address on the network for each of `nodes`, in their order: the one it has, else a new one. None of `taken`.
+    pub(super) fn choose(
+        &self,
+        network: Network,
+        nodes: &[NodeRef],
+        taken: &BTreeSet<IpAddr>,
+    ) -> Result<Vec<IpAddr>, AddressError> {
         let _mutex = self.lock().map_err(|e| self.failed(e))?;
         let claims = self.claims().map_err(|e| self.failed(e))?;
         let mut mine = Vec::new();
         let mut occupied = taken.clone();
         for (address, claim) in claims {
-            match claim.node().filter(|_| claim.home == self.home && !taken.contains(&address)) {
+            let usable = claim.home == self.home && claim.network == network && !taken.contains(&address);
+            match claim.node().filter(|_| usable) {
                 Some(node) => mine.push((node, address)),
                 None => _ = occupied.insert(address),
             }
@@ -85,28 +103,28 @@ impl AddressBook {
                 chosen.push(*address);
                 continue;
             }
-            let address = self.next_free(&mut candidates, &occupied)?;
-            self.write(address, node).map_err(|e| self.failed(e))?;
+            let address = self.next_free(network, &mut candidates, &occupied)?;
+            self.write(network, address, node).map_err(|e| self.failed(e))?;
             chosen.push(address);
         }
         Ok(chosen)
     }
 
     /// The node has this address, or gets it: after a reboot claims may be gone, where they are kept in memory.
-    pub(super) fn hold(&self, node: NodeRef, address: IpAddr) -> Result<(), AddressError> {
+    pub(super) fn hold(&self, node: NodeRef, network: Network, address: IpAddr) -> Result<(), AddressError> {
         let _mutex = self.lock().map_err(|e| self.failed(e))?;
         let claims = self.claims().map_err(|e| self.failed(e))?;
         match claims.into_iter().find(|(claimed, _)| *claimed == address) {
-            Some((_, claim)) if claim.home == self.home && claim.node() == Some(node) => Ok(()),
+            Some((_, claim)) if claim.home == self.home && claim.is_of(node, network) => Ok(()),
             Some((_, claim)) => Err(AddressError::Foreign { address, home: claim.home }),
-            None => self.write(address, node).map_err(|e| self.failed(e)),
+            None => self.write(network, address, node).map_err(|e| self.failed(e)),
         }
     }
 
-    pub(super) fn release(&self, node: NodeRef) -> Result<(), AddressError> {
+    pub(super) fn release(&self, node: NodeRef, networks: &[Network]) -> Result<(), AddressError> {
         let _mutex = self.lock().map_err(|e| self.failed(e))?;
         for (address, claim) in self.claims().map_err(|e| self.failed(e))? {
-            if claim.home == self.home && claim.node() == Some(node) {
+            if claim.home == self.home && networks.iter().any(|&network| claim.is_of(node, network)) {
                 absent_is_fine(fs::remove_file(self.path(address))).map_err(|e| self.failed(e))?;
             }
         }
@@ -120,8 +138,8 @@ impl AddressBook {
     }
 
     /// Nothing stops a node from listening there.
-    pub(super) fn check_ports(address: IpAddr) -> Result<(), AddressError> {
-        match ports::obstacle(address) {
+    pub(super) fn check_ports(network: Network, address: IpAddr) -> Result<(), AddressError> {
+        match ports::obstacle(network, address) {
             Ok(None) => Ok(()),
             Ok(Some(Obstacle::Everywhere { port, by })) => Err(AddressError::PortTaken { port, by }),
             Ok(Some(Obstacle::Address { port })) => Err(AddressError::InUse { address, port }),
@@ -131,6 +149,7 @@ impl AddressBook {
 
     fn next_free(
         &self,
+        network: Network,
         candidates: &mut impl Iterator<Item = IpAddr>,
         occupied: &BTreeSet<IpAddr>,
     ) -> Result<IpAddr, AddressError> {
@@ -138,7 +157,7 @@ impl AddressBook {
             if occupied.contains(&address) {
                 continue;
             }
-            match Self::check_ports(address) {
+            match Self::check_ports(network, address) {
                 Ok(()) => return Ok(address),
                 Err(AddressError::InUse { .. }) => {}
                 Err(error) => return Err(error),
@@ -173,8 +192,9 @@ impl AddressBook {
         Ok(claims)
     }
 
-    fn write(&self, address: IpAddr, node: NodeRef) -> io::Result<()> {
-        let claim = Claim { home: self.home.clone(), instance: node.instance.to_string(), node_id: node.node_id };
+    fn write(&self, network: Network, address: IpAddr, node: NodeRef) -> io::Result<()> {
+        let instance = node.instance.to_string();
+        let claim = Claim { home: self.home.clone(), instance, node_id: node.node_id, network };
         let path = self.path(address);
         write_atomic(&path, &serde_json::to_vec(&claim)?)?;
         // Others must see whose it is.

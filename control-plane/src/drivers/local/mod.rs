@@ -1,4 +1,5 @@
-//! The local driver: brokers as processes on this machine, each on a loopback address of its own.
+//! The local driver: brokers as processes on this machine, each on a loopback address of its own, and on a second one while
+//! its instance has public access.
 //!
 //! Owns `SLUICE_HOME/nodes` and the claims on addresses. A node runs as the user that the control plane runs as, in a
 //! session of its own: it survives the control plane, and any later driver of the same SLUICE_HOME finds it again by
@@ -13,6 +14,7 @@ mod processes;
 mod supervisor;
 
 use super::{ClusterDriver, DriverError, HeldNode, NodeRef};
+use crate::domain::client_paths::Network;
 use addresses::{AddressBook, AddressError};
 use async_trait::async_trait;
 use broker_api::spec::NodeSpec;
@@ -135,7 +137,7 @@ impl LocalDriver {
     async fn wait_for_ports(&self, address: IpAddr) -> Result<(), DriverError> {
         let deadline = Instant::now() + PORTS_DEADLINE;
         loop {
-            match self.with_addresses(move |_| AddressBook::check_ports(address)).await {
+            match self.with_addresses(move |_| AddressBook::check_ports(Network::Private, address)).await {
                 Err(_) if Instant::now() < deadline => sleep(LOOK_EVERY).await,
                 result => return result,
             }
@@ -174,7 +176,12 @@ impl LocalDriver {
         self.check_room()?;
         self.check_tools(spec)?;
         let address = spec.kafka.bind;
-        self.with_addresses(move |book| book.hold(node, address)).await?;
+        let public: BTreeSet<IpAddr> = spec.gateway.listeners.iter().map(|listener| listener.bind.ip()).collect();
+        self.with_addresses(move |book| {
+            book.hold(node, Network::Private, address)?;
+            public.into_iter().filter(|other| *other != address).try_for_each(|it| book.hold(node, Network::Public, it))
+        })
+        .await?;
         home.create().map_err(|e| failed("its directory cannot be made", e))?;
         let record = match home.record().map_err(|e| failed("its record cannot be read", e))? {
             Some(record) => record,
@@ -213,9 +220,18 @@ impl LocalDriver {
 
 #[async_trait]
 impl ClusterDriver for LocalDriver {
-    async fn choose_addresses(&self, nodes: &[NodeRef], taken: &BTreeSet<IpAddr>) -> Result<Vec<IpAddr>, DriverError> {
+    async fn choose_addresses(
+        &self,
+        network: Network,
+        nodes: &[NodeRef],
+        taken: &BTreeSet<IpAddr>,
+    ) -> Result<Vec<IpAddr>, DriverError> {
         let (nodes, taken) = (nodes.to_vec(), taken.clone());
-        self.with_addresses(move |book| book.choose(&nodes, &taken)).await
+        self.with_addresses(move |book| book.choose(network, &nodes, &taken)).await
+    }
+
+    async fn release_public_address(&self, node: NodeRef) -> Result<(), DriverError> {
+        self.with_addresses(move |book| book.release(node, &[Network::Public])).await
     }
 
     async fn ensure_node(&self, spec: &NodeSpec) -> Result<(), DriverError> {
@@ -289,8 +305,8 @@ impl ClusterDriver for LocalDriver {
                 return Err(gave_up(reason));
             }
         }
-        // The address goes before the directory, which would be found again, and last the lock.
-        self.with_addresses(move |book| book.release(node)).await?;
+        // The addresses go before the directory, which would be found again, and last the lock.
+        self.with_addresses(move |book| book.release(node, &[Network::Private, Network::Public])).await?;
         blocking(move || home.remove(lock)).await?.map_err(|e| failed("its directory cannot be removed", e))
     }
 

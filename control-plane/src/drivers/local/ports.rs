@@ -1,5 +1,6 @@
 //! Whether a node's ports are free on an address, and who has them where not.
 
+use crate::domain::client_paths::Network;
 use broker_api::ports;
 use std::{
     fs,
@@ -7,16 +8,18 @@ use std::{
     net::{IpAddr, TcpListener},
 };
 
-/// Every port that a node listens on.
-const PORTS: [u16; 7] = [
+/// Every port that a node may listen on at its own address, and at its public one.
+const PRIVATE: [u16; 8] = [
     ports::PRIVATE_PLAINTEXT,
     ports::PRIVATE_SASL_SSL,
+    ports::CROSS_NETWORK,
     ports::CONTROL,
     ports::INTER_BROKER,
     ports::CONTROLLER,
     ports::UPSTREAM_PLAINTEXT,
     ports::UPSTREAM_SASL,
 ];
+const PUBLIC: [u16; 2] = [ports::PUBLIC_PLAINTEXT, ports::PUBLIC_SASL_SSL];
 
 /// What stands in the way of a node.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,9 +30,13 @@ pub(super) enum Obstacle {
     Everywhere { port: u16, by: String },
 }
 
-/// None when all ports can be listened on.
-pub(super) fn obstacle(address: IpAddr) -> io::Result<Option<Obstacle>> {
-    for port in PORTS {
+/// None when all ports of the network can be listened on.
+pub(super) fn obstacle(network: Network, address: IpAddr) -> io::Result<Option<Obstacle>> {
+    let ports: &[u16] = match network {
+        Network::Private => &PRIVATE,
+        Network::Public => &PUBLIC,
+    };
+    for &port in ports {
         match TcpListener::bind((address, port)) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::AddrInUse => {

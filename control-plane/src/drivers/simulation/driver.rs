@@ -5,7 +5,10 @@ use super::{
     faults::{Operation, Severity},
     world::{Entry, Failure, Node, State, World},
 };
-use crate::drivers::{ClusterDriver, DriverError, HeldNode, NodeRef};
+use crate::{
+    domain::client_paths::Network,
+    drivers::{ClusterDriver, DriverError, HeldNode, NodeRef},
+};
 use async_trait::async_trait;
 use broker_api::spec::NodeSpec;
 use std::{
@@ -34,22 +37,28 @@ fn permanent(reason: impl Into<String>) -> Failure {
 
 #[async_trait]
 impl ClusterDriver for Simulation {
-    async fn choose_addresses(&self, nodes: &[NodeRef], taken: &BTreeSet<IpAddr>) -> Result<Vec<IpAddr>, DriverError> {
+    async fn choose_addresses(
+        &self,
+        network: Network,
+        nodes: &[NodeRef],
+        taken: &BTreeSet<IpAddr>,
+    ) -> Result<Vec<IpAddr>, DriverError> {
         let choose = |state: &mut State, _: &World| {
-            let mut chosen = Vec::with_capacity(nodes.len());
-            for _ in 0..ADDRESSES {
-                if chosen.len() == nodes.len() {
-                    break;
-                }
-                let address = IpAddr::V4(Ipv4Addr::from(FIRST_ADDRESS + state.next_address));
-                state.next_address = (state.next_address + 1) % ADDRESSES;
-                if !taken.contains(&address) && !state.by_address.contains_key(&address) {
-                    chosen.push(address);
-                }
-            }
-            if chosen.len() < nodes.len() { Err(permanent("no address is free")) } else { Ok(chosen) }
+            let choose = |&node: &NodeRef| match network {
+                Network::Private => free_address(state, taken),
+                Network::Public => public_address(state, node, taken),
+            };
+            nodes.iter().map(choose).collect()
         };
         Ok(self.world.operate(Operation::ChooseAddresses, choose).await?)
+    }
+
+    async fn release_public_address(&self, node: NodeRef) -> Result<(), DriverError> {
+        let release = |state: &mut State, _: &World| {
+            state.public.retain(|_, owner| *owner != node);
+            Ok(())
+        };
+        Ok(self.world.operate(Operation::ReleasePublicAddress, release).await?)
     }
 
     async fn ensure_node(&self, spec: &NodeSpec) -> Result<(), DriverError> {
@@ -79,6 +88,7 @@ impl ClusterDriver for Simulation {
 
     async fn remove_node(&self, node: NodeRef) -> Result<(), DriverError> {
         let remove = |state: &mut State, _: &World| {
+            state.public.retain(|_, owner| *owner != node);
             if let Some(removed) = state.nodes.remove(&node) {
                 state.by_address.remove(&removed.spec.kafka.bind);
                 state.ledger.push(Entry::Removed(node));
@@ -97,6 +107,29 @@ impl ClusterDriver for Simulation {
         };
         Ok(self.world.operate(Operation::ListNodes, list).await?)
     }
+}
+
+fn free_address(state: &mut State, taken: &BTreeSet<IpAddr>) -> Result<IpAddr, Failure> {
+    for _ in 0..ADDRESSES {
+        let address = IpAddr::V4(Ipv4Addr::from(FIRST_ADDRESS + state.next_address));
+        state.next_address = (state.next_address + 1) % ADDRESSES;
+        let given = state.by_address.contains_key(&address) || state.public.contains_key(&address);
+        if !given && !taken.contains(&address) {
+            return Ok(address);
+        }
+    }
+    Err(permanent("no address is free"))
+}
+
+/// The one that the node has, unless it is another's meanwhile.
+fn public_address(state: &mut State, node: NodeRef, taken: &BTreeSet<IpAddr>) -> Result<IpAddr, Failure> {
+    let known = state.public.iter().find(|(address, owner)| **owner == node && !taken.contains(*address));
+    if let Some((&address, _)) = known {
+        return Ok(address);
+    }
+    let address = free_address(state, taken)?;
+    state.public.insert(address, node);
+    Ok(address)
 }
 
 fn ensure(state: &mut State, world: &World, node: NodeRef, spec: &NodeSpec) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use std::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     ChooseAddresses,
+    ReleasePublicAddress,
     EnsureNode,
     RenewNode,
     RemoveNode,

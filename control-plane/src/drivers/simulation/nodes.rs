@@ -90,7 +90,8 @@ fn show(
     now: DateTime<Utc>,
 ) -> Result<Vec<u8>, NodeError> {
     let refused = |error: PkiError| NodeError::Refused { address, reason: error.to_string() };
-    let held = state.by_address.get(&address.ip()).and_then(|owner| state.nodes.get(owner)).filter(|held| held.alive);
+    let owner = state.by_address.get(&address.ip()).or_else(|| state.public.get(&address.ip()));
+    let held = owner.and_then(|owner| state.nodes.get(owner)).filter(|held| held.alive);
     let listens = |held: &&Node| held.spec.gateway.listeners.iter().any(|one| one.bind == address && one.path.is_tls());
     let Some(held) = held.filter(listens) else {
         return Err(NodeError::Unreachable { address, reason: "connection refused".to_owned() });

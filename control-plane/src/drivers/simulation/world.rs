@@ -56,6 +56,8 @@ pub(super) struct Kafka {
 pub(super) struct State {
     pub(super) nodes: BTreeMap<NodeRef, Node>,
     pub(super) by_address: BTreeMap<IpAddr, NodeRef>,
+    /// Public addresses that are given out.
+    pub(super) public: BTreeMap<IpAddr, NodeRef>,
     pub(super) kafka: BTreeMap<InstanceId, Kafka>,
     pub(super) broken: BTreeMap<i32, String>,
     pub(super) lost_canaries: bool,
@@ -139,6 +141,13 @@ impl World {
     /// The spec that a node was made with, or was pushed since.
     pub fn spec(&self, node: NodeRef) -> Option<NodeSpec> {
         self.state().nodes.get(&node).map(|node| node.spec.clone())
+    }
+
+    /// Public addresses of an instance's nodes.
+    pub fn public_addresses(&self, instance: InstanceId) -> BTreeMap<i32, IpAddr> {
+        let state = self.state();
+        let mine = state.public.iter().filter(|(_, node)| node.instance == instance);
+        mine.map(|(address, node)| (node.node_id, *address)).collect()
     }
 
     /// Users that can sign in to an instance's Kafka.

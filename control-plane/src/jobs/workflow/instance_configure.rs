@@ -1,15 +1,16 @@
-//! `instance-configure`: the nodes of a running instance serve by what was changed for them. No broker restarts.
+//! `instance-configure`: the nodes of a running instance serve by what was changed for them. No broker restarts. What a change
+//! has to make first, before a way in can open, is `access-open`'s.
 //!
 //! The request has written the change and raised the generation. There is no way back: what is wanted stays written, and
 //! a node that was away is told by the loop that watches it.
 
 use super::{
     Environment,
-    provisioning::{kafka_error, provisioned, push_specs},
+    provisioning::{bind_acls, provisioned, push_specs, release_unused_addresses},
 };
 use crate::jobs::engine::{Limits, OnFailure, Step, StepContext, StepError, Workflow};
 use async_trait::async_trait;
-use control_plane_api::{id::InstanceId, problem::ProblemCode};
+use control_plane_api::id::InstanceId;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ impl Workflow for InstanceConfigure {
     const EXCLUSIVE: bool = false;
 
     fn steps() -> Vec<Box<dyn Step<Self>>> {
-        vec![Box::new(BindAcls), Box::new(TellBrokers)]
+        vec![Box::new(BindAcls), Box::new(TellBrokers), Box::new(ReleaseAddresses)]
     }
 }
 
@@ -67,9 +68,7 @@ impl Step<InstanceConfigure> for BindAcls {
             return Ok(());
         }
         let provisioned = provisioned(context, context.params.instance_id).await?;
-        let kafka = &context.environment.platform.kafka;
-        let bound = kafka.bind_platform_acls(&provisioned.cluster(), &provisioned.access).await;
-        bound.map_err(|error| kafka_error(ProblemCode::BrokerNotReady, &error))
+        bind_acls(context.environment, &provisioned, &provisioned.access).await
     }
 
     async fn undo(&self, _context: &StepContext<'_, InstanceConfigure>) -> Result<(), StepError> {
@@ -97,6 +96,28 @@ impl Step<InstanceConfigure> for TellBrokers {
     async fn run(&self, context: &StepContext<'_, InstanceConfigure>) -> Result<(), StepError> {
         let provisioned = provisioned(context, context.params.instance_id).await?;
         push_specs(context.environment, &provisioned).await
+    }
+
+    async fn undo(&self, _context: &StepContext<'_, InstanceConfigure>) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+/// Public addresses that no path uses any more are another's to have.
+struct ReleaseAddresses;
+
+#[async_trait]
+impl Step<InstanceConfigure> for ReleaseAddresses {
+    fn name(&self) -> &'static str {
+        "release-addresses"
+    }
+
+    fn title(&self) -> &'static str {
+        "Give back unused addresses"
+    }
+
+    async fn run(&self, context: &StepContext<'_, InstanceConfigure>) -> Result<(), StepError> {
+        release_unused_addresses(context, context.params.instance_id).await
     }
 
     async fn undo(&self, _context: &StepContext<'_, InstanceConfigure>) -> Result<(), StepError> {

@@ -3,6 +3,7 @@
 //! Steps may use `domain`, `store::provisioning`, drivers, nodes, Kafka and `pki`; they know no HTTP. What they write, they
 //! write through their context, so that a runner that lost its job writes nothing.
 
+pub mod access_open;
 pub mod acl_change;
 pub mod certificate_change;
 pub mod instance_configure;
@@ -18,6 +19,7 @@ use crate::{
     secrets::Keyring,
 };
 
+pub use access_open::AccessOpen;
 pub use acl_change::AclChange;
 pub use certificate_change::CertificateChange;
 pub use instance_configure::InstanceConfigure;
@@ -39,6 +41,7 @@ pub fn registry() -> Result<Registry<Environment>, RegistryError> {
         .with::<InstanceCreate>()?
         .with::<InstanceDelete>()?
         .with::<InstanceConfigure>()?
+        .with::<AccessOpen>()?
         .with::<KafkaUserChange>()?
         .with::<AclChange>()?
         .with::<CertificateChange>()
@@ -50,6 +53,7 @@ pub fn kind(name: &str) -> Option<KindInfo> {
         describe::<InstanceCreate>(),
         describe::<InstanceDelete>(),
         describe::<InstanceConfigure>(),
+        describe::<AccessOpen>(),
         describe::<KafkaUserChange>(),
         describe::<AclChange>(),
         describe::<CertificateChange>(),

@@ -2,6 +2,7 @@
 
 use super::Environment;
 use crate::{
+    domain::client_paths::Network,
     drivers::{DriverError, NodeRef},
     jobs::engine::{StepContext, StepError, Workflow, chain},
     kafka::KafkaError,
@@ -16,7 +17,7 @@ use crate::{
 };
 use broker_api::{secret::Secret, spec::NodeSpec};
 use chrono::{DateTime, Utc};
-use control_plane_api::{id::InstanceId, problem::ProblemCode};
+use control_plane_api::{access::Access, id::InstanceId, problem::ProblemCode};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -118,6 +119,73 @@ pub(super) async fn provisioned<W: Workflow<Environment = Environment>>(
     let secrets = Secrets::load(&mut tx, &context.environment.keyring, id).await?;
     tx.commit().await?;
     Ok(Provisioned::build(&context.environment.site, &instance, &brokers, &secrets)?)
+}
+
+/// Other jobs choose at the same time; whoever writes first keeps the address.
+const ROUNDS: u32 = 10;
+
+/// Every broker has an address on the network.
+pub(super) async fn reserve_addresses<W: Workflow<Environment = Environment>>(
+    context: &StepContext<'_, W>,
+    id: InstanceId,
+    network: Network,
+) -> Result<(), StepError> {
+    for _ in 0..ROUNDS {
+        let (instance, brokers) = load(context, id).await?;
+        let mut tx = context.transaction().await?;
+        let reserved = rows::reserved(&mut tx, id, network).await?;
+        let taken = rows::taken_addresses(&mut tx).await?;
+        tx.commit().await?;
+        let without: Vec<NodeRef> = brokers
+            .iter()
+            .filter(|broker| !reserved.contains(&broker.node_id))
+            .map(|broker| NodeRef { instance: id, node_id: broker.node_id })
+            .collect();
+        if without.is_empty() {
+            return Ok(());
+        }
+        let chosen = context.environment.platform.driver.choose_addresses(network, &without, &taken).await?;
+        if chosen.len() != without.len() {
+            let inside = format!("the driver chose {} addresses for {} nodes", chosen.len(), without.len());
+            return Err(StepError::permanent(ProblemCode::Internal, "addresses could not be chosen", inside));
+        }
+        let mut tx = context.transaction().await?;
+        for (node, address) in without.into_iter().zip(chosen) {
+            // One that is lost to another instance is chosen anew in the next round.
+            rows::take_address(&mut tx, &instance, node.node_id, network, address, context.clock().now()).await?;
+        }
+        tx.commit().await?;
+    }
+    let inside = format!("lost the race for an address {ROUNDS} times");
+    Err(StepError::transient(ProblemCode::Internal, "addresses are in great demand", inside))
+}
+
+/// Gives the public addresses back that no path of the instance uses. Its nodes have been told so.
+pub(super) async fn release_unused_addresses<W: Workflow<Environment = Environment>>(
+    context: &StepContext<'_, W>,
+    id: InstanceId,
+) -> Result<(), StepError> {
+    let (instance, brokers) = load(context, id).await?;
+    if instance.access.is_public() {
+        return Ok(());
+    }
+    for broker in &brokers {
+        let node = NodeRef { instance: id, node_id: broker.node_id };
+        context.environment.platform.driver.release_public_address(node).await?;
+    }
+    let mut tx = context.transaction().await?;
+    rows::release_public_addresses(&mut tx, id, context.clock().now()).await?;
+    Ok(tx.commit().await?)
+}
+
+/// The platform's bindings in Kafka are those of the access.
+pub(super) async fn bind_acls(
+    environment: &Environment,
+    provisioned: &Provisioned,
+    access: &Access,
+) -> Result<(), StepError> {
+    let bound = environment.platform.kafka.bind_platform_acls(&provisioned.cluster(), access).await;
+    bound.map_err(|error| kafka_error(ProblemCode::BrokerNotReady, &error))
 }
 
 /// Makes every node of the instance that is not there, all at once, and all to their end: what one failure leaves

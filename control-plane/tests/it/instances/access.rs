@@ -1,13 +1,19 @@
-use super::cloud::{Cloud, INSTANCES};
+use super::cloud::{Cloud, INSTANCES, order_with};
 use crate::support::Answer;
 use axum::http::Method;
-use control_plane::drivers::NodeRef;
+use control_plane::drivers::{
+    NodeRef,
+    simulation::{Fault, Operation, Severity, When},
+};
 use control_plane_api::{
     access::Access,
-    instance::Plan,
+    certificate::{Certificate, CertificateReason},
+    connection::Connection,
+    instance::{Instance, Plan},
     job::{Job, JobState},
 };
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 async fn patch(cloud: &Cloud, query: &str, body: Value) -> Answer {
     let call = cloud.app.call(Method::PATCH, format!("{INSTANCES}/orders/access{query}"));
@@ -63,5 +69,140 @@ async fn access_that_lets_nobody_in_or_makes_no_sense_is_refused_with_all_its_fa
     let problem = patch(&cloud, "", nobody).await.problem("validation-failed");
     let faults: Vec<_> = problem.errors.iter().map(|fault| (fault.pointer.as_str(), fault.code.as_str())).collect();
     assert_eq!(faults, [("/allow_ips/0", "network-shape"), ("/private_sasl_ssl", "last-way-in")]);
+    cloud.stop().await;
+}
+
+fn ports(cloud: &Cloud, instance: &Instance, broker: i32) -> Vec<u16> {
+    let spec = cloud.world.spec(NodeRef { instance: instance.id, node_id: broker }).unwrap();
+    spec.gateway.listeners.iter().map(|listener| listener.bind.port()).collect()
+}
+
+async fn certificate(cloud: &Cloud) -> Certificate {
+    cloud.app.get(format!("{INSTANCES}/orders/certificate")).by(cloud.owner()).send().await.expect(200)
+}
+
+#[tokio::test]
+async fn public_access_gives_each_broker_an_address_that_the_certificate_covers_and_takes_it_back() {
+    let cloud = Cloud::start().await;
+    let private = cloud.bought("orders").await;
+    let ledger = cloud.world.ledger();
+    let change = json!({ "public_plaintext": true, "public_sasl_ssl": true });
+    let plan: Plan = patch(&cloud, "?dry_run=true", change.clone()).await.expect(200);
+    let codes: Vec<_> = plan.checks.iter().map(|check| check.code.as_str()).collect();
+    assert_eq!(codes, ["live", "public-addresses", "public-plaintext"]);
+    assert!(plan.steps.iter().any(|step| step.name == "reserve-addresses"));
+    assert!(cloud.world.public_addresses(private.id).is_empty(), "a plan reserves nothing");
+
+    let job: Job = patch(&cloud, "", change).await.expect(202);
+    assert_eq!((job.kind.as_str(), job.state), ("access-open", JobState::Succeeded));
+    let instance = cloud.instance("orders").await;
+    let held = cloud.world.public_addresses(instance.id);
+    let shown: BTreeMap<_, _> =
+        instance.brokers.iter().map(|broker| (broker.id, broker.public_host.clone().unwrap())).collect();
+    assert_eq!(shown, held.iter().map(|(node, address)| (*node, address.to_string())).collect());
+    let servers = |port: u16| shown.values().map(|host| format!("{host}:{port}")).collect::<Vec<_>>().join(",");
+    assert_eq!(instance.bootstrap.public_plaintext, servers(9094));
+    assert_eq!(instance.bootstrap.public_sasl_ssl, servers(9095));
+    assert_eq!(instance.bootstrap.private_sasl_ssl, private.bootstrap.private_sasl_ssl, "the others stay");
+    for broker in 0..3 {
+        assert_eq!(ports(&cloud, &instance, broker), [9092, 9093, 9094, 9095]);
+    }
+    let served = certificate(&cloud).await;
+    assert_eq!((served.reason, served.uncovered), (CertificateReason::Addresses, vec![]));
+    assert!(shown.values().all(|host| served.names.contains(host)));
+    assert_eq!(cloud.names(&format!("address={}:9095", shown[&1])).await, ["orders"]);
+    let guide = format!("{INSTANCES}/orders/connection?client=properties");
+    let connection: Connection =
+        cloud.app.get(format!("{guide}&path=public")).by(cloud.owner()).send().await.expect(200);
+    assert!(connection.snippet.unwrap().run[0].contains(&servers(9095)));
+    let closed = cloud.app.get(format!("{guide}&path=cross-network")).by(cloud.owner()).send().await;
+    assert_eq!(closed.problem("validation-failed").errors[0].code, "way-closed");
+
+    // One of the two stays: so do the addresses.
+    let job: Job = patch(&cloud, "", json!({ "public_plaintext": false })).await.expect(202);
+    assert_eq!((job.kind.as_str(), job.state), ("instance-configure", JobState::Succeeded));
+    assert_eq!(cloud.world.public_addresses(instance.id), held);
+    let plan: Plan = patch(&cloud, "?dry_run=true", json!({ "public_sasl_ssl": null })).await.expect(200);
+    assert!(plan.checks.iter().any(|check| check.code == "connections-end" && check.detail.contains("9095")));
+    patch(&cloud, "", json!({ "public_sasl_ssl": null })).await.expect::<Job>(202);
+    let instance = cloud.instance("orders").await;
+    assert!(cloud.world.public_addresses(instance.id).is_empty());
+    assert!(instance.brokers.iter().all(|broker| broker.public_host.is_none()));
+    assert_eq!((instance.bootstrap.public_sasl_ssl.as_str(), ports(&cloud, &instance, 0)), ("", vec![9092, 9093]));
+    assert_eq!(cloud.world.ledger(), ledger, "no broker was made or restarted");
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn public_access_that_cannot_be_had_leaves_everything_as_it_was() {
+    let cloud = Cloud::start().await;
+    let instance = cloud.bought("orders").await;
+    let (operation, call) = (Operation::ChooseAddresses, 1);
+    cloud.world.fail(Fault { operation, call, when: When::AfterEffect, severity: Severity::Permanent });
+    let job: Job = patch(&cloud, "", json!({ "public_sasl_ssl": true, "deny_ips": ["10.9.8.7"] })).await.expect(202);
+    assert_eq!(job.state, JobState::Failed);
+    let shown: Access = cloud.app.get(format!("{INSTANCES}/orders/access")).by(cloud.owner()).send().await.expect(200);
+    assert_eq!(shown, Access::default());
+    assert!(cloud.world.public_addresses(instance.id).is_empty());
+    assert_eq!(cloud.count("select count(*) from broker_addresses where network = 'public'").await, 0);
+    assert_eq!(ports(&cloud, &instance, 2), [9092, 9093]);
+    patch(&cloud, "", json!({ "public_sasl_ssl": true })).await.expect::<Job>(202);
+    assert!(cloud.instance("orders").await.bootstrap.public_sasl_ssl.contains(":9095"));
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn an_instance_bought_with_public_access_has_it_from_the_start_and_gives_it_back_in_the_end() {
+    let cloud = Cloud::start().await;
+    let order = order_with("orders", json!({ "access": { "public_sasl_ssl": true } }));
+    let job = cloud.buy(order).await;
+    assert_eq!(job.state, JobState::Succeeded, "{job:?}");
+    let instance = cloud.instance("orders").await;
+    assert_eq!(job.result.unwrap()["bootstrap"]["public_sasl_ssl"], instance.bootstrap.public_sasl_ssl);
+    assert_eq!(instance.bootstrap.public_sasl_ssl.matches(":9095").count(), 3);
+    assert_eq!(instance.bootstrap.public_plaintext, "");
+    let served = certificate(&cloud).await;
+    assert_eq!((served.reason, served.names.len(), served.uncovered.len()), (CertificateReason::Created, 6, 0));
+    let call = cloud.app.call(Method::DELETE, format!("{INSTANCES}/orders"));
+    let gone: Job = call.by(cloud.owner()).header("prefer", "wait=30").send().await.expect(202);
+    assert_eq!(gone.state, JobState::Succeeded);
+    assert!(cloud.world.public_addresses(instance.id).is_empty());
+    assert_eq!(cloud.count("select count(*) from broker_addresses").await, 0);
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn endpoints_of_other_networks_are_told_to_clients_and_only_accounts_on_the_list_come_in() {
+    let cloud = Cloud::start().await;
+    let instance = cloud.bought("orders").await;
+    let account = instance.project_id.to_string();
+    let addresses: Vec<Value> = (0..3)
+        .map(|broker| json!({ "broker_id": broker, "host": "kafka.acme.example", "port": 9100 + broker }))
+        .collect();
+    let missing = patch(&cloud, "", json!({ "cross_network_addresses": addresses[..2] })).await;
+    assert_eq!(missing.problem("validation-failed").errors[0].code, "every-broker");
+    let plan: Plan = patch(&cloud, "?dry_run=true", json!({ "cross_network": true })).await.expect(200);
+    assert!(plan.checks.iter().any(|check| check.code == "no-endpoint-accounts"));
+
+    let accounts = json!([{ "account": account, "ips": ["10.7.0.9/16"] }]);
+    let change = json!({ "cross_network": true, "cross_network_addresses": addresses, "endpoint_accounts": accounts });
+    let job: Job = patch(&cloud, "", change).await.expect(202);
+    assert_eq!((job.kind.as_str(), job.state), ("access-open", JobState::Succeeded), "{job:?}");
+    let shown = cloud.instance("orders").await.bootstrap.cross_network;
+    assert_eq!(shown, "kafka.acme.example:9100,kafka.acme.example:9101,kafka.acme.example:9102");
+    let listener = || {
+        let spec = cloud.world.spec(NodeRef { instance: instance.id, node_id: 1 }).unwrap();
+        spec.gateway.listeners.into_iter().find(|listener| listener.bind.port() == 9011)
+    };
+    let open = listener().unwrap();
+    assert_eq!(open.advertised.iter().map(|told| told.port).collect::<Vec<_>>(), [9100, 9101, 9102]);
+    assert_eq!(open.sources.as_deref(), Some(&["10.7.0.0/16".to_owned()][..]));
+    let served = certificate(&cloud).await;
+    assert!(served.names.contains(&"kafka.acme.example".to_owned()) && served.uncovered.is_empty());
+
+    patch(&cloud, "", json!({ "endpoint_accounts": null })).await.expect::<Job>(202);
+    assert_eq!(listener().unwrap().sources, Some(vec![]), "nobody is on the list");
+    patch(&cloud, "", json!({ "cross_network": null })).await.expect::<Job>(202);
+    assert_eq!(listener(), None);
     cloud.stop().await;
 }

@@ -34,6 +34,10 @@ async fn begin(house: &House, kind: &str, name: &str) -> (InstanceId, JobId) {
             assert_eq!(house.finish(&house.runner("setup"), create).await, "succeeded");
             (id, house.configure(id).await)
         }
+        "access-open" => {
+            assert_eq!(house.finish(&house.runner("setup"), create).await, "succeeded");
+            (id, house.open_ways(id).await)
+        }
         "kafka-user-change" => {
             assert_eq!(house.finish(&house.runner("setup"), create).await, "succeeded");
             (id, house.reset_password(id).await)
@@ -71,6 +75,14 @@ async fn assert_done_or_clean(house: &House, kind: &str, id: InstanceId, succeed
             let bindings = house.world.bindings(id);
             assert!(bindings.iter().all(|binding| binding.permission == AclPermission::Deny), "nobody is let in");
             assert!(!bindings.is_empty(), "what guards Kafka's own topics stays");
+        }
+        ("access-open", true) => {
+            house.assert_running_with(id, 6).await;
+            house.assert_open(id).await;
+        }
+        ("access-open", false) => {
+            house.assert_running(id).await;
+            house.assert_not_open(id).await;
         }
         ("kafka-user-change", true) => {
             house.assert_running(id).await;
@@ -176,6 +188,32 @@ async fn changes_that_fail_or_lose_their_runner_at_any_step_end_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn openings_that_fail_or_lose_their_runner_at_any_step_end_done_or_taken_back() {
+    play_all("access-open", &Plan::FORWARD, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openings_whose_undo_misbehaves_at_any_step_are_taken_back() {
+    play_all("access-open", &Plan::BACKWARD, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openings_on_a_platform_that_fails_once_end_done_or_taken_back() {
+    let house = House::build().await;
+    for operation in [Operation::ChooseAddresses, Operation::PushSpec, Operation::NodeStatus, Operation::Handshake] {
+        for when in [When::BeforeEffect, When::AfterEffect] {
+            for severity in [Severity::Transient, Severity::Permanent] {
+                let (id, job) = begin(&house, "access-open", &format!("x-{}", uuid::Uuid::new_v4().simple())).await;
+                house.world.fail(Fault { operation, call: 1, when, severity });
+                let state = house.finish(&house.runner("one"), job).await;
+                assert_done_or_clean(&house, "access-open", id, state == "succeeded").await;
+            }
+        }
+    }
+    assert_ledger_is_catalogue(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn changes_of_kafka_users_that_fail_or_lose_their_runner_at_any_step_end_done() {
     play_all("kafka-user-change", &Plan::FORWARD, false).await;
 }
@@ -201,6 +239,7 @@ fn the_harness_knows_every_workflow() {
     assert_eq!(
         kinds,
         [
+            "access-open",
             "acl-change",
             "certificate-change",
             "instance-configure",

@@ -13,17 +13,19 @@ use control_plane::{
     jobs::{
         engine::{Metrics, NewJob, Registry, Resource, Runner, Turn, Workflow, enqueue},
         workflow::{
-            AclChange, CertificateChange, Environment, InstanceConfigure, InstanceCreate, InstanceDelete,
-            KafkaUserChange, acl_change, certificate_change, instance_configure, instance_create, instance_delete,
-            kafka_user_change, registry,
+            AccessOpen, AclChange, CertificateChange, Environment, InstanceConfigure, InstanceCreate, InstanceDelete,
+            KafkaUserChange, access_open, acl_change, certificate_change, instance_configure, instance_create,
+            instance_delete, kafka_user_change, registry,
         },
     },
     kafka::{Cluster, KafkaControl},
+    pki,
     secrets::Keyring,
     store::Database,
 };
 use control_plane_api::{
-    acl::AclBinding,
+    access::{Access, Authorization, BrokerAddress},
+    acl::{AclBinding, AclPermission},
     certificate::CertificateReason,
     id::{CertificateId, InstanceId, JobId, OrganisationId, ProjectId},
 };
@@ -157,6 +159,74 @@ impl House {
         sqlx::query(raise).bind(id.uuid()).execute(&mut sql).await.unwrap();
         let params = instance_configure::Params { instance_id: id, authorization: true };
         self.enqueue(self.job::<InstanceConfigure>(params, (), Some(resource(id, "orders")))).await
+    }
+
+    /// What a change of the access writes that opens the public ports and 9011, and lets only ACLs decide.
+    pub(crate) async fn open_ways(&self, id: InstanceId) -> JobId {
+        let told = |broker_id| BrokerAddress { broker_id, host: format!("{broker_id}.acme.example"), port: 9011 };
+        let access = Access {
+            public_plaintext: true,
+            public_sasl_ssl: true,
+            cross_network: true,
+            cross_network_addresses: (0..3).map(told).collect(),
+            authorization: Authorization::Acl,
+            ..Access::default()
+        };
+        let mut sql = self.database.superuser().await;
+        sqlx::query("update instances set generation = generation + 1, access = $2 where id = $1")
+            .bind(id.uuid())
+            .bind(json!(access))
+            .execute(&mut sql)
+            .await
+            .unwrap();
+        let params = access_open::Params {
+            instance_id: id,
+            before: Access::default(),
+            authorization: true,
+            certificate_id: CertificateId::generate(),
+        };
+        self.enqueue(self.job::<AccessOpen>(params, (), Some(resource(id, "orders")))).await
+    }
+
+    /// Every broker serves every path, at a public address of its own where there must be one, under a certificate that
+    /// covers what it is called there.
+    pub(crate) async fn assert_open(&self, id: InstanceId) {
+        let public = self.world.public_addresses(id);
+        assert_eq!(public.len(), 3);
+        for node_id in 0..3 {
+            let spec = self.world.spec(NodeRef { instance: id, node_id }).unwrap();
+            assert_eq!(spec.generation, 4, "raised by the change, by the addresses and by their certificate");
+            let (own, public) = (spec.kafka.bind, public[&node_id]);
+            let binds: Vec<SocketAddr> = spec.gateway.listeners.iter().map(|listener| listener.bind).collect();
+            let wanted = [(own, 9092), (own, 9093), (public, 9094), (public, 9095), (own, 9011)];
+            assert_eq!(binds, wanted.map(SocketAddr::from));
+            let names: Vec<String> = spec
+                .gateway
+                .listeners
+                .iter()
+                .flat_map(|listener| listener.advertised.iter().map(|address| address.host.clone()))
+                .collect();
+            let uncovered = pki::uncovered(&spec.gateway.server_tls.certificate_pem, &names).unwrap();
+            assert_eq!(uncovered, Vec::<String>::new());
+        }
+        self.assert_certificate(id, 1).await;
+        let allow = |binding: &AclBinding| binding.permission == AclPermission::Allow;
+        assert!(!self.world.bindings(id).iter().any(allow), "only ACLs decide");
+    }
+
+    /// Nothing of an opening is left but perhaps its certificate.
+    pub(crate) async fn assert_not_open(&self, id: InstanceId) {
+        assert!(self.world.public_addresses(id).is_empty());
+        let access = "select access::text from instances where id = $1";
+        let access: Access = serde_json::from_str(&self.text(access, id.uuid()).await.unwrap()).unwrap();
+        assert_eq!(access, Access::default());
+        for node_id in 0..3 {
+            let spec = self.world.spec(NodeRef { instance: id, node_id }).unwrap();
+            let ports: Vec<u16> = spec.gateway.listeners.iter().map(|listener| listener.bind.port()).collect();
+            assert_eq!(ports, [9092, 9093]);
+        }
+        let allow = |binding: &AclBinding| binding.permission == AclPermission::Allow;
+        assert!(self.world.bindings(id).iter().any(allow), "who could do everything can again");
     }
 
     /// What a change of ACLs writes: one binding goes, one comes.
@@ -340,13 +410,18 @@ impl House {
     }
 
     pub(crate) async fn assert_running(&self, id: InstanceId) {
+        self.assert_running_with(id, 3).await;
+    }
+
+    /// With so many addresses.
+    pub(crate) async fn assert_running_with(&self, id: InstanceId, addresses: i64) {
         assert_eq!(self.instance_state(id).await.as_deref(), Some("running"));
         self.assert_nodes_made_once(id);
         assert_eq!(self.world.users(id), ["orders"]);
         let expected = [
             ("brokers", 3),
             ("reservations", 3),
-            ("broker_addresses", 3),
+            ("broker_addresses", addresses),
             // Two leaves a node, those of clients and control plane, the key of delegation tokens.
             ("instance_secrets", 9),
             ("certificate_authorities", 1),

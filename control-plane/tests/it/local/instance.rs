@@ -6,6 +6,7 @@ use super::world::{World, instance_specs, wait_until};
 use broker_api::{ports, secret::Secret, spec::NodeSpec, status::NodeState};
 use control_plane::{
     clock::Clock,
+    domain::client_paths::Network,
     drivers::{ClusterDriver, DriverError, NodeRef, local::LocalDriver},
     kafka::{Cluster, Credentials, KafkaControl, KrafkaControl},
     nodes::{HttpsNodes, NodeAddress, NodeControl},
@@ -48,6 +49,8 @@ pub struct Instance {
     pub specs: Vec<NodeSpec>,
     pub addresses: Vec<NodeAddress>,
     pub cluster: Cluster,
+    /// Which issued what clients are shown.
+    pub platform: CertificateAuthority,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -60,7 +63,7 @@ impl Instance {
         let driver = world.driver();
         let instance = InstanceId::generate();
         let nodes: Vec<NodeRef> = (1..=brokers).map(|node_id| NodeRef { instance, node_id }).collect();
-        let addresses = driver.choose_addresses(&nodes, &BTreeSet::new()).await.unwrap();
+        let addresses = driver.choose_addresses(Network::Private, &nodes, &BTreeSet::new()).await.unwrap();
         let now = Clock::system().now();
         let platform = CertificateAuthority::create(AuthorityKind::Platform, "Sluice CA", now).unwrap();
         let internal = CertificateAuthority::create(AuthorityKind::Internal, "Sluice internal CA", now).unwrap();
@@ -75,7 +78,7 @@ impl Instance {
         };
         let controls = at(ports::CONTROL).into_iter();
         let addresses = controls.map(|control| NodeAddress { control, identity: identity.clone() }).collect();
-        Some(Self { world, driver, nodes, specs, addresses, cluster, _turn })
+        Some(Self { world, driver, nodes, specs, addresses, cluster, platform, _turn })
     }
 
     pub async fn start(&self) -> Result<(), DriverError> {

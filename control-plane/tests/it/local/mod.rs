@@ -4,10 +4,14 @@ mod brokers;
 mod certificates;
 mod harm;
 mod instance;
+mod paths;
 mod raw_client;
 pub mod world;
 
-use control_plane::drivers::{ClusterDriver, DriverError, HeldNode, NodeRef, local::LocalDriver};
+use control_plane::{
+    domain::client_paths::Network,
+    drivers::{ClusterDriver, DriverError, HeldNode, NodeRef, local::LocalDriver},
+};
 use control_plane_api::id::InstanceId;
 use std::{
     collections::BTreeSet,
@@ -31,11 +35,11 @@ fn supervisors_started(world: &World, node: NodeRef) -> Vec<i32> {
 async fn each_broker_gets_an_address_of_its_own_and_the_same_one_when_asked_again() {
     let world = World::new();
     let nodes = nodes_of_one_instance(3);
-    let addresses = world.driver().choose_addresses(&nodes, &BTreeSet::new()).await.unwrap();
+    let addresses = world.driver().choose_addresses(Network::Private, &nodes, &BTreeSet::new()).await.unwrap();
     assert_eq!(addresses.iter().collect::<BTreeSet<_>>().len(), 3);
     assert!(addresses.iter().all(IpAddr::is_loopback));
     // A step that is repeated after a crash, by another driver.
-    assert_eq!(world.driver().choose_addresses(&nodes, &BTreeSet::new()).await.unwrap(), addresses);
+    assert_eq!(world.driver().choose_addresses(Network::Private, &nodes, &BTreeSet::new()).await.unwrap(), addresses);
     assert_eq!(world.claims(), addresses.into_iter().collect());
 }
 
@@ -44,13 +48,13 @@ async fn an_address_that_is_given_to_others_or_in_use_is_not_chosen() {
     let world = World::new();
     let driver = world.driver();
     let probe = nodes_of_one_instance(2);
-    let first = driver.choose_addresses(&probe, &BTreeSet::new()).await.unwrap();
+    let first = driver.choose_addresses(Network::Private, &probe, &BTreeSet::new()).await.unwrap();
     for node in probe {
         driver.remove_node(node).await.unwrap();
     }
     let _listener = TcpListener::bind((first[1], 9093)).unwrap();
     let nodes = nodes_of_one_instance(1);
-    let address = driver.choose_addresses(&nodes, &BTreeSet::from([first[0]])).await.unwrap()[0];
+    let address = driver.choose_addresses(Network::Private, &nodes, &BTreeSet::from([first[0]])).await.unwrap()[0];
     assert!(!first.contains(&address), "{address} is not one of {first:?}");
 }
 

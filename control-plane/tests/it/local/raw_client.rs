@@ -1,4 +1,4 @@
-//! A Kafka client that logs in by PLAIN and then holds one connection, never making another: what real clients hide.
+//! A Kafka client that logs in by PLAIN, or not at all, and then holds one connection, never making another: what real clients hide.
 
 use super::instance::Instance;
 use bytes::{Bytes, BytesMut};
@@ -9,13 +9,13 @@ use kafka_protocol::{
 };
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 
 /// What tenants are promised (product.md §5).
 const PROMISED: Duration = Duration::from_secs(2);
@@ -23,11 +23,25 @@ const API_VERSIONS: i16 = 18;
 const SASL_HANDSHAKE: i16 = 17;
 const SASL_AUTHENTICATE: i16 = 36;
 
-pub struct RawClient(TlsStream<TcpStream>);
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+pub struct RawClient(Box<dyn Stream>);
 
 impl RawClient {
     /// An error when the gateway refuses the login, or closes.
     pub async fn log_in(instance: &Instance, credentials: &Credentials) -> io::Result<Self> {
+        Self::log_in_at(instance.cluster.sasl_ssl[0], instance, credentials).await
+    }
+
+    /// On a plaintext listener.
+    pub async fn anonymous_at(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self(Box::new(TcpStream::connect(address).await?)))
+    }
+
+    /// On a TLS listener, which it reaches by its address.
+    pub async fn log_in_at(address: SocketAddr, instance: &Instance, credentials: &Credentials) -> io::Result<Self> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(instance.cluster.public_ca_pem.as_bytes()) {
             roots.add(certificate.unwrap()).unwrap();
@@ -35,10 +49,9 @@ impl RawClient {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let config = config.with_root_certificates(roots).with_no_client_auth();
-        let address = instance.cluster.sasl_ssl[0];
         let tcp = TcpStream::connect(address).await?;
         let tls = TlsConnector::from(Arc::new(config)).connect(ServerName::IpAddress(address.ip().into()), tcp).await?;
-        let mut client = Self(tls);
+        let mut client = Self(Box::new(tls));
         let mut mechanism = 5_u16.to_be_bytes().to_vec();
         mechanism.extend(b"PLAIN");
         client.ask(SASL_HANDSHAKE, 1, &mechanism).await?;
@@ -55,7 +68,9 @@ impl RawClient {
     pub async fn call<R: Request>(&mut self, request: &R, version: i16) -> io::Result<R::Response> {
         let mut body = BytesMut::new();
         request.encode(&mut body, version).map_err(io::Error::other)?;
-        let mut answer = Bytes::from(self.exchange(R::KEY, version, &body).await?);
+        // Headers of flexible messages end with tagged fields: none.
+        let tags: &[u8] = if R::header_version(version) >= 2 { &[0] } else { &[] };
+        let mut answer = Bytes::from(self.exchange(R::KEY, version, &[tags, &body].concat()).await?);
         ResponseHeader::decode(&mut answer, R::Response::header_version(version)).map_err(io::Error::other)?;
         R::Response::decode(&mut answer, version).map_err(io::Error::other)
     }

@@ -9,6 +9,7 @@ use broker_api::{
     },
 };
 use control_plane::{
+    domain::client_paths::Network,
     drivers::{
         ClusterDriver, NodeRef,
         local::{LocalDriver, LocalOptions},
@@ -81,7 +82,7 @@ impl World {
     /// One node, with its address chosen and its spec made.
     pub async fn node(&self, driver: &LocalDriver) -> (NodeRef, NodeSpec) {
         let node = NodeRef { instance: InstanceId::generate(), node_id: 1 };
-        let address = driver.choose_addresses(&[node], &BTreeSet::new()).await.unwrap()[0];
+        let address = driver.choose_addresses(Network::Private, &[node], &BTreeSet::new()).await.unwrap()[0];
         (node, spec(node, address))
     }
 
@@ -181,6 +182,7 @@ pub fn spec(node: NodeRef, address: IpAddr) -> NodeSpec {
                 path,
                 bind: SocketAddr::new(address, port),
                 advertised: vec![AdvertisedAddress { node_id: node.node_id, host: host.clone(), port }],
+                sources: None,
             })
             .into(),
             server_tls: none,

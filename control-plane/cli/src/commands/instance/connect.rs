@@ -1,14 +1,15 @@
 //! How to connect: addresses, trust, ready code.
 
 use crate::{
+    args::word,
     client::{Doc, call::Call},
     context::{Context, Scope},
     error::{Error, Result},
-    render::{dash, say, table},
+    render::{dash, enum_text, rows, say, table},
     resolve,
 };
 use clap::{Args, ValueEnum};
-use control_plane_api::connection::{Connection, Snippet as Code, SnippetFile};
+use control_plane_api::connection::{Connection, ConnectionPath, Snippet as Code, SnippetFile};
 use std::{
     fs,
     path::{Component, Path, PathBuf},
@@ -32,6 +33,9 @@ pub struct Snippet {
     instance: String,
     #[arg(value_enum)]
     client: Client,
+    /// Way that it connects by; the first that is open of them
+    #[arg(long, value_name = "private|public|cross-network", value_parser = word::<ConnectionPath>)]
+    path: Option<ConnectionPath>,
     /// Kafka user that it signs in as
     #[arg(long)]
     user: Option<String>,
@@ -48,15 +52,17 @@ pub async fn connect(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
     let doc: Doc<Connection> = ctx.client.fetch(&call).await?;
     let connection = doc.typed()?;
     let or_dash = |text: &str| if text.is_empty() { dash() } else { text.to_owned() };
-    let details = [
-        ("SASL_SSL", or_dash(&connection.bootstrap.private_sasl_ssl)),
-        ("Plaintext", or_dash(&connection.bootstrap.private_plaintext)),
+    let bootstrap = &connection.bootstrap;
+    let mut details =
+        vec![("SASL_SSL", or_dash(&bootstrap.private_sasl_ssl)), ("Plaintext", or_dash(&bootstrap.private_plaintext))];
+    details.extend(rows::beyond(bootstrap));
+    details.extend([
         ("Protocol", connection.security_protocol.clone()),
         ("Mechanisms", connection.sasl_mechanisms.join(", ")),
         ("Truststore", format!("sluice cert truststore {} --format pem|p12|jks", instance.name)),
         ("Code", format!("sluice instance snippet {} java|python|go|node|rust|kcat", instance.name)),
-    ];
-    let details = details.map(|(label, text)| (label.to_owned(), text));
+    ]);
+    let details: Vec<_> = details.into_iter().map(|(label, text)| (label.to_owned(), text)).collect();
     ctx.out.value(&doc.value, &instance.name, &table::details(&details, ctx.out.color))
 }
 
@@ -65,6 +71,7 @@ pub async fn snippet(ctx: &Context, scope: &Scope, args: Snippet) -> Result<()> 
     let client = args.client.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     let call = Call::get(scope.path(&["instances", &instance.id.to_string(), "connection"]))
         .query("client", &client)
+        .query_some("path", args.path.map(|path| enum_text(&path)))
         .query_some("user", args.user)
         .query_some("topic", args.topic);
     let doc: Doc<Connection> = ctx.client.fetch(&call).await?;

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     problem::plain,
     prompt,
-    render::{duration, money, say, table},
+    render::{duration, money, rows, say, table},
     resolve, watch,
 };
 use clap::Args;
@@ -37,10 +37,16 @@ pub struct Create {
     /// Read the Kafka user's password from standard input
     #[arg(long, requires = "kafka_user")]
     kafka_password_stdin: bool,
-    /// Repeatable
+    /// 9094 from the start: public network, plaintext; `sluice access set` changes it later
+    #[arg(long)]
+    public_plaintext: bool,
+    /// 9095 from the start: public network, SASL over TLS; `sluice access set` changes it later
+    #[arg(long)]
+    public_sasl_ssl: bool,
     /// What happens when the disk is full; `sluice capacity set` changes it later
     #[arg(long, value_enum, value_name = "POLICY")]
     when_full: Option<WhenFull>,
+    /// Repeatable
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = crate::args::pair)]
     labels: Vec<(String, String)>,
     #[arg(long, default_value = "")]
@@ -48,6 +54,12 @@ pub struct Create {
     /// Show the price and what would be done, and order nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+impl Create {
+    fn access(&self, sasl_ssl: Option<KafkaUserOrder>) -> AccessOrder {
+        AccessOrder { sasl_ssl, public_plaintext: self.public_plaintext, public_sasl_ssl: self.public_sasl_ssl }
+    }
 }
 
 pub async fn run(ctx: &Context, scope: &Scope, args: Create) -> Result<()> {
@@ -63,6 +75,7 @@ pub async fn run(ctx: &Context, scope: &Scope, args: Create) -> Result<()> {
         Err(error) => return Err(all_faults(ctx, scope, &args, sasl_ssl, error).await),
     };
     let order = CreateInstance {
+        access: args.access(sasl_ssl),
         name: args.name,
         spec: quote.spec.clone(),
         storage_gb: quote.storage_gb,
@@ -70,7 +83,6 @@ pub async fn run(ctx: &Context, scope: &Scope, args: Create) -> Result<()> {
         zones: Some(quote.zones.clone()),
         kafka_version: args.kafka_version,
         billing: BillingOrder { mode: quote.billing, months: quote.months },
-        access: AccessOrder { sasl_ssl },
         capacity_policy: args.when_full.map(Into::into),
         labels: args.labels.into_iter().collect(),
         description: args.description,
@@ -126,7 +138,7 @@ async fn all_faults(
         zones: size.zones_wanted(),
         kafka_version: args.kafka_version.clone(),
         billing: BillingOrder { mode: size.billing.into(), months: size.months },
-        access: AccessOrder { sasl_ssl },
+        access: args.access(sasl_ssl),
         capacity_policy: args.when_full.map(Into::into),
         labels: args.labels.iter().cloned().collect(),
         description: args.description.clone(),
@@ -160,6 +172,7 @@ fn hand_over(
         ("SASL_SSL".to_owned(), bought.bootstrap.private_sasl_ssl.clone()),
         ("Plaintext".to_owned(), bought.bootstrap.private_plaintext.clone()),
     ];
+    details.extend(rows::beyond(&bought.bootstrap).into_iter().map(|(label, text)| (label.to_owned(), text)));
     if let Some(user) = typed.result.as_ref().and_then(|result| result["user"].as_str()) {
         details.push(("Kafka user".to_owned(), user.to_owned()));
     }

@@ -2,7 +2,7 @@
 
 use super::{CertificateChange, Context, Origin, adopt, record};
 use crate::{
-    domain::node_spec::client_names,
+    domain::client_paths,
     jobs::{
         engine::{Step, StepError},
         workflow::provisioning::{ensure_authority, provisioned, push_what_answers, replace_secret},
@@ -44,8 +44,8 @@ impl Step<CertificateChange> for Install {
             Some(own) => (CertificateSource::Own, own.clone()),
             None => {
                 let platform = ensure_authority(tx, keyring, AuthorityKind::Platform, None, now).await?;
-                let addresses = brokers.iter().map(provisioned::address).collect::<Result<Vec<_>, _>>()?;
-                (CertificateSource::Platform, platform.issue(Purpose::ClientListener, &client_names(addresses), now)?)
+                let names = client_paths::names(&instance.access, &provisioned::places(&brokers)?);
+                (CertificateSource::Platform, platform.issue(Purpose::ClientListener, &names, now)?)
             }
         };
         replace_secret(tx, keyring, &instance, secret::CLIENTS_TLS_BEFORE, &before, now).await?;

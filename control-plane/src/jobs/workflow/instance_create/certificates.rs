@@ -2,7 +2,7 @@
 
 use super::{Context, InstanceCreate};
 use crate::{
-    domain::node_spec::client_names,
+    domain::client_paths,
     jobs::{
         engine::{Step, StepError},
         workflow::{
@@ -11,7 +11,7 @@ use crate::{
         },
     },
     pki::{AuthorityKind, Purpose},
-    provisioned::{Secrets, address, secret},
+    provisioned::{ProvisioningError, Secrets, address, places, secret},
     store::{certificates, provisioning as rows},
 };
 use async_trait::async_trait;
@@ -43,7 +43,7 @@ impl Step<InstanceCreate> for IssueCertificates {
         let (id, keyring) = (context.params.instance_id, &context.environment.keyring);
         let now = context.clock().now();
         let (instance, brokers) = load(context, id).await?;
-        let names = client_names(brokers.iter().map(address).collect::<Result<Vec<_>, _>>()?);
+        let names = client_paths::names(&instance.access, &places(&brokers)?);
         let mut tx = context.transaction().await?;
         let platform = ensure_authority(&mut tx, keyring, AuthorityKind::Platform, None, now).await?;
         let internal = ensure_authority(&mut tx, keyring, AuthorityKind::Internal, Some(id), now).await?;
@@ -53,8 +53,9 @@ impl Step<InstanceCreate> for IssueCertificates {
             (secret::CLIENTS_TLS.to_owned(), &platform, Purpose::ClientListener, names.as_slice()),
             (secret::CONTROL_PLANE_TLS.to_owned(), &internal, Purpose::ControlPlane, &[]),
         ];
-        for (broker, name) in brokers.iter().zip(&names) {
-            let name = std::slice::from_ref(name);
+        let own = brokers.iter().map(|broker| Ok([address(broker)?.to_string()]));
+        let own: Vec<[String; 1]> = own.collect::<Result<_, ProvisioningError>>()?;
+        for (broker, name) in brokers.iter().zip(&own) {
             leaves.push((secret::internal_tls(broker.node_id), &internal, Purpose::Node, name));
             leaves.push((secret::control_tls(broker.node_id), &internal, Purpose::ControlApi, name));
         }

@@ -2,17 +2,16 @@
 
 use super::{Context, InstanceCreate};
 use crate::{
-    domain::node_spec::bootstrap,
+    domain::client_paths,
     jobs::{
         engine::{Limits, Step, StepError},
         workflow::provisioning::{ensure_nodes, kafka_error, provisioned},
     },
     kafka::Credentials,
-    provisioned::{Provisioned, address},
+    provisioned::{Provisioned, places},
     store::{SystemTx, provisioning as rows},
 };
 use async_trait::async_trait;
-use broker_api::spec::AccessPath;
 use control_plane_api::{
     instance::{Bootstrap, InstanceState},
     problem::ProblemCode,
@@ -151,17 +150,12 @@ impl Step<InstanceCreate> for Publish {
         let Some((instance, brokers)) = rows::load(tx, id).await? else {
             return Err(StepError::permanent(ProblemCode::NotFound, "the instance is gone", id.to_string()));
         };
-        let mut addresses = Vec::with_capacity(brokers.len());
         for broker in &brokers {
             rows::set_broker_state(tx, id, broker.node_id, "ready", "", Some(instance.generation), now).await?;
-            addresses.push(address(broker)?);
         }
         rows::set_state(tx, id, InstanceState::Running, None, now).await?;
         let outcome = Outcome {
-            bootstrap: Bootstrap {
-                private_plaintext: bootstrap(AccessPath::PrivatePlaintext, addresses.iter().copied()),
-                private_sasl_ssl: bootstrap(AccessPath::PrivateSaslSsl, addresses.iter().copied()),
-            },
+            bootstrap: client_paths::bootstraps(&instance.access, &places(&brokers)?),
             user: &context.params.user,
         };
         let password = context.secrets.password.expose();
