@@ -12,6 +12,7 @@ const pages = [
     ['partitions', 'Partitions', '分区'],
     ['connections', 'Connections', '客户端连接'],
     ['bandwidth', 'Bandwidth', '带宽'],
+    ['quotas', 'Quotas of clients', '客户端配额'],
     ['capacity', 'Capacity', '容量'],
     ['certificates', 'Certificates', '证书'],
     ['operate', 'Run it', '运维'],

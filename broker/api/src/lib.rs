@@ -2,7 +2,7 @@
 //!
 //! Owns the shapes only: [`spec::NodeSpec`] (desired state, pushed down), [`status::NodeStatus`]
 //! (observed state, reported up), [`refusal::Refusal`] (why not) the [`paths`] and [`ports`] they travel by,
-//! and the rule of which access bindings are the platform's ([`acl`]). May use serde.
+//! and the rules of which access bindings and quotas are the platform's ([`acl`], [`quota`]). May use serde.
 //! Knows no spec names, prices or tenants' plans: the numbers in a spec are already resolved.
 
 pub mod acl;
@@ -11,6 +11,7 @@ pub mod connections;
 pub mod partitions;
 pub mod paths;
 pub mod ports;
+pub mod quota;
 pub mod refusal;
 pub mod secret;
 pub mod spec;

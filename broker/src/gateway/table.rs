@@ -187,7 +187,7 @@ pub(super) static TABLE: &[Api] = &[
     decoded(45, "AlterPartitionReassignments", 1, 0).filter(internal_topics::reassign),
     relay(46, "ListPartitionReassignments"),
     relay(47, "OffsetDelete"),
-    relay(48, "DescribeClientQuotas"),
+    decoded(48, "DescribeClientQuotas", 1, 1).responses(&[(0, Filter(quotas::describe))]),
     decoded(49, "AlterClientQuotas", 1, 1).filter(quotas::alter),
     relay(50, "DescribeUserScramCredentials"),
     decoded(51, "AlterUserScramCredentials", 0, 0).filter(scram_users::alter),

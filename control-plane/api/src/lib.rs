@@ -13,6 +13,7 @@ pub mod capacity;
 pub mod catalogue;
 pub mod certificate;
 pub mod client_connections;
+pub mod client_quota;
 pub mod connection;
 pub mod id;
 pub mod instance;

@@ -5,7 +5,7 @@
 use crate::{
     commands::{
         access, acl, api, audit, auth, bandwidth, capacity, catalog, cert, connection, docs, errors, failed_creation,
-        instance, job, key, member, operator, profile, project, quote, service_account, user,
+        instance, job, key, member, operator, profile, project, quota, quote, service_account, user,
     },
     render::Format,
     settings::Lang,
@@ -163,9 +163,9 @@ pub enum Command {
     /// Certificates
     #[command(subcommand)]
     Cert(cert::Command),
-    /// Quotas of the project
+    /// Quotas of the project, and of an instance's clients
     #[command(subcommand)]
-    Quota(project::QuotaCommand),
+    Quota(quota::Command),
     /// The audit trail
     #[command(subcommand)]
     Audit(audit::Command),
@@ -185,6 +185,22 @@ pub enum Command {
 /// One of the words of the API.
 pub fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::Value::from(text)).map_err(|error| error.to_string())
+}
+
+/// Bytes a second, in powers of ten.
+pub fn rate(text: &str) -> Result<u64, String> {
+    let wrong = || "a number of bytes with B, kB, MB or GB: 500kB, 2MB".to_owned();
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let factor = match unit.trim().trim_end_matches("/s").to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        _ => return Err(wrong()),
+    };
+    Ok((number * factor).round() as u64)
 }
 
 pub fn duration(text: &str) -> Result<Duration, String> {

@@ -4,6 +4,7 @@ use crate::{
     app::{
         App, AppError, Refusal,
         acls::{self, Change, Wanted},
+        kafka,
     },
     domain::{acl, actor::ProjectScope, kafka_rights as words, rights::Right},
     store::{instances::InstanceRecord, kafka_users as users},
@@ -65,7 +66,7 @@ pub async fn revoke_kafka_rights(
 
 /// The instance, if it has this user and its Kafka can be asked now.
 async fn of_user(app: &App, scope: &ProjectScope, instance: &str, user: &str) -> Result<InstanceRecord, AppError> {
-    let record = acls::serving(app, scope, instance).await?;
+    let record = kafka::serving(app, scope, instance).await?;
     let mut tx = app.db.tenant(scope).await?;
     users::find(&mut tx, record.id, user).await?.map(|_| record).ok_or_else(AppError::not_found)
 }

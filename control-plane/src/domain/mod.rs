@@ -13,6 +13,7 @@ pub mod capacity;
 pub mod catalogue;
 pub mod certificate;
 pub mod client_paths;
+pub mod client_quota;
 pub mod connection;
 pub mod kafka_rights;
 pub mod kafka_user;

@@ -58,6 +58,15 @@ pub fn chinese(fault: &FieldError) -> Option<String> {
             "请至少给出一个条件：resource_type、resource_name、pattern_type、principal、operation、permission"
         }
         "acl-filter-wide" => "找到 {found} 条规则；一次最多删除 {limit} 条，请缩小范围",
+        // Quotas of clients.
+        "quota-entity-missing" => {
+            "请指定用户、客户端 ID，或二者各一；default_user 与 default_client_id 代表其余所有用户或客户端"
+        }
+        "quota-entity-both" => "{field} 与 default_{field} 只能给出一个",
+        "quota-name" => "名称须为 1 至 255 个字符，不含控制字符",
+        "quota-platform-user" => "该用户属于平台；请指定自己的用户",
+        "quota-limit-missing" => "至少给出一项：{accepted}",
+        "quota-twice" => "本次请求中该对象已有一条规则：请把各项数值写在同一条里",
         "rights-missing" => "主题至少需要 produce、consume、manage 中的一项",
         "group-missing" => "consume 需要消费组：请给出组名，或组名前缀加 `*`",
         "topic-missing" => "请给出主题、消费组或事务 ID；权限需要主题",

@@ -1,12 +1,12 @@
 //! [`KafkaControl`] by krafka, and by [`wire`] where krafka cannot.
 
 use super::{
-    Cluster, Credentials, KafkaControl, KafkaError, PlatformBindings, acls, canary, platform_bindings, scram,
+    Cluster, Credentials, KafkaControl, KafkaError, PlatformBindings, acls, canary, platform_bindings, quotas, scram,
     wire::{self, WireError},
 };
 use crate::domain::acl::is_platform;
 use async_trait::async_trait;
-use control_plane_api::{access::Access, acl::AclBinding};
+use control_plane_api::{access::Access, acl::AclBinding, client_quota::QuotaRule};
 use krafka::{
     Kafka,
     admin::{AlterUserScramCredentialsOptions, DescribeClusterOptions, ScramCredentialDeletion},
@@ -59,6 +59,23 @@ impl KafkaControl for KrafkaControl {
         absent: &[AclBinding],
     ) -> Result<(), KafkaError> {
         on_the_wire("writing the ACLs", write_acls(cluster, present, absent)).await
+    }
+
+    async fn shield_platform(&self, cluster: &Cluster) -> Result<(), KafkaError> {
+        on_the_wire("writing the platform's quotas", quotas::shield(cluster)).await
+    }
+
+    async fn client_quotas(&self, cluster: &Cluster) -> Result<Vec<QuotaRule>, KafkaError> {
+        on_the_wire("reading the quotas", quotas::describe(cluster)).await
+    }
+
+    async fn put_client_quotas(
+        &self,
+        cluster: &Cluster,
+        set: &[QuotaRule],
+        remove: &[QuotaRule],
+    ) -> Result<(), KafkaError> {
+        on_the_wire("writing the quotas", quotas::write(cluster, set, remove)).await
     }
 
     async fn put_user(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError> {

@@ -1,7 +1,7 @@
-//! What we ask of an instance's Kafka: users, bindings, and whether it serves.
+//! What we ask of an instance's Kafka: users, bindings, quotas, and whether it serves.
 //!
 //! Hides the client libraries (krafka, and kafka-protocol for what it lacks) behind [`KafkaControl`]. May use `pki`
-//! for its client identity, and `domain` for which bindings are the platform's. Knows no jobs and no database.
+//! for its client identity, and `domain` for which bindings and quotas are the platform's. Knows no jobs and no database.
 //!
 //! Administration goes to the brokers' INT listeners as the super user `sluice-control-plane`; the canary goes the way
 //! of the tenant's clients, through the gateways, and trusts only what they trust.
@@ -9,6 +9,7 @@
 mod acls;
 mod canary;
 mod control;
+mod quotas;
 mod scram;
 mod wire;
 
@@ -18,7 +19,7 @@ pub use control::KrafkaControl;
 
 use async_trait::async_trait;
 use broker_api::{secret::Secret, spec::TlsIdentity};
-use control_plane_api::{access::Access, acl::AclBinding};
+use control_plane_api::{access::Access, acl::AclBinding, client_quota::QuotaRule};
 use std::{fmt::Debug, net::SocketAddr, sync::Arc};
 
 /// How to reach an instance.
@@ -71,6 +72,22 @@ pub trait KafkaControl: Debug + Send + Sync {
         cluster: &Cluster,
         present: &[AclBinding],
         absent: &[AclBinding],
+    ) -> Result<(), KafkaError>;
+
+    /// The platform's own principals have quotas of their own, so wide that none of the tenant's, be it for every user, ever
+    /// holds them back.
+    async fn shield_platform(&self, cluster: &Cluster) -> Result<(), KafkaError>;
+
+    /// The tenant's quotas of users and client ids; none of the platform's.
+    async fn client_quotas(&self, cluster: &Cluster) -> Result<Vec<QuotaRule>, KafkaError>;
+
+    /// The figures of `set` hold and those that `remove` names are gone, whatever they were, on every broker that answers.
+    /// One that does not reads of it before it serves again.
+    async fn put_client_quotas(
+        &self,
+        cluster: &Cluster,
+        set: &[QuotaRule],
+        remove: &[QuotaRule],
     ) -> Result<(), KafkaError>;
 
     /// The user exists with this password, for SCRAM-SHA-256 and SCRAM-SHA-512.

@@ -1,6 +1,6 @@
 //! Requests that krafka cannot send, straight over a connection of our own.
 //!
-//! Those of ACLs: krafka 0.28.1 numbers the pattern types wrongly (Literal 2, Prefixed 3; Kafka's are 3 and 4, KIP-290),
+//! Quotas, since each broker is asked for itself what it knows; and those of ACLs: krafka 0.28.1 numbers the pattern types wrongly (Literal 2, Prefixed 3; Kafka's are 3 and 4, KIP-290),
 //! so that a literal binding is refused and a prefixed one would become a literal one.
 
 use super::Cluster;
@@ -92,11 +92,7 @@ pub(super) async fn describe_acls(cluster: &Cluster) -> Result<BTreeSet<AclBindi
 
 /// All bindings, as this broker knows them; `None` when it does not answer.
 pub(super) async fn acls_at(cluster: &Cluster, address: SocketAddr) -> Result<Option<BTreeSet<AclBinding>>, WireError> {
-    let tls = TlsConnector::from(Arc::new(client_config(&cluster.identity)?));
-    match exchange(&tls, address, &everything(), ACLS_VERSION).await {
-        Ok(response) => bindings(response).map(Some),
-        Err(_) => Ok(None),
-    }
+    ask_one(cluster, address, &everything(), ACLS_VERSION).await?.map(bindings).transpose()
 }
 
 fn everything() -> DescribeAclsRequest {
@@ -138,7 +134,7 @@ fn binding(resource: &DescribeAclsResource, acl: &AclDescription) -> Option<AclB
     })
 }
 
-fn refused(code: i16, message: Option<StrBytes>) -> Result<(), WireError> {
+pub(super) fn refused(code: i16, message: Option<StrBytes>) -> Result<(), WireError> {
     if code == 0 {
         return Ok(());
     }
@@ -149,7 +145,7 @@ fn refused(code: i16, message: Option<StrBytes>) -> Result<(), WireError> {
     })
 }
 
-fn text(text: &str) -> StrBytes {
+pub(super) fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
@@ -176,7 +172,7 @@ fn exact(binding: &AclBinding) -> DeleteAclsFilter {
 }
 
 /// Asks one broker after the other until one answers: each forwards to the controller what is the controller's.
-async fn call<R: Request>(cluster: &Cluster, request: &R, version: i16) -> Result<R::Response, WireError> {
+pub(super) async fn call<R: Request>(cluster: &Cluster, request: &R, version: i16) -> Result<R::Response, WireError> {
     let tls = TlsConnector::from(Arc::new(client_config(&cluster.identity)?));
     let mut last = None;
     for &address in &cluster.internal {
@@ -189,6 +185,17 @@ async fn call<R: Request>(cluster: &Cluster, request: &R, version: i16) -> Resul
         address: SocketAddr::from(([0, 0, 0, 0], 0)),
         source: io::Error::other("the instance has no brokers"),
     }))
+}
+
+/// What this broker says; `None` when it does not answer.
+pub(super) async fn ask_one<R: Request>(
+    cluster: &Cluster,
+    address: SocketAddr,
+    request: &R,
+    version: i16,
+) -> Result<Option<R::Response>, WireError> {
+    let tls = TlsConnector::from(Arc::new(client_config(&cluster.identity)?));
+    Ok(exchange(&tls, address, request, version).await.ok())
 }
 
 /// One broker's answer, within [`ANSWER_DEADLINE`].

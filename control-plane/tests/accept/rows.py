@@ -18,6 +18,7 @@ from pathlib import Path
 import bought
 import certificates as certificates_live
 import paths
+import quotas
 from sluice import Api, PlainClient, check, run
 
 CHECKS = {}
@@ -853,6 +854,11 @@ def auto_create_switches(world):
 @row("E2")
 def bandwidth(world):
     return bought.bandwidth(world)
+
+
+@row("E4")
+def client_quotas(world):
+    return quotas.quotas(world)
 
 
 @row("E5")

@@ -1,10 +1,10 @@
-//! AlterClientQuotas: tenants may limit their own users and client ids. Not by address, since Kafka
-//! sees the gateway's, and not the platform's users.
+//! Client quotas: tenants may limit their own users and client ids. Not by address, since Kafka sees the gateway's, and
+//! not the platform's users, whose own quotas they do not see either.
 
 use super::split::{self, Refusal, Shape};
 use super::{Decision, Format, Scope, code};
 use crate::gateway::wire::{Reader, Wire, Writer};
-use broker_api::acl::is_platform_user;
+use broker_api::quota::{entity, is_platform};
 
 pub(in crate::gateway) fn alter(scope: Scope<'_>, format: Format, body: &[u8]) -> Wire<Decision> {
     let mut r = Reader::new(body, format.flexible);
@@ -44,13 +44,48 @@ pub(in crate::gateway) fn alter(scope: Scope<'_>, format: Format, body: &[u8]) -
 
 fn entity_refusal(kind: &str, name: Option<&str>) -> Option<Refusal> {
     match (kind, name) {
-        ("user", Some(name)) if is_platform_user(name) => {
+        _ if is_platform(kind, name) => {
             Some(Refusal::new(code::CLUSTER_AUTHORIZATION_FAILED, "this user belongs to the platform"))
         }
-        ("user" | "client-id", _) => None,
+        (entity::USER | entity::CLIENT_ID, _) => None,
         (other, _) => Some(Refusal::new(
             code::INVALID_REQUEST,
             format!("a quota by {other} can't be enforced behind the gateway; user and client-id are accepted"),
         )),
     }
+}
+
+/// Leaves out what is the platform's.
+pub(in crate::gateway) fn describe(_: Scope<'_>, format: Format, body: &[u8]) -> Wire<Vec<u8>> {
+    let mut r = Reader::new(body, format.flexible);
+    r.take(4 + 2)?; // throttle time, error
+    r.nullable_string()?;
+    let head = r.since(0);
+    // No array comes with an error.
+    let Some(entries) = r.nullable_array()? else { return Ok(body.to_vec()) };
+    let mut shown = Vec::new();
+    for _ in 0..entries {
+        let start = r.position();
+        let mut platform = false;
+        for _ in 0..r.array()? {
+            let (kind, name) = (r.string()?, r.nullable_string()?);
+            r.tags()?;
+            platform |= is_platform(kind, name);
+        }
+        for _ in 0..r.array()? {
+            r.string()?; // quota
+            r.take(8)?; // value
+            r.tags()?;
+        }
+        r.tags()?;
+        if !platform {
+            shown.push(r.since(start));
+        }
+    }
+    let mut w = Writer::new(format.flexible);
+    w.raw(head);
+    w.array(shown.len());
+    shown.iter().for_each(|entry| w.raw(entry));
+    w.raw(r.rest());
+    Ok(w.bytes)
 }

@@ -458,6 +458,34 @@ fn quotas_are_altered_for_own_users_and_clients_only() {
 }
 
 #[test]
+fn quotas_of_the_platform_are_not_shown_to_tenants() {
+    use describe_client_quotas_response::*;
+    let entry = |parts: &[(&'static str, Option<&'static str>)]| {
+        let part = |(kind, name): &(&'static str, Option<&'static str>)| {
+            EntityData::default().with_entity_type(text(kind)).with_entity_name(name.map(text))
+        };
+        let value = ValueData::default().with_key(text("consumer_byte_rate")).with_value(2.5);
+        EntryData::default().with_entity(parts.iter().map(part).collect()).with_values(vec![value])
+    };
+    for version in versions::<DescribeClientQuotasResponse>() {
+        let own = [
+            entry(&[("user", None)]),
+            entry(&[("user", Some("bob")), ("client-id", Some("sluice-node"))]),
+            entry(&[("client-id", None)]),
+        ];
+        let platform =
+            [entry(&[("user", Some("sluice-node"))]), entry(&[("client-id", Some("x")), ("user", Some("sluice-x"))])];
+        let kafka = DescribeClientQuotasResponse::default()
+            .with_throttle_time_ms(7)
+            .with_entries(Some([&platform[..1], &own[..], &platform[1..]].concat()));
+        let expected = kafka.clone().with_entries(Some(own.to_vec()));
+        assert_eq!(told(ApiKey::DescribeClientQuotas, version, &kafka), expected);
+        let failed = DescribeClientQuotasResponse::default().with_error_code(31).with_entries(None);
+        assert_eq!(told(ApiKey::DescribeClientQuotas, version, &failed), failed);
+    }
+}
+
+#[test]
 fn replicas_of_internal_topics_stay_where_they_are_and_those_of_tenants_move() {
     use alter_partition_reassignments_request::*;
     use alter_partition_reassignments_response::ReassignableTopicResponse;

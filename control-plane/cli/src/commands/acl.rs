@@ -14,6 +14,9 @@ use control_plane_api::{
     instance::{Instance, Plan},
 };
 
+/// What a deletion takes, in a question.
+pub(super) const RULES: &str = "access rules";
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Access rules, also those made through Kafka's own tools
@@ -126,7 +129,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
             let bindings =
                 add.principal.iter().flat_map(|who| add.operation.iter().map(move |what| binding(who, what)));
             let call = Call::post(path).json(&CreateAcls { bindings: bindings.collect() })?;
-            carry_out(ctx, &scope, &instance.name, call, add.dry_run, false).await
+            carry_out(ctx, &scope, &instance.name, call, add.dry_run, None).await
         }
         Command::Remove { instance, filter, dry_run } => {
             let (instance, path) = path(ctx, &scope, &instance).await?;
@@ -134,7 +137,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
             if call.query.is_empty() {
                 return Err(Error::Usage("say which: --principal, --resource, --name, --operation …".to_owned()));
             }
-            carry_out(ctx, &scope, &instance.name, call, dry_run, true).await
+            carry_out(ctx, &scope, &instance.name, call, dry_run, Some(RULES)).await
         }
     }
 }
@@ -145,23 +148,23 @@ async fn path(ctx: &Context, scope: &Scope, wanted: &str) -> Result<(Instance, V
     Ok((instance, path))
 }
 
-/// Plans or starts a change of rules. `takes`: it is asked for first, with what would go.
+/// Plans or starts a change of rules. `takes`: what of it would go is counted and asked for first.
 pub(super) async fn carry_out(
     ctx: &Context,
     scope: &Scope,
     name: &str,
     call: Call,
     dry_run: bool,
-    takes: bool,
+    takes: Option<&str>,
 ) -> Result<()> {
     let plan = async || ctx.client.fetch::<Plan>(&call.clone().query("dry_run", true)).await;
     if dry_run {
         let plan = plan().await?;
         return ctx.out.value(&plan.value, name, &plan_text(&plan.typed()?));
     }
-    if takes && !ctx.settings.yes {
+    if let Some(what) = takes.filter(|_| !ctx.settings.yes) {
         let gone = plan().await?.typed()?.changes.len();
-        prompt::confirm(&ctx.settings, &format!("{gone} access rules will go (--dry-run shows them)."))?;
+        prompt::confirm(&ctx.settings, &format!("{gone} {what} will go (--dry-run shows them)."))?;
     }
     let started = ctx.client.fetch(&call.keyed()).await?;
     job::finish(ctx, scope, started, true).await

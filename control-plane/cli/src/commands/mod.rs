@@ -23,6 +23,7 @@ pub mod member;
 pub mod operator;
 pub mod profile;
 pub mod project;
+pub mod quota;
 pub mod quote;
 pub mod rights;
 pub mod service_account;
@@ -68,7 +69,7 @@ pub async fn run(mut cli: Cli) -> Result<()> {
         Command::Connection(command) => connection::run(&ctx, command).await,
         Command::Job(command) => job::run(&ctx, command).await,
         Command::Cert(command) => cert::run(&ctx, command).await,
-        Command::Quota(command) => project::run_quota(&ctx, command).await,
+        Command::Quota(command) => quota::run(&ctx, command).await,
         Command::Audit(command) => audit::run(&ctx, command).await,
         Command::Errors(command) => errors::run(&ctx, command).await,
         Command::Api(args) => api::run(&ctx, args).await,

@@ -13,7 +13,7 @@ use crate::{
     resolve,
 };
 use clap::Subcommand;
-use control_plane_api::tenancy::{CreateProject, Project, Quota, UpdateProject};
+use control_plane_api::tenancy::{CreateProject, Project, UpdateProject};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -47,12 +47,6 @@ pub enum Command {
         #[arg(value_name = "PROJECT")]
         wanted: String,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum QuotaCommand {
-    /// Quotas and what is used of them
-    List,
 }
 
 pub async fn run(ctx: &Context, command: Command) -> Result<()> {
@@ -95,11 +89,4 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
 async fn find(ctx: &Context, wanted: &str) -> Result<Project> {
     let projects = ctx.projects().await?;
     resolve::by_name("project", wanted, &projects, |p| (&p.name, p.id.to_string())).cloned()
-}
-
-pub async fn run_quota(ctx: &Context, command: QuotaCommand) -> Result<()> {
-    let QuotaCommand::List = command;
-    let scope = ctx.project().await?;
-    let docs: Vec<Doc<Quota>> = ctx.client.catalogue(&Call::get(scope.path(&["quotas"]))).await?;
-    ctx.out.list(&docs)
 }

@@ -1,6 +1,6 @@
 //! What a Kafka user may do, in plain words: `sluice user rights | grant | revoke`.
 
-use super::acl::carry_out;
+use super::acl::{RULES, carry_out};
 use crate::{
     client::{Doc, call::Call},
     context::{Context, Scope},
@@ -81,7 +81,7 @@ pub async fn grant(ctx: &Context, scope: &Scope, user: &str, path: Vec<String>, 
         group: what.group,
         transactional_id: what.transactional_id,
     };
-    carry_out(ctx, scope, user, Call::put(path).json(&body)?, what.dry_run, false).await
+    carry_out(ctx, scope, user, Call::put(path).json(&body)?, what.dry_run, None).await
 }
 
 pub async fn revoke(ctx: &Context, scope: &Scope, user: &str, path: Vec<String>, what: What, all: bool) -> Result<()> {
@@ -96,5 +96,5 @@ pub async fn revoke(ctx: &Context, scope: &Scope, user: &str, path: Vec<String>,
         transactional_id: what.transactional_id,
         all,
     };
-    carry_out(ctx, scope, user, Call::delete(path).queries(&query)?, what.dry_run, true).await
+    carry_out(ctx, scope, user, Call::delete(path).queries(&query)?, what.dry_run, Some(RULES)).await
 }

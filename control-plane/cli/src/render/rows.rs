@@ -1,12 +1,13 @@
 //! How each resource of the API looks in a table.
 
-use super::{Column, Row, col, dash, duration, enum_text, money, or_dash, time, time_or_dash, wide};
+use super::{Column, Row, bytes, col, dash, duration, enum_text, money, or_dash, time, time_or_dash, wide};
 use control_plane_api::{
     acl::AclBinding,
     audit::AuditEvent,
     auth::{ApiKey, ServiceAccount},
     catalogue::{DiskType, KafkaVersion, Region, Spec, Zone, ZoneRoom},
     client_connections::ClientConnection,
+    client_quota::ClientQuota,
     instance::{Bootstrap, FailedCreation, Instance},
     job::Job,
     kafka_user::KafkaUser,
@@ -200,6 +201,34 @@ impl Row for AclBinding {
 
     fn name(&self) -> String {
         self.resource_name.clone()
+    }
+}
+
+impl Row for ClientQuota {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("USER", |q| part(&q.entity.user, q.entity.default_user)),
+        col("CLIENT ID", |q| part(&q.entity.client_id, q.entity.default_client_id)),
+        col("PRODUCE", |q| rates(q.limits.producer_byte_rate, q.limits_over_all.producer_byte_rate)),
+        col("CONSUME", |q| rates(q.limits.consumer_byte_rate, q.limits_over_all.consumer_byte_rate)),
+        col("REQUESTS", |q| q.limits.request_percentage.map_or_else(dash, |percent| format!("{percent} %"))),
+        col("MUTATIONS", |q| q.limits.controller_mutation_rate.map_or_else(dash, |rate| format!("{rate}/s"))),
+    ];
+
+    fn name(&self) -> String {
+        [&self.entity.user, &self.entity.client_id].into_iter().flatten().cloned().collect::<Vec<_>>().join("/")
+    }
+}
+
+/// Of whom a quota is.
+fn part(name: &Option<String>, default: bool) -> String {
+    if default { "(every other)".to_owned() } else { or_dash(name) }
+}
+
+/// On one broker, and on all.
+fn rates(broker: Option<u64>, all: Option<u64>) -> String {
+    match (broker, all) {
+        (Some(broker), Some(all)) => format!("{}/s a broker, {}/s in all", bytes(broker), bytes(all)),
+        _ => dash(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Changes of bindings. What a change does is decided once, for the change and for its plan.
 
 use crate::{
-    app::{Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write, audit::Entry, instances, jobs as job_views},
+    app::{
+        Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write, audit::Entry, instances, jobs as job_views, kafka,
+    },
     domain::{
         acl,
         actor::ProjectScope,
@@ -16,9 +18,9 @@ use crate::{
 use control_plane_api::{
     acl::{AclBinding, AclFilter, AclPermission, MAX_BINDINGS},
     id::JobId,
-    instance::{Check, InstanceAction, Plan},
+    instance::{Check, Plan},
     job::Job,
-    problem::{FieldError, ProblemCode},
+    problem::FieldError,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -76,7 +78,7 @@ pub async fn change_acls(
         Begun::Fresh(write) => write,
     };
     let record = instances::lock(&mut write.tx, instance).await?;
-    free(&record)?;
+    kafka::free(&record)?;
     let detail = json!({ "created": decided.create, "deleted": decided.delete });
     let job = start(app, scope, &mut write.tx, &record, decided).await?;
     let view = job_views::show(app, &mut write.tx, job).await?;
@@ -86,7 +88,7 @@ pub async fn change_acls(
 /// What the change would make and delete; nothing is kept.
 pub async fn plan_acls(app: &App, scope: &ProjectScope, instance: &str, wanted: &Wanted) -> Result<Plan, AppError> {
     let (record, decided) = decide(app, scope, instance, wanted).await?;
-    free(&record)?;
+    kafka::free(&record)?;
     let (steps, eta_seconds) = job_views::planned::<AclChange>(app).await?;
     let made = decided.create.iter().map(|binding| plan::change("/acls", Value::Null, json!(binding), Effect::Live));
     let gone = decided.delete.iter().map(|binding| plan::change("/acls", json!(binding), Value::Null, Effect::Live));
@@ -119,7 +121,7 @@ async fn decide(
     instance: &str,
     wanted: &Wanted,
 ) -> Result<(InstanceRecord, Decided), AppError> {
-    let record = super::serving(app, scope, instance).await?;
+    let record = kafka::serving(app, scope, instance).await?;
     let decided = wanted.change.decide(&super::bindings(app, record.id).await?);
     if decided.delete.len() > MAX_BINDINGS {
         let found = decided.delete.len();
@@ -128,14 +130,6 @@ async fn decide(
         return Err(Refusal::invalid(vec![fault.with("found", found)]).into());
     }
     Ok((record, decided))
-}
-
-/// Refuses while a job changes the instance, or its state does not allow it.
-fn free(record: &InstanceRecord) -> Result<(), AppError> {
-    if let Some(job) = record.active_job {
-        return Err(Refusal::new(ProblemCode::JobActive).with("job_id", job.to_string()).into());
-    }
-    Ok(instances::allow(record, InstanceAction::Use)?)
 }
 
 async fn start(

@@ -9,22 +9,15 @@ pub(crate) use change::Change;
 pub use change::{Wanted, change_acls, plan_acls};
 
 use crate::{
-    app::{App, AppError, Refusal, instances, page::PageRequest},
+    app::{App, AppError, Refusal, kafka, page::PageRequest},
     domain::{acl, actor::ProjectScope, rights::Right},
-    kafka::KafkaError,
-    provisioned,
-    store::instances::InstanceRecord,
 };
 use control_plane_api::{
     acl::{AclBinding, AclFilter, CreateAcls, MAX_BINDINGS},
     id::InstanceId,
-    instance::InstanceAction,
     page::{Page, PageQuery},
-    problem::{FieldError, ProblemCode},
+    problem::FieldError,
 };
-
-/// Seconds after which asking Kafka again is worth it.
-const ASK_AGAIN: u64 = 5;
 
 /// By resource, name and principal.
 pub async fn list_acls(
@@ -36,7 +29,7 @@ pub async fn list_acls(
 ) -> Result<Page<AclBinding>, AppError> {
     scope.require(Right::KafkaUserRead)?;
     let request = PageRequest::<AclBinding>::parse(query)?;
-    let record = serving(app, scope, instance).await?;
+    let record = kafka::serving(app, scope, instance).await?;
     let mut found = bindings(app, record.id).await?;
     found.retain(|binding| acl::fits(filter, binding));
     let total = request.count.then_some(found.len() as u64);
@@ -75,25 +68,8 @@ pub fn delete_acls(scope: &ProjectScope, filter: &AclFilter) -> Result<Wanted, A
     Ok(Wanted { operation: "delete_acls", change: Change::Delete(filter.clone()) })
 }
 
-/// The instance, if its Kafka can be asked now.
-pub(crate) async fn serving(app: &App, scope: &ProjectScope, instance: &str) -> Result<InstanceRecord, AppError> {
-    let mut tx = app.db.tenant(scope).await?;
-    let record = instances::find(&mut tx, instance).await?;
-    instances::allow(&record, InstanceAction::Use)?;
-    Ok(record)
-}
-
 /// What the tenant has bound, sorted.
 pub(crate) async fn bindings(app: &App, instance: InstanceId) -> Result<Vec<AclBinding>, AppError> {
-    let mut tx = app.db.system().await?;
-    let cluster = provisioned::cluster(&mut tx, &app.keyring, instance).await?;
-    // Kafka may take its time.
-    drop(tx);
-    app.kafka.acls(&cluster).await.map_err(|error| match error {
-        KafkaError::Transient { .. } => {
-            tracing::warn!(%instance, %error, "an instance's Kafka does not answer");
-            Refusal::new(ProblemCode::KafkaUnavailable).retry_after(ASK_AGAIN).into()
-        }
-        KafkaError::Permanent { .. } => AppError::Internal(error.to_string()),
-    })
+    let cluster = kafka::cluster(app, instance).await?;
+    app.kafka.acls(&cluster).await.map_err(|error| kafka::failed(instance, error))
 }

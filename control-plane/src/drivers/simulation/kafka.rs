@@ -6,13 +6,14 @@ use super::{
     world::{Failure, Kafka, State, World},
 };
 use crate::{
-    domain::acl::is_platform,
+    domain::{acl::is_platform, client_quota},
     kafka::{Cluster, Credentials, KafkaControl, KafkaError, PlatformBindings, platform_bindings},
 };
 use async_trait::async_trait;
 use control_plane_api::{
     access::Access,
     acl::{AclBinding, AclPermission},
+    client_quota::{QuotaLimits, QuotaRule},
     id::InstanceId,
 };
 use std::collections::BTreeSet;
@@ -90,6 +91,44 @@ impl KafkaControl for Simulation {
             Ok(())
         };
         self.world.operate(Operation::PutAcls, change).await.map_err(as_kafka_error("change bindings"))
+    }
+
+    async fn shield_platform(&self, cluster: &Cluster) -> Result<(), KafkaError> {
+        let shield = |state: &mut State, world: &World| {
+            kafka(state, world, cluster)?.shielded = true;
+            Ok(())
+        };
+        self.world.operate(Operation::ShieldPlatform, shield).await.map_err(as_kafka_error("alter quotas"))
+    }
+
+    async fn client_quotas(&self, cluster: &Cluster) -> Result<Vec<QuotaRule>, KafkaError> {
+        let read = |state: &mut State, world: &World| {
+            let quotas = kafka(state, world, cluster)?.quotas.iter();
+            Ok(quotas.map(|(entity, limits)| QuotaRule { entity: entity.clone(), limits: *limits }).collect())
+        };
+        self.world.operate(Operation::ReadQuotas, read).await.map_err(as_kafka_error("describe quotas"))
+    }
+
+    async fn put_client_quotas(
+        &self,
+        cluster: &Cluster,
+        set: &[QuotaRule],
+        remove: &[QuotaRule],
+    ) -> Result<(), KafkaError> {
+        let put = |state: &mut State, world: &World| {
+            let quotas = &mut kafka(state, world, cluster)?.quotas;
+            for (rules, is_set) in [(set, true), (remove, false)] {
+                for rule in rules {
+                    let limits = quotas.entry(rule.entity.clone()).or_default();
+                    for (key, value) in client_quota::figures(&rule.limits) {
+                        client_quota::set_limit(limits, key, is_set.then_some(value));
+                    }
+                }
+            }
+            quotas.retain(|_, limits| *limits != QuotaLimits::default());
+            Ok(())
+        };
+        self.world.operate(Operation::PutQuotas, put).await.map_err(as_kafka_error("alter quotas"))
     }
 
     async fn put_user(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError> {

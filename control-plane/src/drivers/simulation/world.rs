@@ -4,7 +4,11 @@ use super::faults::{Fault, Operation, Script, Severity, When};
 use crate::{clock::Clock, drivers::NodeRef};
 use broker_api::{secret::Secret, spec::NodeSpec};
 use chrono::{DateTime, Utc};
-use control_plane_api::{acl::AclBinding, id::InstanceId};
+use control_plane_api::{
+    acl::AclBinding,
+    client_quota::{QuotaEntity, QuotaLimits},
+    id::InstanceId,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -49,6 +53,10 @@ pub(super) struct Kafka {
     pub(super) users: BTreeMap<String, Secret>,
     /// The platform's and the tenant's.
     pub(super) bindings: BTreeSet<AclBinding>,
+    /// The tenant's.
+    pub(super) quotas: BTreeMap<QuotaEntity, QuotaLimits>,
+    /// The platform's principals have quotas of their own.
+    pub(super) shielded: bool,
     pub(super) canaries: u32,
 }
 
@@ -153,6 +161,13 @@ impl World {
     /// Users that can sign in to an instance's Kafka.
     pub fn users(&self, instance: InstanceId) -> Vec<String> {
         self.state().kafka.get(&instance).map(|kafka| kafka.users.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Quotas of the tenant's clients in an instance's Kafka; none while the platform's own principals have none, which
+    /// these could hold back.
+    pub fn quotas(&self, instance: InstanceId) -> Option<BTreeMap<QuotaEntity, QuotaLimits>> {
+        let state = self.state();
+        state.kafka.get(&instance).filter(|kafka| kafka.shielded).map(|kafka| kafka.quotas.clone())
     }
 
     /// ACL bindings of an instance's Kafka, the platform's among them.

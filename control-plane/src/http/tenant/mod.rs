@@ -9,6 +9,7 @@ pub mod capacity;
 pub mod catalogue;
 pub mod certificates;
 pub mod client_connections;
+pub mod client_quotas;
 pub mod connection;
 pub mod errors;
 pub mod failed_creations;
@@ -47,6 +48,7 @@ pub fn router() -> ApiRouter {
         .merge(kafka_rights::router())
         .merge(acls::router())
         .merge(client_connections::router())
+        .merge(client_quotas::router())
         .merge(usage::router())
         .merge(jobs::router())
 }

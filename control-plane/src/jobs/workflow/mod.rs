@@ -6,6 +6,7 @@
 pub mod access_open;
 pub mod acl_change;
 pub mod certificate_change;
+pub mod client_quota_change;
 pub mod instance_configure;
 pub mod instance_create;
 pub mod instance_delete;
@@ -22,6 +23,7 @@ use crate::{
 pub use access_open::AccessOpen;
 pub use acl_change::AclChange;
 pub use certificate_change::CertificateChange;
+pub use client_quota_change::ClientQuotaChange;
 pub use instance_configure::InstanceConfigure;
 pub use instance_create::InstanceCreate;
 pub use instance_delete::InstanceDelete;
@@ -44,7 +46,8 @@ pub fn registry() -> Result<Registry<Environment>, RegistryError> {
         .with::<AccessOpen>()?
         .with::<KafkaUserChange>()?
         .with::<AclChange>()?
-        .with::<CertificateChange>()
+        .with::<CertificateChange>()?
+        .with::<ClientQuotaChange>()
 }
 
 /// What is known of a kind: titles, steps, whether it can be cancelled. `None` for a kind of another version of the program.
@@ -57,6 +60,7 @@ pub fn kind(name: &str) -> Option<KindInfo> {
         describe::<KafkaUserChange>(),
         describe::<AclChange>(),
         describe::<CertificateChange>(),
+        describe::<ClientQuotaChange>(),
     ]
     .into_iter()
     .find(|info| info.kind == name)

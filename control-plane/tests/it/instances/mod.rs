@@ -7,6 +7,7 @@ mod catalogue;
 mod certificates;
 mod change;
 mod client_connections;
+mod client_quotas;
 mod cloud;
 mod connection;
 mod failed;

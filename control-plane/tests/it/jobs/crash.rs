@@ -2,7 +2,7 @@
 //! done or clean, and what the simulated platform holds is what the catalogue says (performance-reliability.md §11, R1).
 
 use super::{
-    house::{House, LEASE, NEW_PASSWORD, binding},
+    house::{House, LEASE, NEW_PASSWORD, binding, quota},
     sabotage::{Plan, sabotaged},
 };
 use chrono::Duration as Span;
@@ -45,6 +45,10 @@ async fn begin(house: &House, kind: &str, name: &str) -> (InstanceId, JobId) {
         "acl-change" => {
             assert_eq!(house.finish(&house.runner("setup"), create).await, "succeeded");
             (id, house.change_acls(id).await)
+        }
+        "client-quota-change" => {
+            assert_eq!(house.finish(&house.runner("setup"), create).await, "succeeded");
+            (id, house.change_quotas(id).await)
         }
         "certificate-change" => {
             assert_eq!(house.finish(&house.runner("setup"), create).await, "succeeded");
@@ -98,6 +102,11 @@ async fn assert_done_or_clean(house: &House, kind: &str, id: InstanceId, succeed
             let of_user: Vec<_> = bindings.iter().filter(|binding| binding.principal == "User:orders").collect();
             assert_eq!(of_user, [&binding("write")]);
             assert!(bindings.iter().any(|binding| binding.principal == "User:*"), "the platform's stay");
+        }
+        ("client-quota-change", true) => {
+            house.assert_running(id).await;
+            let rule = quota("producer_byte_rate");
+            assert_eq!(house.world.quotas(id), Some([(rule.entity, rule.limits)].into()), "and the platform is safe");
         }
         ("certificate-change", succeeded) => {
             house.assert_running(id).await;
@@ -224,6 +233,11 @@ async fn changes_of_access_rules_that_fail_or_lose_their_runner_at_any_step_end_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn changes_of_quotas_that_fail_or_lose_their_runner_at_any_step_end_done() {
+    play_all("client-quota-change", &Plan::FORWARD, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn changes_of_certificates_that_fail_or_lose_their_runner_at_any_step_end_done_or_taken_back() {
     play_all("certificate-change", &Plan::FORWARD, false).await;
 }
@@ -242,6 +256,7 @@ fn the_harness_knows_every_workflow() {
             "access-open",
             "acl-change",
             "certificate-change",
+            "client-quota-change",
             "instance-configure",
             "instance-create",
             "instance-delete",
@@ -260,6 +275,7 @@ async fn creations_on_a_platform_that_fails_once_end_done_or_clean() {
         Operation::NodeStatus,
         Operation::KafkaReady,
         Operation::BindAcls,
+        Operation::ShieldPlatform,
         Operation::PutUser,
         Operation::Canary,
     ];

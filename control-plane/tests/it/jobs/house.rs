@@ -13,9 +13,9 @@ use control_plane::{
     jobs::{
         engine::{Metrics, NewJob, Registry, Resource, Runner, Turn, Workflow, enqueue},
         workflow::{
-            AccessOpen, AclChange, CertificateChange, Environment, InstanceConfigure, InstanceCreate, InstanceDelete,
-            KafkaUserChange, access_open, acl_change, certificate_change, instance_configure, instance_create,
-            instance_delete, kafka_user_change, registry,
+            AccessOpen, AclChange, CertificateChange, ClientQuotaChange, Environment, InstanceConfigure, InstanceCreate,
+            InstanceDelete, KafkaUserChange, access_open, acl_change, certificate_change, client_quota_change,
+            instance_configure, instance_create, instance_delete, kafka_user_change, registry,
         },
     },
     kafka::{Cluster, KafkaControl},
@@ -27,6 +27,7 @@ use control_plane_api::{
     access::{Access, Authorization, BrokerAddress},
     acl::{AclBinding, AclPermission},
     certificate::CertificateReason,
+    client_quota::QuotaRule,
     id::{CertificateId, InstanceId, JobId, OrganisationId, ProjectId},
 };
 use serde_json::json;
@@ -232,24 +233,39 @@ impl House {
     /// What a change of ACLs writes: one binding goes, one comes.
     pub(crate) async fn change_acls(&self, id: InstanceId) -> JobId {
         let kafka = Simulation::new(self.world.clone());
+        kafka.put_acls(&self.cluster(id).await, &[binding("read")], &[]).await.unwrap();
+        let params =
+            acl_change::Params { instance_id: id, create: vec![binding("write")], delete: vec![binding("read")] };
+        self.enqueue(self.job::<AclChange>(params, (), Some(resource(id, "orders")))).await
+    }
+
+    /// What a change of quotas writes: one figure goes, one comes.
+    pub(crate) async fn change_quotas(&self, id: InstanceId) -> JobId {
+        let kafka = Simulation::new(self.world.clone());
+        kafka.put_client_quotas(&self.cluster(id).await, &[quota("consumer_byte_rate")], &[]).await.unwrap();
+        let params = client_quota_change::Params {
+            instance_id: id,
+            set: vec![quota("producer_byte_rate")],
+            remove: vec![quota("consumer_byte_rate")],
+        };
+        self.enqueue(self.job::<ClientQuotaChange>(params, (), Some(resource(id, "orders")))).await
+    }
+
+    /// Where the simulated Kafka of an instance is.
+    async fn cluster(&self, id: InstanceId) -> Cluster {
         let mut tx = self.db.system().await.unwrap();
         let addresses: Vec<String> = sqlx::query_scalar("select host from brokers where instance_id = $1")
             .bind(id.uuid())
             .fetch_all(&mut *tx)
             .await
             .unwrap();
-        drop(tx);
         let none = TlsIdentity { certificate_pem: String::new(), key_pem: Secret::new(""), ca_pem: String::new() };
-        let cluster = Cluster {
+        Cluster {
             internal: addresses.iter().map(|host| SocketAddr::new(host.parse().unwrap(), 9190)).collect(),
             sasl_ssl: Vec::new(),
             identity: Arc::new(none),
             public_ca_pem: String::new(),
-        };
-        kafka.put_acls(&cluster, &[binding("read")], &[]).await.unwrap();
-        let params =
-            acl_change::Params { instance_id: id, create: vec![binding("write")], delete: vec![binding("read")] };
-        self.enqueue(self.job::<AclChange>(params, (), Some(resource(id, "orders")))).await
+        }
     }
 
     /// What a reset of the user's password writes.
@@ -452,6 +468,11 @@ pub(crate) fn binding(operation: &str) -> AclBinding {
         "resource_type": "topic", "resource_name": "orders", "principal": "User:orders", "operation": operation,
     });
     serde_json::from_value(binding).unwrap()
+}
+
+/// Of the user `orders`: this figure.
+pub(crate) fn quota(key: &str) -> QuotaRule {
+    serde_json::from_value(json!({ "entity": { "user": "orders" }, "limits": { key: 1_000_000 } })).unwrap()
 }
 
 fn resource(id: InstanceId, name: &str) -> Resource {

@@ -8,12 +8,13 @@ use super::{
 use broker_api::{secret::Secret, spec::NodeSpec};
 use control_plane::{
     drivers::ClusterDriver,
-    kafka::{CANARY_PREFIX, Credentials, KafkaControl, KafkaError, KrafkaControl},
+    kafka::{CANARY_PREFIX, Cluster, Credentials, KafkaControl, KafkaError, KrafkaControl},
     nodes::{HttpsNodes, NodeControl, NodeError},
 };
 use control_plane_api::{
     access::{Access, Authorization},
     acl::{AclBinding, AclPermission},
+    client_quota::QuotaRule,
 };
 use tokio::time::Instant;
 
@@ -192,6 +193,61 @@ async fn access_is_switched(instance: &Instance) {
     kafka.put_acls(cluster, std::slice::from_ref(&denial), &rights[..1]).await.unwrap();
     refused("a denial holds in open mode too").await;
     assert_eq!(kafka.acls(cluster).await.unwrap(), [denial]);
+}
+
+/// Both lines of Kafka keep quotas the same way, each broker for itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn quotas_hold_on_every_broker_and_none_of_them_slows_the_platform() {
+    for (version, brokers) in [(NEWEST, 3), (OLDER, 1)] {
+        let Some(instance) = Instance::new(version, brokers).await else { return };
+        instance.set_up(&user()).await;
+        quotas_are_kept(&instance).await;
+        instance.remove().await;
+    }
+}
+
+async fn quotas_are_kept(instance: &Instance) {
+    let (kafka, cluster) = (KrafkaControl, &instance.cluster);
+    kafka.shield_platform(cluster).await.unwrap();
+    assert_eq!(kafka.client_quotas(cluster).await.unwrap(), [], "the platform's are not the tenant's");
+    let rule = |entity, limits| -> QuotaRule {
+        serde_json::from_value(serde_json::json!({ "entity": entity, "limits": limits })).unwrap()
+    };
+    // As little as Kafka can be told, for everybody who has no rule of their own.
+    let everybody = rule(
+        serde_json::json!({ "default_user": true }),
+        serde_json::json!({
+            "producer_byte_rate": 1, "consumer_byte_rate": 1, "request_percentage": 0.01, "controller_mutation_rate": 0.01
+        }),
+    );
+    let rules = [
+        everybody.clone(),
+        rule(serde_json::json!({ "user": user().user }), serde_json::json!({ "producer_byte_rate": 1_000_000 })),
+        rule(
+            serde_json::json!({ "user": user().user, "default_client_id": true }),
+            serde_json::json!({ "consumer_byte_rate": 2_000_000, "request_percentage": 12.5 }),
+        ),
+        rule(serde_json::json!({ "client_id": "a b/ü" }), serde_json::json!({ "controller_mutation_rate": 0.5 })),
+    ];
+    kafka.put_client_quotas(cluster, &rules, &[]).await.unwrap();
+    kafka.put_client_quotas(cluster, &rules, &[]).await.unwrap();
+    for &address in &cluster.internal {
+        let one = Cluster { internal: vec![address], ..cluster.clone() };
+        let mut known = kafka.client_quotas(&one).await.unwrap();
+        known.sort_by(|a, b| a.entity.cmp(&b.entity));
+        let mut expected = rules.to_vec();
+        expected.sort_by(|a, b| a.entity.cmp(&b.entity));
+        assert_eq!(known, expected, "{address}");
+    }
+    // Were it slowed to what everybody else has, this would take minutes.
+    let began = Instant::now();
+    for round in 0..50 {
+        kafka.put_user(cluster, &Credentials { user: format!("user-{round}"), ..user() }).await.unwrap();
+    }
+    assert!(began.elapsed().as_secs() < 30, "the platform was slowed: {:?}", began.elapsed());
+    kafka.put_client_quotas(cluster, &[], &rules).await.unwrap();
+    kafka.put_client_quotas(cluster, &[], &rules).await.unwrap();
+    assert_eq!(kafka.client_quotas(cluster).await.unwrap(), []);
 }
 
 fn canary_right(user: &Credentials, operation: &str) -> AclBinding {

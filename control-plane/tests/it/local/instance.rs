@@ -106,6 +106,7 @@ impl Instance {
         self.start().await.unwrap();
         self.wait_until_ready().await;
         KrafkaControl.bind_platform_acls(&self.cluster, &Access::default()).await.unwrap();
+        KrafkaControl.shield_platform(&self.cluster).await.unwrap();
         KrafkaControl.put_user(&self.cluster, user).await.unwrap();
     }
 

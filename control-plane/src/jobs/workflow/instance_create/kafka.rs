@@ -70,6 +70,7 @@ async fn configure(context: &Context<'_>, provisioned: &Provisioned) -> Result<(
         tokio::time::sleep(EVERY).await;
     }
     kafka.bind_platform_acls(&cluster, &provisioned.access).await.map_err(failed)?;
+    kafka.shield_platform(&cluster).await.map_err(failed)?;
     kafka.put_user(&cluster, &credentials(context)).await.map_err(failed)
 }
 

@@ -1,0 +1,254 @@
+//! Quotas of an instance's clients: listed, explained, set, deleted.
+//!
+//! Kafka keeps them, and is asked each time: what was set through Kafka's own tools is there as well. A change is a job that
+//! names every figure of it. The platform's own quotas are neither shown nor touched.
+
+use crate::{
+    app::{
+        Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write, audit::Entry, instances, jobs as job_views,
+        kafka, page::PageRequest,
+    },
+    domain::{
+        actor::ProjectScope,
+        bandwidth,
+        client_quota::{
+            self as quotas,
+            effective::{self, Bounds},
+        },
+        plan::{self, Effect},
+        rights::Right,
+    },
+    jobs::{
+        engine::{NewJob, Resource, enqueue},
+        workflow::{ClientQuotaChange, client_quota_change::Params},
+    },
+    store::instances::InstanceRecord,
+};
+use control_plane_api::{
+    client_quota::{
+        ClientQuota, EffectiveQuotas, QuotaClient, QuotaEntity, QuotaFilter, QuotaKey, QuotaLimits, QuotaRule,
+        SetClientQuotas,
+    },
+    id::{InstanceId, JobId},
+    instance::{Change, Check, Plan},
+    job::Job,
+    page::{Page, PageQuery},
+};
+use serde_json::{Value, json};
+
+/// By user and client id, defaults last.
+pub async fn list_client_quotas(
+    app: &App,
+    scope: &ProjectScope,
+    instance: &str,
+    filter: &QuotaFilter,
+    query: &PageQuery,
+) -> Result<Page<ClientQuota>, AppError> {
+    scope.require(Right::KafkaUserRead)?;
+    let request = PageRequest::<QuotaEntity>::parse(query)?;
+    let record = kafka::serving(app, scope, instance).await?;
+    let mut found = rules(app, record.id).await?;
+    found.retain(|rule| quotas::fits(filter, rule));
+    found.sort_by(|a, b| a.entity.cmp(&b.entity));
+    let total = request.count.then_some(found.len() as u64);
+    let rest = found.into_iter().filter(|rule| request.after.as_ref().is_none_or(|last| rule.entity > *last));
+    let rows = rest.take(usize::try_from(request.fetch()).unwrap_or(usize::MAX)).collect();
+    let brokers = record.spec.brokers;
+    Ok(request.page(rows, |rule: &QuotaRule| rule.entity.clone(), |rule| quotas::view(rule, brokers), total))
+}
+
+/// What holds for a client, and why.
+pub async fn explain_client_quotas(
+    app: &App,
+    scope: &ProjectScope,
+    instance: &str,
+    client: &QuotaClient,
+) -> Result<EffectiveQuotas, AppError> {
+    scope.require(Right::KafkaUserRead)?;
+    let record = kafka::serving(app, scope, instance).await?;
+    let rules = rules(app, record.id).await?;
+    let bounds = Bounds { brokers: record.spec.brokers, bandwidth_share: bandwidth::share(&record.spec) };
+    let user = client.user.as_deref().unwrap_or(effective::ANONYMOUS);
+    Ok(effective::effective(&rules, user, client.client_id.as_deref().unwrap_or_default(), bounds))
+}
+
+/// A change that its caller may make, of a request whose shape is right.
+#[derive(Debug)]
+pub struct Wanted {
+    /// What the audit trail calls it.
+    operation: &'static str,
+    change: Wish,
+}
+
+#[derive(Debug)]
+enum Wish {
+    Set(Vec<QuotaRule>),
+    /// The figure of this entity, or all that it has.
+    Delete(QuotaEntity, Option<QuotaKey>),
+}
+
+/// What a change comes to, given what there is: nothing that is so already.
+#[derive(Debug, Default, PartialEq)]
+struct Decided {
+    set: Vec<QuotaRule>,
+    /// With the figures that go.
+    remove: Vec<QuotaRule>,
+}
+
+/// Rules to be set.
+pub fn set_client_quotas(scope: &ProjectScope, request: &SetClientQuotas) -> Result<Wanted, AppError> {
+    scope.require(Right::KafkaUserWrite)?;
+    let faults = quotas::check(&request.rules);
+    if !faults.is_empty() {
+        return Err(Refusal::invalid(faults).into());
+    }
+    Ok(Wanted { operation: "set_client_quotas", change: Wish::Set(request.rules.clone()) })
+}
+
+/// The rule of exactly this entity, or a figure of it, to be deleted.
+pub fn delete_client_quotas(scope: &ProjectScope, filter: &QuotaFilter) -> Result<Wanted, AppError> {
+    scope.require(Right::KafkaUserWrite)?;
+    let entity = QuotaEntity {
+        user: filter.user.clone(),
+        default_user: filter.default_user.unwrap_or(false),
+        client_id: filter.client_id.clone(),
+        default_client_id: filter.default_client_id.unwrap_or(false),
+    };
+    let mut faults = Vec::new();
+    quotas::check_entity("", &entity, &mut faults);
+    if !faults.is_empty() {
+        return Err(Refusal::invalid(faults).into());
+    }
+    Ok(Wanted { operation: "delete_client_quotas", change: Wish::Delete(entity, filter.key) })
+}
+
+impl Wish {
+    fn decide(&self, present: &[QuotaRule]) -> Decided {
+        let known = |entity: &QuotaEntity| present.iter().find(|rule| rule.entity == *entity);
+        match self {
+            Self::Set(wanted) => {
+                let differs = |rule: &&QuotaRule| {
+                    let now = known(&rule.entity).map(|rule| rule.limits).unwrap_or_default();
+                    quotas::figures(&rule.limits).any(|(key, value)| quotas::limit(&now, key) != Some(value))
+                };
+                Decided { set: wanted.iter().filter(differs).cloned().collect(), remove: Vec::new() }
+            }
+            Self::Delete(entity, key) => {
+                let mut limits = QuotaLimits::default();
+                let present = known(entity).map(|rule| rule.limits).unwrap_or_default();
+                for (of, value) in quotas::figures(&present).filter(|(of, _)| key.is_none_or(|key| key == *of)) {
+                    quotas::set_limit(&mut limits, of, Some(value));
+                }
+                let gone = (limits != QuotaLimits::default()).then(|| QuotaRule { entity: entity.clone(), limits });
+                Decided { set: Vec::new(), remove: gone.into_iter().collect() }
+            }
+        }
+    }
+}
+
+/// Starts the job that makes the change. The answer is the job.
+pub async fn change_client_quotas(
+    app: &App,
+    scope: &ProjectScope,
+    instance: &str,
+    key: Option<IdempotencyKey>,
+    wanted: Wanted,
+) -> Result<Answer<Job>, AppError> {
+    // Asked before the transaction, which must not wait for Kafka.
+    let (_, _, Decided { set, remove }) = decide(app, scope, instance, &wanted).await?;
+    let mut write = match Write::begin(app, &scope.actor, scope, key).await? {
+        Begun::Replayed(answer) => return Ok(answer),
+        Begun::Fresh(write) => write,
+    };
+    let record = instances::lock(&mut write.tx, instance).await?;
+    kafka::free(&record)?;
+    let detail = json!({ "set": set, "removed": remove });
+    let job = NewJob::<ClientQuotaChange> {
+        id: JobId::generate(),
+        org: scope.actor.organisation,
+        project: scope.project,
+        params: Params { instance_id: record.id, set, remove },
+        secrets: (),
+        resource: Some(Resource { kind: "instance", id: record.id.uuid(), name: record.name.clone() }),
+        actor: scope.actor.label(),
+        request_id: scope.actor.origin.request_id.clone(),
+        // Seconds count: others wait for minutes anyway.
+        priority: 10,
+        run_after: app.clock.now(),
+    };
+    let job = enqueue(&mut write.tx, &app.keyring, &app.clock, job).await?;
+    let view = job_views::show(app, &mut write.tx, job).await?;
+    write.commit(Entry::new(wanted.operation).on("instance", record.id).job(job).detail(&detail), view).await
+}
+
+/// What the change would set and take; nothing is kept.
+pub async fn plan_client_quotas(
+    app: &App,
+    scope: &ProjectScope,
+    instance: &str,
+    wanted: &Wanted,
+) -> Result<Plan, AppError> {
+    let (record, present, decided) = decide(app, scope, instance, wanted).await?;
+    kafka::free(&record)?;
+    let (steps, eta_seconds) = job_views::planned::<ClientQuotaChange>(app).await?;
+    Ok(Plan {
+        checks: checks(&record, wanted, &decided),
+        changes: changes(&present, &decided),
+        steps,
+        price: None,
+        eta_seconds: Some(eta_seconds),
+    })
+}
+
+fn checks(record: &InstanceRecord, wanted: &Wanted, decided: &Decided) -> Vec<Check> {
+    let mut checks = match &wanted.change {
+        Wish::Set(rules) => quotas::checks(rules, bandwidth::share(&record.spec)),
+        Wish::Delete(..) => quotas::checks(&[], bandwidth::share(&record.spec)),
+    };
+    if *decided == Decided::default() {
+        checks[0] = plan::ok("nothing-to-do", "it is so already");
+    }
+    checks
+}
+
+/// Figure by figure.
+fn changes(present: &[QuotaRule], decided: &Decided) -> Vec<Change> {
+    let now = |entity: &QuotaEntity, key| {
+        let rule = present.iter().find(|rule| rule.entity == *entity);
+        rule.and_then(|rule| quotas::limit(&rule.limits, key))
+    };
+    let shown = |rule: &QuotaRule, key, value: Option<f64>| match value {
+        Some(value) => json!({ "entity": rule.entity, quotas::word(key): value }),
+        None => Value::Null,
+    };
+    let set = decided.set.iter().flat_map(|rule| quotas::figures(&rule.limits).map(move |figure| (rule, figure)));
+    let set = set.filter_map(|(rule, (key, value))| {
+        let before = now(&rule.entity, key);
+        (before != Some(value)).then(|| (rule, key, before, Some(value)))
+    });
+    let removed =
+        decided.remove.iter().flat_map(|rule| quotas::figures(&rule.limits).map(move |figure| (rule, figure)));
+    let removed = removed.map(|(rule, (key, value))| (rule, key, Some(value), None));
+    let change = |(rule, key, from, to)| {
+        plan::change("/client-quotas", shown(rule, key, from), shown(rule, key, to), Effect::Live)
+    };
+    set.chain(removed).map(change).collect()
+}
+
+async fn decide(
+    app: &App,
+    scope: &ProjectScope,
+    instance: &str,
+    wanted: &Wanted,
+) -> Result<(InstanceRecord, Vec<QuotaRule>, Decided), AppError> {
+    let record = kafka::serving(app, scope, instance).await?;
+    let present = rules(app, record.id).await?;
+    let decided = wanted.change.decide(&present);
+    Ok((record, present, decided))
+}
+
+/// What the tenant has set.
+async fn rules(app: &App, instance: InstanceId) -> Result<Vec<QuotaRule>, AppError> {
+    let cluster = kafka::cluster(app, instance).await?;
+    app.kafka.client_quotas(&cluster).await.map_err(|error| kafka::failed(instance, error))
+}

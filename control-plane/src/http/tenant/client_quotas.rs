@@ -1,0 +1,128 @@
+//! `/v1/projects/{project}/instances/{instance}/client-quotas`.
+
+use crate::{
+    app::{
+        App, IdempotencyKey,
+        client_quotas::{self, Wanted},
+    },
+    domain::actor::ProjectScope,
+    http::{
+        ApiRouter, HttpError, Idempotent, Listed, NoBody, ResourcePath, ValidQuery,
+        accepted::{Accepted, DryRun, PlanOr, PreferWait},
+    },
+};
+use axum::{Json, extract::State};
+use control_plane_api::{
+    client_quota::{ClientQuota, EffectiveQuotas, QuotaClient, QuotaFilter, SetClientQuotas},
+    instance::Plan,
+    job::Job,
+    page::{Page, PageQuery},
+    problem::Problem,
+};
+use std::sync::Arc;
+use utoipa_axum::routes;
+
+pub fn router() -> ApiRouter {
+    ApiRouter::new()
+        .routes(routes!(list_client_quotas, set_client_quotas, delete_client_quotas))
+        .routes(routes!(explain_client_quotas))
+}
+
+/// List quotas of clients
+///
+/// Rules of users and client ids that fit the filter, asked of Kafka when the call is made; what was set through Kafka's own tools
+/// is among them. Each broker keeps a rate for itself, so that the figure over the instance is given beside it.
+#[utoipa::path(get, path = "/v1/projects/{project}/instances/{instance}/client-quotas", tag = "kafka users", security(("bearer" = [])),
+    params(("project" = String, Path, description = "Id or name."), ("instance" = String, Path, description = "Id or name."),
+        QuotaFilter, PageQuery),
+    responses((status = 200, body = Page<ClientQuota>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn list_client_quotas(
+    State(app): State<Arc<App>>,
+    scope: ProjectScope,
+    ResourcePath((_, instance)): ResourcePath<(String, String)>,
+    ValidQuery(filter): ValidQuery<QuotaFilter>,
+    ValidQuery(query): ValidQuery<PageQuery>,
+) -> Result<Listed<ClientQuota>, HttpError> {
+    Ok(Listed(client_quotas::list_client_quotas(&app, &scope, &instance, &filter, &query).await?))
+}
+
+/// Set quotas of clients
+///
+/// Answers with the job; when it has succeeded every broker that answers keeps to the rules. Clients above a rate are slowed, none is
+/// disconnected. Figures that are not named stay. With `dry_run=true` the answer is what would change.
+#[utoipa::path(post, path = "/v1/projects/{project}/instances/{instance}/client-quotas", tag = "kafka users", request_body = SetClientQuotas, security(("bearer" = [])),
+    params(("project" = String, Path, description = "Id or name."), ("instance" = String, Path, description = "Id or name."), DryRun,
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats with the same key get the first answer, for 24 hours."),
+        ("Prefer" = Option<String>, Header, description = "`wait=30` holds the answer until the job has ended, 30 seconds at most.")),
+    responses((status = 202, body = Job, headers(("Location" = String, description = "The job."), ("Retry-After" = u64))),
+        (status = 200, description = "With `dry_run`: what would be done.", body = Plan),
+        (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn set_client_quotas(
+    State(app): State<Arc<App>>,
+    scope: ProjectScope,
+    ResourcePath((_, instance)): ResourcePath<(String, String)>,
+    ValidQuery(query): ValidQuery<DryRun>,
+    wait: PreferWait,
+    request: Idempotent<SetClientQuotas>,
+) -> Result<PlanOr<Accepted>, HttpError> {
+    let wanted = client_quotas::set_client_quotas(&scope, &request.body)?;
+    QuotaRequest { instance, query, wait, key: request.key }.answer(&app, &scope, wanted).await
+}
+
+/// Delete quotas of clients
+///
+/// The rule of exactly the entity that is named, or one figure of it; a more general rule then holds, if there is one. With
+/// `dry_run=true` the answer lists what would go.
+#[utoipa::path(delete, path = "/v1/projects/{project}/instances/{instance}/client-quotas", tag = "kafka users", security(("bearer" = [])),
+    params(("project" = String, Path, description = "Id or name."), ("instance" = String, Path, description = "Id or name."), QuotaFilter, DryRun,
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats with the same key get the first answer, for 24 hours."),
+        ("Prefer" = Option<String>, Header, description = "`wait=30` holds the answer until the job has ended, 30 seconds at most.")),
+    responses((status = 202, body = Job, headers(("Location" = String, description = "The job."), ("Retry-After" = u64))),
+        (status = 200, description = "With `dry_run`: what would be done.", body = Plan),
+        (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn delete_client_quotas(
+    State(app): State<Arc<App>>,
+    scope: ProjectScope,
+    ResourcePath((_, instance)): ResourcePath<(String, String)>,
+    ValidQuery(filter): ValidQuery<QuotaFilter>,
+    ValidQuery(query): ValidQuery<DryRun>,
+    wait: PreferWait,
+    request: Idempotent<NoBody>,
+) -> Result<PlanOr<Accepted>, HttpError> {
+    let wanted = client_quotas::delete_client_quotas(&scope, &filter)?;
+    QuotaRequest { instance, query, wait, key: request.key }.answer(&app, &scope, wanted).await
+}
+
+/// Explain quotas of a client
+///
+/// For a user and a client id: which rule wins by Kafka's precedence, which it overrules, and what it comes to on one broker and on
+/// all of them beside the bandwidth that was bought, in words.
+#[utoipa::path(get, path = "/v1/projects/{project}/instances/{instance}/client-quotas/effective", tag = "kafka users", security(("bearer" = [])),
+    params(("project" = String, Path, description = "Id or name."), ("instance" = String, Path, description = "Id or name."), QuotaClient),
+    responses((status = 200, body = EffectiveQuotas), (status = "default", body = Problem, content_type = "application/problem+json")))]
+async fn explain_client_quotas(
+    State(app): State<Arc<App>>,
+    scope: ProjectScope,
+    ResourcePath((_, instance)): ResourcePath<(String, String)>,
+    ValidQuery(client): ValidQuery<QuotaClient>,
+) -> Result<Json<EffectiveQuotas>, HttpError> {
+    Ok(Json(client_quotas::explain_client_quotas(&app, &scope, &instance, &client).await?))
+}
+
+struct QuotaRequest {
+    instance: String,
+    query: DryRun,
+    wait: PreferWait,
+    key: Option<IdempotencyKey>,
+}
+
+impl QuotaRequest {
+    /// The plan, or the job.
+    async fn answer(self, app: &App, scope: &ProjectScope, wanted: Wanted) -> Result<PlanOr<Accepted>, HttpError> {
+        if self.query.dry_run {
+            return Ok(PlanOr::plan(client_quotas::plan_client_quotas(app, scope, &self.instance, &wanted).await?));
+        }
+        let answer = client_quotas::change_client_quotas(app, scope, &self.instance, self.key, wanted).await?;
+        Ok(PlanOr::Done(Accepted::after(app, scope, answer, self.wait).await))
+    }
+}

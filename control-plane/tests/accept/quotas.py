@@ -1,0 +1,150 @@
+"""Row E4: quotas of clients, as clients of two families are slowed by them and nobody is cut."""
+
+import contextlib
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from sluice import check, run
+
+LINE = 1000
+PRODUCE, CONSUME = 500_000, 1_000_000
+# Kafka lets ten seconds' worth pass before its mean over 11 s is above the quota.
+BURST_SECONDS = 12
+MEASURED_SECONDS = 15
+
+
+class Quotas:
+    def __init__(self, world):
+        self.world, self.name = world, world.instance["name"]
+        self.topic = f"quota-{world.tag}"
+        self.sasl = ["-b", world.instance["bootstrap"]["private_sasl_ssl"], "-X", "security.protocol=sasl_ssl", "-X", "sasl.mechanisms=SCRAM-SHA-512",
+                     "-X", f"sasl.username={world.user}", "-X", f"sasl.password={world.password}", "-X", f"ssl.ca.location={world.ca}"]
+
+    def sluice(self, *arguments, **options):
+        command, *rest = arguments
+        return self.world.sluice("quota", command, self.name, *rest, **options)
+
+    def explained(self, *arguments):
+        limits = json.loads(self.sluice("explain", *arguments, "-o", "json").stdout)["limits"]
+        return {limit["key"]: limit for limit in limits}
+
+    def java(self, tool, *arguments):
+        libraries = Path(os.environ["SLUICE_TOOLS"]) / "kafka" / self.world.instance["kafka_version"] / "libs"
+        return run("java", "-Xmx192m", "-XX:TieredStopAtLevel=1", "-cp", f"{libraries}/*", tool,
+                   "--bootstrap-server", self.world.instance["bootstrap"]["private_plaintext"], *arguments, timeout=180)
+
+    def end(self):
+        return int(self.world.kcat("-Q", "-t", f"{self.topic}:0:-1").stdout.split()[-1])
+
+    def connections(self, client_id):
+        found = self.world.api("GET", self.world.path(f"instances/{self.world.instance['id']}/connections?client_id={client_id}&limit=200"))
+        check(found.status == 200, f"connections answered {found.status}")
+        return {one["id"] for one in found.json["items"]}
+
+    def lines(self, megabytes):
+        path = self.world.files / f"quota-lines-{megabytes}"
+        if not path.exists():
+            path.write_bytes((os.urandom(LINE // 2 - 1).hex().encode() + b"x\n") * (megabytes * 1_000_000 // LINE))
+        return path
+
+    @contextlib.contextmanager
+    def client(self, name, *arguments, out=subprocess.DEVNULL):
+        """kcat as the user, in the background; it must neither end nor complain, nor lose a connection."""
+        errors = self.world.files / f"{name}.log"
+        with errors.open("wb") as log:
+            command = ["kcat", *self.sasl, "-X", f"client.id={name}", "-X", "compression.codec=none", *map(str, arguments)]
+            client = subprocess.Popen(command, stdout=out, stderr=log)
+            try:
+                yield client
+                check(client.poll() is None, f"{name} ended: {errors.read_text()[-300:]}")
+            finally:
+                client.kill()
+                client.wait()
+        told = errors.read_text()
+        bad = [word for word in ("FAIL", "timed out", "Disconnected", "revoked", "ERROR") if word in told]
+        check(not bad, f"{name} was cut: {told[-400:]}")
+
+    def rate(self, seen, name):
+        """Bytes a second after the burst, over connections that are the same in the end."""
+        deadline = time.monotonic() + 60
+        while not (first := seen()):
+            check(time.monotonic() < deadline, f"{name} moves nothing")
+            time.sleep(0.2)
+        time.sleep(BURST_SECONDS)  # What passes at once is not what is measured.
+        before, began, connected = seen(), time.monotonic(), self.connections(name)
+        time.sleep(MEASURED_SECONDS)  # A mean over time.
+        moved, took = seen() - before, time.monotonic() - began
+        check(connected and connected <= self.connections(name), f"{name} lost a connection")
+        return moved / took
+
+
+def within(rate, quota, what):
+    check(0.7 < rate / quota < 1.3, f"{what} went at {rate:.0f} bytes a second, the quota is {quota}")
+    return f"{rate / quota * 100:.0f} %"
+
+
+def quotas(world):
+    q = Quotas(world)
+    q.java("org.apache.kafka.tools.TopicCommand", "--create", "--topic", q.topic, "--partitions", "1", "--replication-factor", "1")
+    began = time.monotonic()
+    world.kcat("-P", "-t", q.topic, "-l", q.lines(40), timeout=120)
+    free = 40_000_000 / (time.monotonic() - began)
+    check(free > 6 * CONSUME, f"without a quota only {free:.0f} bytes a second went")
+    try:
+        q.sluice("set", "--user", world.user, "--produce", "500kB", "--consume", "1MB")
+        listed = q.sluice("list", "--user", world.user).stdout.decode()
+        check("500 kB/s a broker, 1.5 MB/s in all" in listed, f"the list says {listed}")
+        seen = q.explained("--user", world.user, "--client-id", "any")
+        rule = seen["producer_byte_rate"]
+        check(rule["decided_by"] == "rule" and rule["effective"] == PRODUCE and rule["effective_over_all"] == 3 * PRODUCE, f"explained as {rule}")
+        check(world.user in rule["explanation"], f"in words: {rule['explanation']}")
+
+        # Slowed to the figure, both ways, and not cut; a group is not rebalanced by it.
+        with q.client("quota-producer", "-P", "-t", q.topic, "-X", "batch.size=65536", "-X", "queue.buffering.max.kbytes=4096", "-l", q.lines(60)):
+            start = q.end()
+            produced = q.rate(lambda: (q.end() - start) * LINE, "quota-producer")
+        out = world.files / "quota-consumed"
+        with out.open("wb") as sink:
+            with q.client("quota-consumer", "-G", f"quota-{world.tag}", "-u", "-X", "auto.offset.reset=earliest", "-X", "fetch.message.max.bytes=262144",
+                          "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=1000", "-X", "queued.max.messages.kbytes=1024", q.topic, out=sink):
+                consumed = q.rate(lambda: out.stat().st_size, "quota-consumer")
+        out.unlink()
+        told = (world.files / "quota-consumer.log").read_text()
+        check(told.count("assigned") == 1, f"the group was rebalanced: {told[-300:]}")
+
+        # The client is told how long it is throttled: Java's shows it.
+        q.sluice("set", "--client-id", "quota-java", "--produce", "500kB")
+        shown = q.java("org.apache.kafka.tools.ProducerPerformance", "--topic", q.topic, "--num-records", "8000", "--record-size", "1000", "--throughput", "-1",
+                       "--print-metrics", "--command-property", "client.id=quota-java").stdout.decode()
+        throttled = next(float(line.split(":")[-1]) for line in shown.splitlines() if "produce-throttle-time-max" in line and "perf" not in line)
+        check(throttled > 100, f"Java was told of {throttled} ms")
+
+        # What is more special wins; what is gone lets go.
+        q.sluice("set", "--user", world.user, "--client-id", "fast", "--produce", "20MB")
+        rule = q.explained("--user", world.user, "--client-id", "fast")["producer_byte_rate"]
+        check(rule["effective"] == 20_000_000 and len(rule["overruled"]) == 1, f"explained as {rule}")
+        q.sluice("delete", "--user", world.user, "--client-id", "fast", "--yes")
+        q.sluice("delete", "--user", world.user, "--yes")
+        began = time.monotonic()
+        run("kcat", *q.sasl, "-P", "-t", q.topic, "-l", q.lines(40), timeout=120)
+        freed = 40_000_000 / (time.monotonic() - began)
+        check(freed > 6 * PRODUCE, f"after the deletion only {freed:.0f} bytes a second went")
+
+        # Everybody else may be slowed to a crawl: the service itself is not, and shows none of its own rules.
+        q.sluice("set", "--default-user", "--produce", "20kB", "--consume", "20kB", "--requests", "1", "--mutations", "0.1")
+        began = time.monotonic()
+        for number in range(3):
+            world.sluice("user", "create", q.name, f"quota-{world.tag}-{number}")
+        check(time.monotonic() - began < 20, "the service is slowed by its tenant's quotas")
+        shown = q.java("kafka.admin.ConfigCommand", "--describe", "--entity-type", "users").stdout.decode()
+        check("default user" in shown.lower() and "sluice-" not in shown, f"Kafka's own tool shows {shown}")
+        for refused in (["--user", "sluice-node", "--produce", "1MB"], ["--user", "a", "--produce", "1"], ["--user", "a", "--requests", "0"]):
+            check(q.sluice("set", *refused, ok=False).returncode == 4, f"{refused} was taken")
+    finally:
+        for entity in (["--user", world.user], ["--client-id", "quota-java"], ["--user", world.user, "--client-id", "fast"], ["--default-user"]):
+            q.sluice("delete", *entity, "--yes", ok=False)
+    return (f"a user produces at {within(produced, PRODUCE, 'a producer')} and consumes at {within(consumed, CONSUME, 'a consumer')} of its quota, "
+            f"no connection lost, no rebalance; Java is told of {throttled:.0f} ms")
