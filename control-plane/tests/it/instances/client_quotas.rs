@@ -26,7 +26,7 @@ impl Cloud {
         }
     }
 
-    async fn changed(&self, method: Method, rest: &str, body: Option<Value>) -> Job {
+    async fn quotas_changed(&self, method: Method, rest: &str, body: Option<Value>) -> Job {
         let job: Job = self.ask_quotas(method, rest, body).await.expect(202);
         assert_eq!((job.state, job.kind.as_str()), (JobState::Succeeded, "client-quota-change"), "{job:?}");
         job
@@ -61,9 +61,9 @@ async fn quotas_are_set_listed_for_one_broker_and_for_all_page_by_page_and_delet
         (json!({ "user": "shop", "client_id": "till" }), json!({ "producer_byte_rate": 2_000_000 })),
         (json!({ "default_user": true }), json!({ "controller_mutation_rate": 2.0 })),
     ];
-    let job = cloud.changed(Method::POST, "", rules(&wanted)).await;
+    let job = cloud.quotas_changed(Method::POST, "", rules(&wanted)).await;
     assert_eq!(job.result, Some(json!({ "set": 3, "removed": 0 })));
-    let again = cloud.changed(Method::POST, "", rules(&wanted[..1])).await;
+    let again = cloud.quotas_changed(Method::POST, "", rules(&wanted[..1])).await;
     assert_eq!(again.result, Some(json!({ "set": 0, "removed": 0 })), "it was so");
 
     let all = cloud.quotas("?count=exact").await;
@@ -94,13 +94,13 @@ async fn quotas_are_set_listed_for_one_broker_and_for_all_page_by_page_and_delet
     let plan: Plan = cloud.ask_quotas(Method::DELETE, &format!("{one}&dry_run=true"), None).await.expect(200);
     assert_eq!(plan.changes.len(), 1);
     assert_eq!(plan.changes[0].from, json!({ "entity": shop, "producer_byte_rate": 1_000_000.0 }));
-    cloud.changed(Method::DELETE, one, None).await;
+    cloud.quotas_changed(Method::DELETE, one, None).await;
     let left = cloud.quotas("?user=shop").await;
     assert_eq!((left.items[0].limits.producer_byte_rate, left.items[0].limits.request_percentage), (None, Some(50.0)));
     assert_eq!(left.items.len(), 2, "that of the client id stays");
-    let job = cloud.changed(Method::DELETE, "?user=shop", None).await;
+    let job = cloud.quotas_changed(Method::DELETE, "?user=shop", None).await;
     assert_eq!(job.result, Some(json!({ "set": 0, "removed": 1 })));
-    let job = cloud.changed(Method::DELETE, "?user=shop", None).await;
+    let job = cloud.quotas_changed(Method::DELETE, "?user=shop", None).await;
     assert_eq!(job.result, Some(json!({ "set": 0, "removed": 0 })), "it is gone already");
 
     let trail: Page<AuditEvent> =
@@ -122,7 +122,7 @@ async fn the_rule_that_wins_is_explained_beside_what_was_bought() {
         (json!({ "user": "shop" }), json!({ "producer_byte_rate": 1_000_000 })),
         (json!({ "default_user": true }), json!({ "producer_byte_rate": 500_000, "consumer_byte_rate": 90_000_000 })),
     ];
-    cloud.changed(Method::POST, "", rules(&wanted)).await;
+    cloud.quotas_changed(Method::POST, "", rules(&wanted)).await;
     let shop = cloud.explained("?user=shop&client_id=till").await;
     let [produce, consume, ..] = &shop.limits[..] else { panic!("{shop:?}") };
     assert_eq!((produce.effective, produce.effective_over_all), (Some(1_000_000.0), Some(3_000_000.0)));
@@ -185,7 +185,7 @@ async fn while_kafka_is_away_lists_say_so_and_a_change_waits_for_it() {
     cloud.ask_quotas(Method::GET, "", None).await.problem("kafka-unavailable");
     cloud.world.fail(away(Operation::PutQuotas));
     let body = rules(&[(json!({ "client_id": "till" }), json!({ "consumer_byte_rate": 1_000_000 }))]);
-    cloud.changed(Method::POST, "", body).await;
+    cloud.quotas_changed(Method::POST, "", body).await;
     assert_eq!(cloud.world.quotas(id).expect("shielded").len(), 1);
 
     let viewer = cloud.app.acme.person(Role::Viewer);
