@@ -224,7 +224,7 @@ fn changes(present: &[QuotaRule], decided: &Decided) -> Vec<Change> {
     let set = decided.set.iter().flat_map(|rule| quotas::figures(&rule.limits).map(move |figure| (rule, figure)));
     let set = set.filter_map(|(rule, (key, value))| {
         let before = now(&rule.entity, key);
-        (before != Some(value)).then(|| (rule, key, before, Some(value)))
+        (before != Some(value)).then_some((rule, key, before, Some(value)))
     });
     let removed =
         decided.remove.iter().flat_map(|rule| quotas::figures(&rule.limits).map(move |figure| (rule, figure)));
