@@ -10,6 +10,7 @@ const pages = [
     ['users', 'Kafka users', 'Kafka 用户'],
     ['acls', 'Rights and access rules', '权限与访问规则'],
     ['partitions', 'Partitions', '分区'],
+    ['groups', 'Consumer groups', '消费组'],
     ['connections', 'Connections', '客户端连接'],
     ['bandwidth', 'Bandwidth', '带宽'],
     ['quotas', 'Quotas of clients', '客户端配额'],

@@ -8,6 +8,7 @@
 pub mod acl;
 pub mod build;
 pub mod connections;
+pub mod groups;
 pub mod partitions;
 pub mod paths;
 pub mod ports;

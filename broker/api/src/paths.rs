@@ -12,6 +12,8 @@ pub const CONNECTIONS: &str = "/v1/connections";
 pub const CLOSE_CONNECTIONS: &str = "/v1/connections/close";
 /// `GET`: [`crate::partitions::PartitionUse`] of the whole instance, as every node of it knows it; 503 when it can't be told now.
 pub const PARTITIONS: &str = "/v1/partitions";
+/// `GET`: [`crate::groups::GroupUse`] of the whole instance, likewise.
+pub const GROUPS: &str = "/v1/groups";
 /// `GET`: 200 while the process lives.
 pub const HEALTH: &str = "/healthz";
 /// `GET`: 200 when clients can be served, else 503 with the reason.

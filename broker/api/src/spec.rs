@@ -283,6 +283,10 @@ pub struct GatewayLimits {
     /// (product.md §1); 0 is no limit. The same at every node.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub max_partitions: u32,
+    /// Consumer groups that the instance may have, those of the platform not counted (product.md §1); 0 is no limit. The
+    /// same at every node.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_groups: u32,
     /// Records from all clients of this broker, bytes a second; none: as fast as it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress_bytes_per_second: Option<u64>,
@@ -312,6 +316,7 @@ impl Default for GatewayLimits {
             max_connections: 10_000,
             max_connections_per_ip: DEFAULT_CONNECTIONS_PER_IP,
             max_partitions: 0,
+            max_groups: 0,
             ingress_bytes_per_second: None,
             egress_bytes_per_second: None,
         }

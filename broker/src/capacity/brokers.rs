@@ -35,8 +35,7 @@ pub(super) async fn others(spec: &NodeSpec) -> Result<Vec<(i32, u64)>, String> {
     let metadata = metadata(spec, Some(Vec::new())).await?;
     let others = metadata.brokers.iter().filter(|broker| broker.node_id.0 != spec.identity.node_id);
     let asked = others.map(async |broker| {
-        let port = u16::try_from(broker.port).ok()?;
-        let address = Address { host: broker.host.to_string(), bind: None, port };
+        let address = Address::named(&broker.host, broker.port).ok()?;
         let request = DescribeLogDirsRequest::default().with_topics(None);
         let answer = ask(spec, &address, &request, DESCRIBE_LOG_DIRS, LIMIT).await.ok()?;
         let partitions =

@@ -26,6 +26,7 @@ pub fn router(node: Arc<NodeControl>) -> Router {
         .route(paths::CONNECTIONS, post(connections))
         .route(paths::CLOSE_CONNECTIONS, post(close_connections))
         .route(paths::PARTITIONS, get(partitions))
+        .route(paths::GROUPS, get(groups))
         .route(paths::HEALTH, get(async || "ok\n"))
         .route(paths::READY, get(ready))
         .route(paths::METRICS, get(metrics))
@@ -79,6 +80,13 @@ async fn partitions(State(node): State<Arc<NodeControl>>) -> Response {
     match node.gateway().partitions().await {
         Ok(partitions) => Json(partitions).into_response(),
         Err(error) => refuse(RefusalCode::Unavailable, format!("partitions can't be counted now: {error}"), None),
+    }
+}
+
+async fn groups(State(node): State<Arc<NodeControl>>) -> Response {
+    match node.gateway().groups().await {
+        Ok(groups) => Json(groups).into_response(),
+        Err(error) => refuse(RefusalCode::Unavailable, format!("groups can't be counted now: {error}"), None),
     }
 }
 

@@ -5,7 +5,10 @@
 //! stops: a client never finds the port closed.
 
 use super::admission::Admission;
+use super::admission::counted::Counted;
+use super::admission::groups::GroupLog;
 use super::admission::log::{KafkaLog, Log};
+use super::admission::log_topic::LogTopic;
 use super::bandwidth::Bandwidth;
 use super::connection;
 use super::connections::{Card, Connections, Full};
@@ -18,6 +21,7 @@ use super::snapshot::Snapshot;
 use super::tls;
 use crate::assertion::Signer;
 use crate::error_text;
+use crate::inter_broker::Peer;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use broker_api::spec::AccessPath;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -52,7 +56,8 @@ pub(super) struct Shared {
     pub(super) signer: Signer,
     pub(super) gather_budget: Arc<gather::Budget>,
     pub(super) live: Connections,
-    pub(super) admission: Arc<Admission>,
+    partitions: Arc<Admission>,
+    groups: Arc<Admission>,
     pub(super) bandwidth: Bandwidth,
     /// Why produce is refused, if it is.
     full_disk: ArcSwapOption<String>,
@@ -78,16 +83,20 @@ impl Shared {
         metrics.certificate_ends_at.set(snapshot.certificate.ends_at);
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let current = snapshot.clone();
-        let log = KafkaLog::new(move || current.load().internal.clone());
-        Self::with_log(snapshot, signer, metrics, log)
+        let peer: Arc<dyn Fn() -> Arc<Peer> + Send + Sync> = Arc::new(move || current.load().peer.clone());
+        let log = |counted: Counted| LogTopic::new(peer.clone(), counted.log());
+        let partitions = KafkaLog::new(peer.clone(), log(Counted::Partitions));
+        let groups = GroupLog::new(peer.clone(), log(Counted::Groups));
+        Self::with_logs(snapshot, signer, metrics, partitions, groups)
     }
 
-    /// With admission over any log.
-    pub(super) fn with_log(
+    /// With admission over any logs.
+    pub(super) fn with_logs(
         snapshot: Arc<ArcSwap<Snapshot>>,
         signer: Signer,
         metrics: Metrics,
-        log: impl Log + 'static,
+        partitions: impl Log + 'static,
+        groups: impl Log + 'static,
     ) -> Result<Arc<Self>, GatewayError> {
         let bandwidth = Bandwidth::new(&snapshot.load().limits, &metrics);
         let tls = tls::server_config(snapshot.clone())
@@ -102,7 +111,8 @@ impl Shared {
             signer,
             gather_budget: Arc::default(),
             live: Connections::new(),
-            admission: Admission::new(log),
+            partitions: Admission::new(Counted::Partitions, partitions),
+            groups: Admission::new(Counted::Groups, groups),
             bandwidth,
             full_disk: ArcSwapOption::empty(),
             acceptors: TaskTracker::new(),
@@ -113,19 +123,29 @@ impl Shared {
         }))
     }
 
-    /// Reads and writes the admission log, while the instance has a limit that needs it.
+    /// Reads and writes the admission logs, each while the instance has a limit that needs it.
     pub(super) async fn run_admission(self: Arc<Self>) {
-        let node = self.snapshot().internal.node;
-        let needed = watch::Sender::new(self.snapshot().limits_partitions());
-        let mut changes = self.changes();
-        let follow = async {
-            while changes.changed().await.is_ok() {
-                needed.send_replace(self.snapshot().limits_partitions());
+        let run = async |counted| {
+            let node = self.snapshot().peer.node;
+            let needed = watch::Sender::new(self.snapshot().limits(counted));
+            let mut changes = self.changes();
+            let follow = async {
+                while changes.changed().await.is_ok() {
+                    needed.send_replace(self.snapshot().limits(counted));
+                }
+            };
+            tokio::select! {
+                () = self.admission(counted).clone().run(node, needed.subscribe(), self.cut.clone()) => {}
+                () = follow => {}
             }
         };
-        tokio::select! {
-            () = self.admission.clone().run(node, needed.subscribe(), self.cut.clone()) => {}
-            () = follow => {}
+        tokio::join!(run(Counted::Partitions), run(Counted::Groups));
+    }
+
+    pub(super) fn admission(&self, counted: Counted) -> &Arc<Admission> {
+        match counted {
+            Counted::Partitions => &self.partitions,
+            Counted::Groups => &self.groups,
         }
     }
 

@@ -3,6 +3,7 @@
 //!
 //! Counters on the hot path are resolved once per connection or once per API, never per request.
 
+use super::admission::counted::Counted;
 use super::table;
 use broker_api::spec::AccessPath;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -101,6 +102,17 @@ pub(super) struct ByApi {
     pub(super) api: &'static str,
 }
 
+impl EncodeLabelValue for Counted {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        encoder.write_str(self.plural())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByLimit {
+    limit: Counted,
+}
+
 /// Of one direction of the bandwidth.
 #[derive(Debug, Clone)]
 pub(super) struct BandwidthMetrics {
@@ -120,6 +132,7 @@ pub(super) struct Metrics {
     pub(super) bytes: Family<ByDirection, Counter>,
     pub(super) logins: Family<ByLogin, Counter>,
     pub(super) upstream_failures: Family<ByPath, Counter>,
+    full: Family<ByLimit, Counter>,
     bandwidth_limit: Family<ByWay, Gauge>,
     paused: Family<ByWay, Counter<f64, AtomicU64>>,
     delayed: Family<ByWay, Counter>,
@@ -146,6 +159,7 @@ impl Metrics {
             bytes: Family::default(),
             logins: Family::default(),
             upstream_failures: Family::default(),
+            full: Family::default(),
             bandwidth_limit: Family::default(),
             paused: Family::default(),
             delayed: Family::default(),
@@ -171,6 +185,11 @@ impl Metrics {
             "upstream_connect_failures",
             "Connections to Kafka's loopback listeners that could not be made",
             metrics.upstream_failures.clone(),
+        );
+        registry.register(
+            "limit_refusals",
+            "Partitions and consumer groups refused because the instance has all that it may have, by limit",
+            metrics.full.clone(),
         );
         registry.register(
             "bandwidth_limit",
@@ -201,6 +220,13 @@ impl Metrics {
 
     pub(super) fn refuse(&self, path: AccessPath, reason: Refusal) {
         self.refused.get_or_create(&ByRefusal { path: PathLabel(path), reason }).inc();
+    }
+
+    /// Counts what was refused for want of room.
+    pub(super) fn refuse_full(&self, limit: Counted, items: u64) {
+        if items > 0 {
+            self.full.get_or_create(&ByLimit { limit }).inc_by(items);
+        }
     }
 
     pub(super) fn bandwidth(&self, direction: Direction) -> BandwidthMetrics {

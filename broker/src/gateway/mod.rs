@@ -47,7 +47,9 @@ pub use error::GatewayError;
 pub use snapshot::Snapshot;
 
 use crate::assertion::Signer;
+use admission::counted::Counted;
 use broker_api::connections::{CloseConnections, ConnectionList, ListConnections};
+use broker_api::groups::GroupUse;
 use broker_api::partitions::PartitionUse;
 use broker_api::spec::NodeSpec;
 use broker_api::status::GatewayStatus;
@@ -110,9 +112,20 @@ impl Gateway {
 
     /// Partitions of the instance, asked of this node's broker and the admission log. Without a limit nothing is counted.
     pub async fn partitions(&self) -> io::Result<PartitionUse> {
-        let limit = self.shared.snapshot().limits.max_partitions.into();
-        let used = if limit == 0 { 0 } else { self.shared.admission.used().await? };
+        let (used, limit) = self.counted(Counted::Partitions).await?;
         Ok(PartitionUse { used, limit })
+    }
+
+    /// Consumer groups of the instance, asked of every broker and the groups' log. Without a limit nothing is counted.
+    pub async fn groups(&self) -> io::Result<GroupUse> {
+        let (used, limit) = self.counted(Counted::Groups).await?;
+        Ok(GroupUse { used, limit })
+    }
+
+    async fn counted(&self, counted: Counted) -> io::Result<(u64, u64)> {
+        let limit = self.shared.snapshot().limit(counted);
+        let used = if limit == 0 { 0 } else { self.shared.admission(counted).used().await? };
+        Ok((used, limit))
     }
 
     /// Ends connections where they stand, as a broken line would: clients come back by themselves, if they may. Says how

@@ -4,7 +4,7 @@
 //! client's own and pass untouched. Bounded by pausing the client's requests, never by an error.
 
 use super::admission::Ticket;
-use super::filters::partitions::Codec;
+use super::filters::admitted::Codec;
 use super::filters::{Format, Merge};
 use super::table::ResponseRule;
 use std::collections::VecDeque;

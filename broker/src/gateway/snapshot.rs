@@ -3,11 +3,12 @@
 //!
 //! Pure: parses and validates; opens nothing.
 
-use super::admission::internal::Internal;
+use super::admission::counted::Counted;
 use super::bearer;
 use super::error::GatewayError;
 use super::ip_rules::{IpRules, networks, within};
 use super::tls;
+use crate::inter_broker::Peer;
 use broker_api::acl::is_platform_user;
 use broker_api::ports;
 use broker_api::spec::{AccessPath, GatewayLimits, Listener, NodeSpec};
@@ -38,8 +39,8 @@ pub struct Snapshot {
     ended_logins: HashMap<String, u64>,
     /// Largest value that a topic's `max.message.bytes` may take.
     pub(super) max_batch_bytes: u64,
-    /// The brokers' own listeners.
-    pub(super) internal: Arc<Internal>,
+    /// Who we are on the brokers' own listeners.
+    pub(super) peer: Arc<Peer>,
     pub(super) certificate: tls::Shown,
 }
 
@@ -78,7 +79,7 @@ impl Snapshot {
         let bearer = gateway.bearer.as_ref().map(bearer::Trust::parse).transpose()?;
         let balancers = networks("balancers", &gateway.balancers)?;
         let certificate = tls::load("server_tls", &gateway.server_tls)?;
-        let internal = Arc::new(Internal::of(spec).map_err(|error| GatewayError::invalid(error.to_string()))?);
+        let peer = Arc::new(Peer::of(spec).map_err(|error| GatewayError::invalid(error.to_string()))?);
         Ok(Self {
             generation: spec.generation,
             paths,
@@ -90,7 +91,7 @@ impl Snapshot {
             disabled_users: gateway.disabled_users.iter().cloned().collect(),
             ended_logins: gateway.ended_logins.iter().map(|(user, since)| (user.clone(), *since)).collect(),
             max_batch_bytes: spec.kafka.max_message_bytes.saturating_add(BATCH_OVERHEAD_BYTES),
-            internal,
+            peer,
             certificate,
         })
     }
@@ -117,9 +118,17 @@ impl Snapshot {
         self.ended_logins.get(user).is_none_or(|since| began_under >= *since)
     }
 
-    /// Whether the instance may have only so many partitions.
-    pub(super) fn limits_partitions(&self) -> bool {
-        self.limits.max_partitions > 0
+    /// How many the instance may have; 0 is no limit.
+    pub(super) fn limit(&self, counted: Counted) -> u64 {
+        match counted {
+            Counted::Partitions => self.limits.max_partitions.into(),
+            Counted::Groups => self.limits.max_groups.into(),
+        }
+    }
+
+    /// Whether the instance may have only so many.
+    pub(super) fn limits(&self, counted: Counted) -> bool {
+        self.limit(counted) > 0
     }
 
     /// The address of `node` for clients of `path`; `None` for a node that has none there.

@@ -6,7 +6,7 @@
 
 use super::properties::KafkaPaths;
 use crate::identity::certified;
-use crate::inter_broker::{self, Address, FIELD};
+use crate::inter_broker::{self, Address, FIELD, Peer};
 use crate::spec::Change;
 use broker_api::ports;
 use broker_api::spec::NodeSpec;
@@ -48,10 +48,10 @@ pub async fn apply(paths: &KafkaPaths, spec: &NodeSpec, change: &Change) -> Resu
 /// Waits until a listener shows the certificate of the spec.
 async fn shows_certificate(spec: &NodeSpec, port: u16) -> Result<(), String> {
     let (chain, _) = certified(FIELD, &spec.kafka.internal_tls).map_err(|error| error.to_string())?;
+    let (peer, address) = (Peer::of(spec).map_err(|error| error.to_string())?, Address::own(spec, port));
     loop {
-        let stream = inter_broker::connect(spec, &Address::own(spec, port)).await?;
-        let shown = stream.get_ref().1.peer_certificates().and_then(|shown| shown.first());
-        if shown == chain.first() {
+        let connection = peer.connect(&address).await.map_err(|error| format!("{address}: {error}"))?;
+        if connection.certificate() == chain.first() {
             return Ok(());
         }
         sleep(LOOK_EVERY).await;

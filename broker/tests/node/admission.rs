@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 
 const LIMIT: usize = 60;
 /// Three JVMs on a machine that builds something else meanwhile.
-const CLUSTER_SOON: Duration = Duration::from_secs(180);
+pub const CLUSTER_SOON: Duration = Duration::from_secs(180);
 /// What a dead node's gateway had begun is held back until it is back, and for 90 s at most.
-const ALL_FREE: Duration = Duration::from_secs(150);
-const POLICY_VIOLATION: i16 = 44;
+pub const ALL_FREE: Duration = Duration::from_secs(150);
+pub const POLICY_VIOLATION: i16 = 44;
 
 /// Error codes of CreateTopics and CreatePartitions that a client tries again after.
 fn is_passing(error: i16) -> bool {
@@ -47,23 +47,23 @@ fn call<Q: Request>(stream: &mut (impl Read + Write), version: i16, request: &Q)
     Ok(Q::Response::decode(&mut answer, version).unwrap())
 }
 
-fn text(text: &str) -> StrBytes {
+pub fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
 /// A client of one gateway, on its plaintext port.
-struct Client {
+pub struct Client {
     address: SocketAddr,
     stream: Option<TcpStream>,
 }
 
 impl Client {
-    fn of(node: &Node) -> Self {
+    pub fn of(node: &Node) -> Self {
         Self { address: SocketAddr::new(node.spec.kafka.bind, ports::PRIVATE_PLAINTEXT), stream: None }
     }
 
     /// `None` when the connection broke.
-    fn call<Q: Request>(&mut self, version: i16, request: &Q) -> Option<Q::Response> {
+    pub fn call<Q: Request>(&mut self, version: i16, request: &Q) -> Option<Q::Response> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => TcpStream::connect(self.address).ok()?,
@@ -75,7 +75,7 @@ impl Client {
     }
 
     /// Kafka's error and its sentence; an error that passes when nobody answered.
-    fn create(&mut self, topic: &str, partitions: i32) -> (i16, String) {
+    pub fn create(&mut self, topic: &str, partitions: i32) -> (i16, String) {
         let wanted = CreatableTopic::default()
             .with_name(TopicName(text(topic)))
             .with_num_partitions(partitions)
@@ -109,13 +109,13 @@ impl Client {
     }
 }
 
-/// What the control plane writes when an instance is bought: everybody may use topics.
-fn open_topics(node: &Node) {
+/// What the control plane writes when an instance is bought: everybody may use topics and groups.
+pub fn open_topics(node: &Node) {
     let caller = node.instance.internal_ca.issue("sluice-control-plane", &["localhost".to_owned()]);
     let address = SocketAddr::new(node.spec.kafka.bind, ports::INTER_BROKER);
-    let acl = |operation, pattern, name, permission| {
+    let acl = |resource, operation, pattern, name, permission| {
         AclCreation::default()
-            .with_resource_type(2)
+            .with_resource_type(resource)
             .with_resource_name(text(name))
             .with_resource_pattern_type(pattern)
             .with_principal(text("User:*"))
@@ -123,7 +123,11 @@ fn open_topics(node: &Node) {
             .with_operation(operation)
             .with_permission_type(permission)
     };
-    let request = CreateAclsRequest::default().with_creations(vec![acl(2, 4, "__sluice", 2), acl(2, 3, "*", 3)]);
+    let request = CreateAclsRequest::default().with_creations(vec![
+        acl(2, 2, 4, "__sluice", 2),
+        acl(2, 2, 3, "*", 3),
+        acl(3, 2, 3, "*", 3),
+    ]);
     until("the bindings", CLUSTER_SOON, || {
         let mut stream = connect(address, Some(&caller), &caller.ca_pem).ok()?;
         let answer = call(&mut stream, 3, &request).ok()?;

@@ -7,6 +7,7 @@ mod support;
 mod admission;
 mod capacity;
 mod control;
+mod groups;
 mod harness;
 mod kafka;
 mod stand_in;

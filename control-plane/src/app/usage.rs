@@ -6,7 +6,7 @@ use crate::{
 };
 use control_plane_api::{
     problem::ProblemCode,
-    usage::{PartitionUsage, Usage},
+    usage::{GroupUsage, PartitionUsage, Usage},
 };
 
 /// Every broker knows it: the first that answers counts.
@@ -14,8 +14,17 @@ pub async fn get_usage(app: &App, scope: &ProjectScope, id_or_name: &str) -> Res
     scope.require(Right::InstanceRead)?;
     let (instance, nodes) = client_connections::find(app, scope, id_or_name).await?;
     for (broker, node) in nodes {
-        match app.nodes.partitions(&node).await {
-            Ok(known) => return Ok(Usage { partitions: PartitionUsage { used: known.used, limit: known.limit } }),
+        let (partitions, groups) = tokio::join!(app.nodes.partitions(&node), app.nodes.groups(&node));
+        let groups = groups.inspect_err(|error| {
+            tracing::warn!(%instance, node = broker, %error, "a broker does not tell how many groups there are");
+        });
+        match partitions {
+            Ok(known) => {
+                return Ok(Usage {
+                    partitions: PartitionUsage { used: known.used, limit: known.limit },
+                    groups: groups.ok().map(|known| GroupUsage { used: known.used, limit: known.limit }),
+                });
+            }
             Err(error) => {
                 tracing::warn!(%instance, node = broker, %error, "a broker does not tell how many partitions there are");
             }

@@ -27,7 +27,7 @@ use std::{
 };
 
 /// Raised when the same rows give other specs than before: running instances are told, by a new generation.
-pub const REVISION: i32 = 2;
+pub const REVISION: i32 = 3;
 
 /// Largest message (product.md §5: 10 MB).
 const MAX_MESSAGE_BYTES: u64 = 10 * 1024 * 1024;
@@ -176,6 +176,7 @@ fn limits(spec: &Spec) -> GatewayLimits {
     GatewayLimits {
         max_connections: spec.client_connections,
         max_partitions: spec.partitions,
+        max_groups: spec.consumer_groups,
         ingress_bytes_per_second: share,
         egress_bytes_per_second: share,
         ..GatewayLimits::default()

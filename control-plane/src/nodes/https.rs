@@ -5,6 +5,7 @@ use crate::pki::{client_config, trusting_client_config};
 use async_trait::async_trait;
 use broker_api::{
     connections::{CloseConnections, ClosedConnections, ConnectionList, ListConnections},
+    groups::GroupUse,
     partitions::PartitionUse,
     paths,
     refusal::{Refusal, RefusalCode},
@@ -93,6 +94,10 @@ impl NodeControl for HttpsNodes {
 
     async fn partitions(&self, node: &NodeAddress) -> Result<PartitionUse, NodeError> {
         self.request(node, Method::GET, paths::PARTITIONS, Bytes::new()).await
+    }
+
+    async fn groups(&self, node: &NodeAddress) -> Result<GroupUse, NodeError> {
+        self.request(node, Method::GET, paths::GROUPS, Bytes::new()).await
     }
 
     async fn list_connections(&self, node: &NodeAddress, asked: &ListConnections) -> Result<ConnectionList, NodeError> {

@@ -9,6 +9,7 @@ pub use https::HttpsNodes;
 use async_trait::async_trait;
 use broker_api::{
     connections::{CloseConnections, ClosedConnections, ConnectionList, ListConnections},
+    groups::GroupUse,
     partitions::PartitionUse,
     spec::{NodeSpec, TlsIdentity},
     status::NodeStatus,
@@ -52,6 +53,9 @@ pub trait NodeControl: Debug + Send + Sync {
 
     /// Partitions of the instance.
     async fn partitions(&self, node: &NodeAddress) -> Result<PartitionUse, NodeError>;
+
+    /// Consumer groups of the instance as this node counts them.
+    async fn groups(&self, node: &NodeAddress) -> Result<GroupUse, NodeError>;
 
     /// Client connections that the node serves now, by rising id.
     async fn list_connections(&self, node: &NodeAddress, asked: &ListConnections) -> Result<ConnectionList, NodeError>;

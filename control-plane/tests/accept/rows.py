@@ -17,6 +17,7 @@ from pathlib import Path
 
 import bought
 import certificates as certificates_live
+import groups
 import paths
 import quotas
 from sluice import Api, PlainClient, check, run
@@ -793,6 +794,11 @@ def partition_total(world):
         topic_command(world, "private_plaintext", "--delete", "--topic", f"limit-{world.tag}-.*", ok=False)
     switched = auto_create_switches(world)
     return f"exactly {limit}; topics by being used, switched within {switched:.2f} s; REST not yet"
+
+
+@row("E3")
+def group_total(world):
+    return groups.total(world, make_topic)
 
 
 def topic(answer, name):

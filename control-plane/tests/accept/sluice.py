@@ -102,9 +102,13 @@ class PlainClient:
 
     def ask(self, key, version, body):
         """The error code that the answer begins with."""
+        return struct.unpack(">h", self.answer(key, version, body)[:2])[0]
+
+    def answer(self, key, version, body):
+        """The body of the answer."""
         self.connection.sendall(struct.pack(">ihhih", 10 + len(body), key, version, 7, -1) + body)
         size, = struct.unpack(">i", self.read(4))
-        return struct.unpack(">h", self.read(size)[4:6])[0]
+        return self.read(size)[4:]
 
     def read(self, count):
         data = b""

@@ -15,6 +15,7 @@
 //! A topic is charged the largest of what metadata shows and what its entries want, never their sum: an intent and
 //! the topic that it made are the same partitions.
 
+use super::counted::Counted;
 use super::record::{Deleted, End, Id, Intent, Record, Want};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub(in crate::gateway) enum Verdict {
     },
     /// It depends on intents that have not ended.
     Undecided,
+    /// There will be room, when what is gone is not counted any more: too long to wait for.
+    Held,
     /// The log has an end of it: somebody took it for lost.
     Ended,
 }
@@ -84,6 +87,7 @@ enum State {
 /// See the module.
 #[derive(Debug, Default)]
 pub(in crate::gateway) struct Ledger {
+    counted: Counted,
     /// By place in the log: offset of the intent, number of the topic in it.
     entries: BTreeMap<(i64, usize), Entry>,
     known: HashMap<Id, Instant>,
@@ -92,6 +96,10 @@ pub(in crate::gateway) struct Ledger {
 }
 
 impl Ledger {
+    pub(in crate::gateway) fn of(counted: Counted) -> Self {
+        Self { counted, ..Self::default() }
+    }
+
     pub(in crate::gateway) fn apply(&mut self, offset: i64, record: Record, now: Instant) {
         match record {
             Record::Intent(intent) => self.intend(offset, intent, now),
@@ -133,13 +141,18 @@ impl Ledger {
     /// Drops what metadata, read at `now` or later, makes superfluous.
     pub(in crate::gateway) fn forget(&mut self, topics: &Topics, now: Instant) {
         self.known.retain(|_, since| now.duration_since(*since) < MEMORY);
+        let held = self.counted.held();
         let deleted = &mut self.deleted;
         deleted.retain(|_, since| now.duration_since(*since) < EXPIRY);
         self.entries.retain(|_, entry| {
             let shown = topics.0.get(&entry.topic).filter(|topic| !deleted.contains_key(&topic.id));
+            let limit = match entry.state {
+                State::Made { .. } => held.unwrap_or(SEEN_WITHIN),
+                State::Open | State::Granted => EXPIRY,
+            };
             let seen = matches!(entry.state, State::Made { .. })
+                && held.is_none()
                 && shown.is_some_and(|topic| topic.partitions >= entry.partitions);
-            let limit = if matches!(entry.state, State::Made { .. }) { SEEN_WITHIN } else { EXPIRY };
             !seen && now.duration_since(entry.since) < limit
         });
     }
@@ -162,10 +175,15 @@ impl Ledger {
             let (topic, wanted) = (&entry.topic, u64::from(entry.partitions));
             let shown = self.shown(topics, topic);
             let more = at_least.more(topic, wanted, shown);
-            let verdict = if entry.state != State::Open || at_most.total + at_most.more(topic, wanted, shown) <= limit {
+            let fits = at_most.total + at_most.more(topic, wanted, shown) <= limit;
+            // Who joins a group that is there takes nothing, also where there are more than may be.
+            let is_above = self.counted == Counted::Groups && more == 0 && at_least.total > limit;
+            let verdict = if entry.state != State::Open || fits || is_above {
                 Verdict::Granted
             } else if at_least.total + more > limit {
                 Verdict::Refused { used: at_least.total, more }
+            } else if self.is_held(topics, topic, wanted, limit) {
+                Verdict::Held
             } else {
                 Verdict::Undecided
             };
@@ -182,6 +200,30 @@ impl Ledger {
             verdicts.push(verdict);
         }
         verdicts
+    }
+
+    /// The refusals, if none of these can have any room, whatever becomes of what is open.
+    pub(in crate::gateway) fn none_fits(&self, wants: &[Want], limit: u64, topics: &Topics) -> Option<Vec<Verdict>> {
+        let charges = self.charges(topics, |_, _| false);
+        let verdict = |want: &Want| {
+            let wanted = want.partitions.into();
+            let more = charges.more(&want.topic, wanted, self.shown(topics, &want.topic));
+            if more > 0 && charges.total + more > limit {
+                return Some(Verdict::Refused { used: charges.total, more });
+            }
+            self.is_held(topics, &want.topic, wanted, limit).then_some(Verdict::Held)
+        };
+        wants.iter().map(verdict).collect()
+    }
+
+    /// Whether what was made a short time ago leaves no room, although it may be gone.
+    fn is_held(&self, topics: &Topics, name: &str, wanted: u64, limit: u64) -> bool {
+        if self.counted.held().is_none() {
+            return false;
+        }
+        let made = self.charges(topics, |_, entry| matches!(entry.state, State::Made { .. }));
+        let more = made.more(name, wanted, self.shown(topics, name));
+        more > 0 && made.total + more > limit
     }
 
     /// Whether so many partitions of each topic would fit now, beside everything that is open.

@@ -1,10 +1,11 @@
-//! Admission: the sum of partitions of an instance is never above what was sold, whoever asks, at whichever broker.
+//! Admission: the sum of partitions of an instance, and the number of its consumer groups, is never above what was sold,
+//! whoever asks, at whichever broker.
 //!
 //! Owns the decision; the filters know the messages, and a connection carries out what was decided. Every request that makes
-//! or deletes partitions is written to one log first ([`log`]), decided from that log and Kafka's metadata ([`ledger`]),
-//! sent to Kafka on the client's own connection, and ended in the log. The protocol, and what it assumes, is
-//! docs/adr/0011-admission.md. Needs no control plane. Where the log can't be reached, nothing is made, and all other
-//! traffic goes on.
+//! or deletes what is counted is written to one log first ([`log`]), decided from that log and from what Kafka shows
+//! ([`ledger`]), sent to Kafka on the client's own connection, and ended in the log. The protocol, and what it assumes, is
+//! docs/adr/0011-admission.md; what is different for groups is docs/adr/0016-groups.md. Needs no control plane. Where the log
+//! can't be reached, nothing is made, and all other traffic goes on.
 //!
 //! ```text
 //! request ► intent ──► granted ──► Kafka ──► end ──► answer
@@ -13,17 +14,21 @@
 //!         try again    refused (POLICY_VIOLATION)
 //! ```
 
-pub(super) mod internal;
+pub(super) mod counted;
+pub(super) mod groups;
 pub(super) mod ledger;
 pub(super) mod log;
+pub(super) mod log_topic;
 pub(super) mod record;
+pub(super) mod seen;
 
-use super::filters::code;
-use super::filters::partitions::{Asked, Change, Item, Outcome, undecided};
+use super::filters::admitted::{Asked, Change, Item, Outcome};
 use super::filters::split::Refusal;
+use counted::Counted;
 use ledger::{EXPIRY, Ledger, START_WITHIN, Topics, Verdict};
 use log::{Log, Page};
 use record::{Deleted, End, Id, Intent, Record, Want};
+use seen::{Pass, Seen};
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,6 +47,9 @@ const END_WITHIN: Duration = Duration::from_secs(2);
 /// Topics of the intents that are written at once: their names fit into the smallest batch that Kafka takes here.
 const TOPICS_AT_ONCE: usize = 4000;
 
+/// How often the log says that clients are refused.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
 /// How often lost intents are looked for, and the time in which a broker that nothing holds up answers.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 const PROMPTLY: Duration = Duration::from_secs(1);
@@ -57,11 +65,16 @@ struct Outgoing {
 
 /// See the module.
 pub(super) struct Admission {
+    counted: Counted,
     log: Box<dyn Log>,
     ledger: Mutex<Ledger>,
     /// Every record below this offset is in the ledger.
     applied: watch::Sender<i64>,
     topics: AsyncMutex<Option<(Instant, Arc<Topics>)>>,
+    /// Of groups.
+    seen: Seen,
+    /// When it was told last that there is no room.
+    told_full: Mutex<Option<Instant>>,
     outbox: mpsc::UnboundedSender<Outgoing>,
     /// Taken by the task that writes.
     outgoing: Mutex<Option<mpsc::UnboundedReceiver<Outgoing>>>,
@@ -71,17 +84,29 @@ pub(super) struct Admission {
 pub(super) struct Admitted {
     /// By item; `None` may go to Kafka.
     pub(super) refusals: Vec<Option<Refusal>>,
+    /// What makes something may go only with the ticket, while that may start.
+    pub(super) needs_ticket: bool,
     pub(super) ticket: Option<Ticket>,
 }
 
+impl Admitted {
+    /// Nothing that counts is made.
+    pub(super) fn freely(asked: &Asked) -> Self {
+        Self { refusals: vec![None; asked.items.len()], needs_ticket: false, ticket: None }
+    }
+}
+
 impl Admission {
-    pub(super) fn new(log: impl Log + 'static) -> Arc<Self> {
+    pub(super) fn new(counted: Counted, log: impl Log + 'static) -> Arc<Self> {
         let (outbox, outgoing) = mpsc::unbounded_channel();
         Arc::new(Self {
+            counted,
             log: Box::new(log),
-            ledger: Mutex::default(),
+            ledger: Mutex::new(Ledger::of(counted)),
             applied: watch::Sender::new(0),
             topics: AsyncMutex::default(),
+            seen: Seen::default(),
+            told_full: Mutex::default(),
             outbox,
             outgoing: Mutex::new(Some(outgoing)),
         })
@@ -106,15 +131,23 @@ impl Admission {
 
     async fn read_on(&self) {
         let place = *self.applied.borrow();
+        let began = Instant::now();
         match self.log.read(place).await {
             Ok(Page { restarted, records, next }) => {
                 let mut ledger = self.ledger();
                 if restarted {
-                    *ledger = Ledger::default();
+                    *ledger = Ledger::of(self.counted);
                 }
                 let now = Instant::now();
-                records.into_iter().for_each(|(offset, record)| ledger.apply(offset, record, now));
+                for (offset, record) in records {
+                    // Its room is free from here on, and another gateway may have ended it.
+                    if let (Counted::Groups, Record::End(end)) = (self.counted, &record) {
+                        end.deleted.iter().for_each(|deleted| drop(self.seen.bar(&deleted.topic, now)));
+                    }
+                    ledger.apply(offset, record, now);
+                }
                 drop(ledger);
+                self.seen.heard(began);
                 self.applied.send_replace(next);
             }
             Err(error) => {
@@ -180,7 +213,12 @@ impl Admission {
         }
     }
 
-    /// Decides about a request that makes or deletes partitions, where `limit` are allowed.
+    /// Lets a request pass that may make this group, and that nobody needs to be asked about.
+    pub(super) fn pass(&self, group: &str) -> Option<Pass> {
+        self.seen.pass(group, Instant::now())
+    }
+
+    /// Decides about a request that makes or deletes what is counted, where `limit` are allowed.
     pub(super) async fn admit(self: Arc<Self>, asked: Arc<Asked>, limit: u64, node: i32) -> Admitted {
         let start_by = Instant::now() + START_WITHIN;
         let decided = timeout_at(start_by, async {
@@ -193,12 +231,24 @@ impl Admission {
         match decided.await {
             Ok(Ok(admitted)) => admitted,
             // What can't be counted now is not made. Deleting takes no room.
-            _ if asked.change == Change::Delete => Admitted { refusals: vec![None; asked.items.len()], ticket: None },
+            _ if asked.change == Change::Delete => Admitted::freely(&asked),
+            _ if self.is_here(&asked).await => Admitted::freely(&asked),
             _ => {
-                let refused = |item: &Item| item.partitions.map(|_| undecided());
-                Admitted { refusals: asked.items.iter().map(refused).collect(), ticket: None }
+                let refused = |item: &Item| item.partitions.map(|_| self.counted.undecided());
+                Admitted { refusals: asked.items.iter().map(refused).collect(), needs_ticket: true, ticket: None }
             }
         }
+    }
+
+    /// Whether all that is asked for is there, so that it takes no room whatever the log says.
+    async fn is_here(&self, asked: &Asked) -> bool {
+        for item in &asked.items {
+            let Some(name) = item.name.as_deref().filter(|_| item.partitions.is_some()) else { continue };
+            if !matches!(timeout(PROMPTLY, self.log.is_here(name)).await, Ok(Ok(true))) {
+                return false;
+            }
+        }
+        true
     }
 
     async fn decide(self: &Arc<Self>, asked: &Asked, limit: u64, node: i32, start_by: Instant) -> io::Result<Admitted> {
@@ -208,12 +258,19 @@ impl Admission {
             ticket.at = self.intend(ticket.id, Vec::new(), node, start_by).await?;
             let topics = self.topics().await?;
             let verdicts = self.ledger().would_fit(&wants, limit, &topics);
-            return Ok(Admitted { refusals: refusals(asked, &wants, &verdicts, limit), ticket: None });
+            return Ok(self.refused(asked, &wants, &verdicts, limit));
+        }
+        if wants.is_empty() {
+            return Ok(Admitted::freely(asked));
+        }
+        if self.counted == Counted::Groups
+            && let topics = self.topics().await?
+            && let Some(verdicts) = self.ledger().none_fits(&wants, limit, &topics)
+        {
+            // So that whoever goes on asking for groups that can't be costs the log nothing.
+            return Ok(self.refused(asked, &wants, &verdicts, limit));
         }
         ticket.topics = wants.iter().map(|want| want.topic.clone()).collect();
-        if wants.is_empty() {
-            return Ok(Admitted { refusals: vec![None; asked.items.len()], ticket: None });
-        }
         ticket.at = self.intend(ticket.id, wants.clone(), node, start_by).await?;
         let mut changes = self.applied.subscribe();
         let verdicts = loop {
@@ -234,13 +291,19 @@ impl Admission {
         let refused = wants.iter().zip(&verdicts).filter(|(_, verdict)| **verdict != Verdict::Granted);
         ticket.give_up(refused.map(|(want, _)| want.topic.clone()).collect());
         let ticket = (!ticket.topics.is_empty()).then_some(ticket);
-        Ok(Admitted { refusals: refusals(asked, &wants, &verdicts, limit), ticket })
+        Ok(Admitted { ticket, ..self.refused(asked, &wants, &verdicts, limit) })
     }
 
     /// Notes what is about to be deleted, so that its room can be given away as soon as it is.
     async fn note(self: &Arc<Self>, asked: &Asked, node: i32, start_by: Instant) -> io::Result<Admitted> {
         let mut ticket = Ticket::new(self, start_by);
         ticket.at = self.intend(ticket.id, Vec::new(), node, start_by).await?;
+        if self.counted == Counted::Groups {
+            let names = || asked.items.iter().filter_map(|item| item.name.as_ref());
+            self.seen.bar_and_wait(names().map(String::as_str)).await;
+            ticket.deletions.extend(names().map(|name| (name.clone(), None)));
+            return Ok(Admitted { ticket: Some(ticket), ..Admitted::freely(asked) });
+        }
         let topics = self.topics().await?;
         for item in &asked.items {
             let by_id = || topics.0.iter().find(|(_, topic)| Some(topic.id) == item.topic_id);
@@ -250,10 +313,10 @@ impl Admission {
             };
             ticket.deletions.extend(known);
         }
-        Ok(Admitted { refusals: vec![None; asked.items.len()], ticket: Some(ticket) })
+        Ok(Admitted { ticket: Some(ticket), ..Admitted::freely(asked) })
     }
 
-    /// Partitions that exist, or are about to.
+    /// What exists, or is about to.
     pub(super) async fn used(&self) -> io::Result<u64> {
         let now = Instant::now();
         let topics = self.topics().await?;
@@ -295,6 +358,34 @@ impl Admission {
         });
         *read = Some((at, topics.clone()));
         Ok(topics)
+    }
+
+    fn refused(&self, asked: &Asked, wants: &[Want], verdicts: &[Verdict], limit: u64) -> Admitted {
+        let by_name: HashMap<&str, &Verdict> = wants.iter().map(|want| want.topic.as_str()).zip(verdicts).collect();
+        let refusal = |name: &String| match by_name.get(name.as_str()) {
+            None | Some(Verdict::Granted) => None,
+            Some(Verdict::Refused { used, more }) => {
+                self.tell_full(limit, *used);
+                Some(self.counted.full(name, limit, *used, *more))
+            }
+            Some(Verdict::Undecided | Verdict::Held | Verdict::Ended) => Some(self.counted.undecided()),
+        };
+        let counts = |item: &Item| item.name.as_ref().filter(|_| item.partitions.is_some()).and_then(refusal);
+        Admitted { refusals: asked.items.iter().map(counts).collect(), needs_ticket: true, ticket: None }
+    }
+
+    /// Says that there is no room, now and then.
+    fn tell_full(&self, limit: u64, used: u64) {
+        let mut told = self.told_full.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            *told = Some(Instant::now());
+            info!(
+                limit,
+                used,
+                counted = self.counted.plural(),
+                "a client was refused: the instance has all that it may have"
+            );
+        }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -366,12 +457,12 @@ impl Ticket {
     pub(super) async fn settle(mut self, outcomes: Vec<Outcome>) {
         let mut end = End { id: self.id, made: Vec::new(), not_made: Vec::new(), deleted: Vec::new() };
         for Outcome { name, topic_id, error } in outcomes {
-            if let Some(topic) = name.clone().filter(|name| self.topics.contains(name)) {
-                match error {
-                    0 => end.made.push(topic),
-                    error if code::MADE_NOTHING.contains(&error) => end.not_made.push(topic),
-                    // It may be made yet.
-                    _ => {}
+            let only = || self.topics.first().filter(|_| topic_id.is_none()).cloned();
+            if let Some(topic) = name.clone().or_else(only).filter(|name| self.topics.contains(name)) {
+                match self.admission.counted.is_made(error) {
+                    Some(true) => end.made.push(topic),
+                    Some(false) => end.not_made.push(topic),
+                    None => {}
                 }
                 continue;
             }
@@ -390,9 +481,15 @@ impl Ticket {
         if end.made.is_empty() && end.not_made.is_empty() && end.deleted.is_empty() {
             return;
         }
+        let (made, since) = (end.made.clone(), Instant::now());
         let written = self.end(end);
-        if timeout(END_WITHIN, written).await.is_err() {
-            info!("an end of an admitted request is written later");
+        match timeout(END_WITHIN, written).await {
+            Ok(Ok(_)) if self.admission.counted == Counted::Groups => {
+                let now = Instant::now();
+                made.iter().for_each(|group| self.admission.seen.made(group, since, now));
+            }
+            Ok(_) => {}
+            Err(_) => info!("an end of an admitted request is written later"),
         }
     }
 }
@@ -406,7 +503,7 @@ impl Drop for Ticket {
     }
 }
 
-/// What a request wants, each topic once and with the most that it wants of it: Kafka refuses what names one twice.
+/// What a request wants, each topic or group once and with the most that it wants of it: Kafka refuses what names one twice.
 fn wants(asked: &Asked) -> Vec<Want> {
     let mut wants: Vec<Want> = Vec::new();
     let mut places = HashMap::new();
@@ -419,20 +516,4 @@ fn wants(asked: &Asked) -> Vec<Want> {
         }
     }
     wants
-}
-
-fn refusals(asked: &Asked, wants: &[Want], verdicts: &[Verdict], limit: u64) -> Vec<Option<Refusal>> {
-    let by_topic: HashMap<&str, &Verdict> = wants.iter().map(|want| want.topic.as_str()).zip(verdicts).collect();
-    let refusal = |name: &String| match by_topic.get(name.as_str()) {
-        None | Some(Verdict::Granted) => None,
-        Some(Verdict::Refused { used, more }) => Some(Refusal::new(
-            code::POLICY_VIOLATION,
-            format!(
-                "this instance may have {limit} partitions and has {used}; topic '{name}' asks for {more} more: \
-             ask for fewer, delete topics, or change to a larger spec"
-            ),
-        )),
-        Some(Verdict::Undecided | Verdict::Ended) => Some(undecided()),
-    };
-    asked.items.iter().map(|item| item.name.as_ref().filter(|_| item.partitions.is_some()).and_then(refusal)).collect()
 }

@@ -3,8 +3,8 @@
 
 use super::{Duplex, Fault};
 use crate::gateway::admission::Admitted;
-use crate::gateway::filters::partitions::{Asked, Codec};
-use crate::gateway::filters::{Decision, Format, Merge};
+use crate::gateway::filters::admitted::{Asked, Codec};
+use crate::gateway::filters::{Decision, Format, Merge, code};
 use crate::gateway::frame::{self, RequestHeader};
 use crate::gateway::pipeline::{Expected, Settlement};
 use crate::gateway::stream::Stream;
@@ -61,9 +61,9 @@ where
         };
         let format = Format { version: header.version, flexible: api.is_flexible(header.version) };
         let asked = Arc::new((codec.read)(format, &frame[body_at..])?);
-        let limit = self.shared.snapshot().limits.max_partitions.into();
-        let node = self.shared.snapshot().internal.node;
-        let decided = Box::pin(self.shared.admission.clone().admit(asked.clone(), limit, node));
+        let snapshot = self.shared.snapshot();
+        let (limit, node) = (snapshot.limit(codec.counted), snapshot.peer.node);
+        let decided = Box::pin(self.shared.admission(codec.counted).clone().admit(asked.clone(), limit, node));
         self.admitting = Some(Admitting { decided, asked, codec, header, api, frame, body_at, policy });
         Ok(())
     }
@@ -83,11 +83,13 @@ where
 
     fn carry_out(&mut self, on_hold: Admitting, admitted: Admitted) -> Result<(), Fault> {
         let Admitting { asked, codec, header, api, frame, body_at, policy, .. } = on_hold;
-        let Admitted { mut refusals, ticket } = admitted;
+        let Admitted { mut refusals, needs_ticket, ticket } = admitted;
+        let full = refusals.iter().flatten().filter(|refusal| refusal.code == code::POLICY_VIOLATION).count();
+        self.shared.metrics.refuse_full(codec.counted, full as u64);
         let format = Format { version: header.version, flexible: api.is_flexible(header.version) };
         let ticket = ticket.and_then(|mut ticket| ticket.start().then_some(ticket));
-        if ticket.is_none() {
-            refusals = asked.without_ticket(refusals);
+        if needs_ticket && ticket.is_none() {
+            refusals = codec.without_ticket(&asked, refusals);
         }
         let (policy, policy_bytes) = match policy {
             Some((merge, bytes)) => (Some(merge), bytes),
@@ -100,8 +102,9 @@ where
         let flexible = api.is_header_flexible(header.version);
         let settlement = ticket.map(|ticket| Settlement { ticket, codec, format });
         let correlation = header.correlation;
-        let (frame, merge, own_bytes): (_, Merge, _) = match codec.decide(format, &frame[body_at..], &asked, &refusals)
-        {
+        let malformed = |source| Fault::Request { api: api.name, source };
+        let decision = codec.decide(format, &frame[body_at..], &asked, &refusals).map_err(malformed)?;
+        let (frame, merge, own_bytes): (_, Merge, _) = match decision {
             Decision::Forward => (frame, Box::new(completed), policy_bytes),
             Decision::Amend { body, merge, own_bytes } => {
                 self.shared.metrics.deny(header.key);
@@ -109,7 +112,7 @@ where
                 (frame::with_body(&frame, body_at, &body), both, own_bytes + policy_bytes)
             }
             Decision::Answer(body) => {
-                let body = completed(&body).map_err(|source| Fault::Request { api: api.name, source })?;
+                let body = completed(&body).map_err(malformed)?;
                 self.answer(header, api, &body);
                 return Ok(());
             }

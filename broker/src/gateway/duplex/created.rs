@@ -2,6 +2,7 @@
 //! connection, and so in its own name, between its requests.
 
 use super::{Duplex, Fault};
+use crate::gateway::admission::counted::Counted;
 use crate::gateway::admission::{Admitted, Ticket};
 use crate::gateway::filters::partitions::CREATE_TOPICS;
 use crate::gateway::filters::{Format, addresses, auto_create, code};
@@ -57,13 +58,13 @@ where
             return self.tell_topics(&frame, format);
         }
         let snapshot = self.shared.snapshot();
-        let admitted: BoxFuture<'static, Admitted> = if snapshot.limits_partitions() {
+        let admitted: BoxFuture<'static, Admitted> = if snapshot.limits(Counted::Partitions) {
             let asked = Arc::new(auto_create::asked(&missing));
-            let (limit, node) = (snapshot.limits.max_partitions.into(), snapshot.internal.node);
-            Box::pin(self.shared.admission.clone().admit(asked, limit, node))
+            let (limit, node) = (snapshot.limit(Counted::Partitions), snapshot.peer.node);
+            Box::pin(self.shared.admission(Counted::Partitions).clone().admit(asked, limit, node))
         } else {
             let refusals = vec![None; missing.len()];
-            Box::pin(async { Admitted { refusals, ticket: None } })
+            Box::pin(async { Admitted { refusals, needs_ticket: false, ticket: None } })
         };
         drop(snapshot);
         self.making = Some(Making { admitted, missing, frame, format });
@@ -73,13 +74,16 @@ where
     /// Goes on with the response on hold, once it is decided. True when it was.
     pub(super) fn poll_making(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(on_hold) = &mut self.making else { return false };
-        let Poll::Ready(Admitted { refusals, ticket }) = on_hold.admitted.as_mut().poll(cx) else { return false };
+        let Poll::Ready(Admitted { refusals, ticket, .. }) = on_hold.admitted.as_mut().poll(cx) else { return false };
         let Some(Making { missing, mut frame, format, .. }) = self.making.take() else { return false };
         let mut names = Vec::with_capacity(missing.len());
         for ((at, name), refusal) in missing.iter().zip(refusals) {
             // Clients ask again after a leader that is not available, and then the topic is there, or can be admitted.
             let told = match refusal {
-                Some(refusal) if refusal.code == code::POLICY_VIOLATION => refusal.code,
+                Some(refusal) if refusal.code == code::POLICY_VIOLATION => {
+                    self.shared.metrics.refuse_full(Counted::Partitions, 1);
+                    refusal.code
+                }
                 Some(_) => code::LEADER_NOT_AVAILABLE,
                 None => {
                     names.push(name.as_str());
@@ -91,7 +95,7 @@ where
             }
         }
         // What is counted is not made without a ticket.
-        if !names.is_empty() && (ticket.is_some() || !self.shared.snapshot().limits_partitions()) {
+        if !names.is_empty() && (ticket.is_some() || !self.shared.snapshot().limits(Counted::Partitions)) {
             let frame = auto_create::request(CORRELATION, names.into_iter());
             self.creations.push(Creation { frame, ticket });
         }

@@ -7,6 +7,7 @@
 
 mod admitted;
 mod created;
+mod groups;
 mod requests;
 mod responses;
 

@@ -1,5 +1,6 @@
 //! Requests: what passes to Kafka, what is decided here.
 
+use super::groups::{self, Way};
 use super::{Duplex, Fault, Hold, Place};
 use crate::gateway::filters::full_disk::{self, Verdict};
 use crate::gateway::filters::{Decision, Format, api_versions, fetch, produce};
@@ -201,9 +202,28 @@ where
                 self.expect(header, api);
                 Place::Relay { left: size, metered: false }
             }
-            RequestRule::Admit(None, _) if !self.shared.snapshot().limits_partitions() => {
+            RequestRule::Admit(None, codec) if !self.shared.snapshot().limits(codec.counted) => {
                 self.expect(header, api);
                 Place::Relay { left: size, metered: false }
+            }
+            RequestRule::Group(may_make, _) => {
+                let ready = unread.len().min(size);
+                match groups::way(&self.shared, may_make, Format { version, flexible }, &unread[..ready]) {
+                    Ok(Way::Relay) => {
+                        self.expect(header, api);
+                        Place::Relay { left: size, metered: false }
+                    }
+                    Ok(Way::Pass(pass)) => {
+                        self.expect_passed(header, api, pass);
+                        Place::Relay { left: size, metered: false }
+                    }
+                    Ok(Way::Ask) if size > MAX_CONTROL_REQUEST => return Err(Fault::FrameLength),
+                    Ok(Way::Ask) => {
+                        Place::Gather { frame: Gathering::new(size, &self.shared.gather_budget), then: (header, api) }
+                    }
+                    Err(Malformed::Short) if ready < size && ready < LOOKAHEAD_BYTES => return Ok(false),
+                    Err(source) => return Err(Fault::Request { api: api.name, source }),
+                }
             }
             RequestRule::Filter(_) | RequestRule::Admit(..) if size > MAX_CONTROL_REQUEST => {
                 return Err(Fault::FrameLength);
@@ -256,8 +276,14 @@ where
                 filter(self.scope(&snapshot), format, &frame[body_at..]).map_err(malformed)?
             }
         };
-        if let RequestRule::Admit(_, codec) = api.request
-            && self.shared.snapshot().limits_partitions()
+        let decision = match (api.request, decision) {
+            (RequestRule::Group(_, codec), Decision::Forward) => {
+                codec.reserved(format, &frame[body_at..]).map_err(malformed)?.unwrap_or(Decision::Forward)
+            }
+            (_, decision) => decision,
+        };
+        if let RequestRule::Admit(_, codec) | RequestRule::Group(_, codec) = api.request
+            && self.shared.snapshot().limits(codec.counted)
         {
             return self.ask_admission(frame, body_at, header, api, codec, decision).map_err(malformed);
         }

@@ -1,7 +1,8 @@
 //! Metadata of topics that do not exist: which of them the client lets be made, and what it is told. Kafka itself makes
 //! none (`auto.create.topics.enable` is off for an instance's life); where the instance's switch is on, the gateway does.
 
-use super::partitions::{Asked, Change, DEFAULT_PARTITIONS, Item};
+use super::admitted::{Asked, Change, Item};
+use super::partitions::DEFAULT_PARTITIONS;
 use super::{Format, acls, code};
 use crate::gateway::frame;
 use crate::gateway::wire::{Reader, Wire, Writer};

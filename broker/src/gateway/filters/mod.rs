@@ -3,12 +3,14 @@
 
 pub(super) mod acls;
 pub(super) mod addresses;
+pub(super) mod admitted;
 pub(super) mod api_versions;
 pub(super) mod auto_create;
 pub(super) mod configs;
 pub(super) mod endpoints;
 pub(super) mod fetch;
 pub(super) mod full_disk;
+pub(super) mod groups;
 pub(super) mod internal_topics;
 pub(super) mod log_dirs;
 pub(super) mod partitions;
@@ -62,8 +64,10 @@ pub(super) mod code {
     pub(in crate::gateway) const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
     pub(in crate::gateway) const LEADER_NOT_AVAILABLE: i16 = 5;
     pub(in crate::gateway) const REQUEST_TIMED_OUT: i16 = 7;
+    pub(in crate::gateway) const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
     pub(in crate::gateway) const COORDINATOR_NOT_AVAILABLE: i16 = 15;
     pub(in crate::gateway) const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
+    pub(in crate::gateway) const GROUP_AUTHORIZATION_FAILED: i16 = 30;
     pub(in crate::gateway) const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
     pub(in crate::gateway) const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
     pub(in crate::gateway) const ILLEGAL_SASL_STATE: i16 = 34;
@@ -94,5 +98,28 @@ pub(super) mod code {
         60, // reassignment in progress
         87, // invalid record
         89, // throttled
+    ];
+    /// Answers after which there is the group that was asked for.
+    pub(in crate::gateway) const IN_A_GROUP: [i16; 6] = [
+        0, 23, // other members speak another protocol
+        27, // it rebalances
+        79, // ask again with this member id
+        81, // it has all the members that it may have
+        82, // another member has this instance id
+    ];
+    /// Answers after which the group that was asked for was not made.
+    pub(in crate::gateway) const NO_GROUP_MADE: [i16; 12] = [
+        UNKNOWN_TOPIC_OR_PARTITION,
+        COORDINATOR_LOAD_IN_PROGRESS,
+        COORDINATOR_NOT_AVAILABLE,
+        16, // another broker coordinates it
+        24, // no name for a group
+        26, // session time-out out of bounds
+        TOPIC_AUTHORIZATION_FAILED,
+        GROUP_AUTHORIZATION_FAILED,
+        UNSUPPORTED_VERSION,
+        INVALID_REQUEST,
+        69,  // no such group
+        112, // no such assignor
     ];
 }

@@ -1,7 +1,8 @@
 //! What CreateTopics, CreatePartitions and DeleteTopics want of the instance's partitions, and how each is told no.
 
-use super::split::{self, Refusal, Shape};
-use super::{Format, acls, code, topics};
+use super::admitted::{Asked, Change, Codec, Item, Outcome, Refuse};
+use super::{Format, acls, split, topics};
+use crate::gateway::admission::counted::Counted;
 use crate::gateway::admission::record::Id;
 use crate::gateway::wire::{Reader, Wire, Writer};
 
@@ -10,130 +11,32 @@ pub(in crate::gateway) const DEFAULT_PARTITIONS: u32 = 3;
 /// CreateTopics' and CreatePartitions' way of saying that.
 const BROKER_DEFAULT: i32 = -1;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::gateway) enum Change {
-    Make,
-    Delete,
-    /// The request only asks what would happen.
-    Nothing,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::gateway) struct Item {
-    pub(in crate::gateway) name: Option<String>,
-    pub(in crate::gateway) topic_id: Option<Id>,
-    /// How many the topic is to have, where that counts.
-    pub(in crate::gateway) partitions: Option<u32>,
-    /// Where it stands in the body.
-    at: (usize, usize),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::gateway) struct Asked {
-    pub(in crate::gateway) change: Change,
-    pub(in crate::gateway) items: Vec<Item>,
-    rest_at: usize,
-}
-
-impl Item {
-    /// One that no request stands for.
-    pub(in crate::gateway) fn new(name: String, partitions: u32) -> Self {
-        Self { name: Some(name), topic_id: None, partitions: Some(partitions), at: (0, 0) }
-    }
-}
-
-impl Asked {
-    pub(in crate::gateway) fn new(change: Change, items: Vec<Item>) -> Self {
-        Self { change, items, rest_at: 0 }
-    }
-
-    /// The refusals of a request that lost its right to start, or never had one.
-    pub(in crate::gateway) fn without_ticket(&self, mut refusals: Vec<Option<Refusal>>) -> Vec<Option<Refusal>> {
-        if self.change == Change::Make {
-            for (item, refusal) in self.items.iter().zip(&mut refusals).filter(|(item, _)| item.partitions.is_some()) {
-                debug_assert!(item.name.is_some());
-                refusal.get_or_insert_with(undecided);
-            }
-        }
-        refusals
-    }
-}
-
-/// What Kafka answered for one topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::gateway) struct Outcome {
-    pub(in crate::gateway) name: Option<String>,
-    pub(in crate::gateway) topic_id: Option<Id>,
-    /// Kafka's error code; 0 is none.
-    pub(in crate::gateway) error: i16,
-}
-
-/// How one API says these things.
-#[derive(Debug)]
-pub(in crate::gateway) struct Codec {
-    pub(in crate::gateway) read: fn(Format, &[u8]) -> Wire<Asked>,
-    pub(in crate::gateway) outcomes: fn(Format, &[u8]) -> Wire<Vec<Outcome>>,
-    refused: fn(Format, &str, &Refusal) -> Vec<u8>,
-    head: fn(&mut Reader<'_>, Format) -> Wire<()>,
-    good_head: fn(&mut Writer, Format),
-}
-
 pub(in crate::gateway) static CREATE_TOPICS: Codec = Codec {
+    counted: Counted::Partitions,
     read: read_create,
     outcomes: created,
-    refused: topics::refused,
-    head: topics::head,
-    good_head: topics::good_head,
+    refuse: Refuse::Items { refused: topics::refused, head: topics::head, good_head: topics::good_head },
 };
 
 pub(in crate::gateway) static CREATE_PARTITIONS: Codec = Codec {
+    counted: Counted::Partitions,
     read: read_add,
     outcomes: added,
-    refused: |format, name, refusal| {
-        let mut w = Writer::new(format.flexible);
-        w.string(name);
-        refusal.put(&mut w);
-        w.tags();
-        w.bytes
-    },
-    head: split::throttle,
-    good_head: split::no_throttle,
-};
-
-pub(in crate::gateway) static DELETE_TOPICS: Codec = Codec {
-    read: read_delete,
-    outcomes: deleted,
-    // Nothing is refused.
-    refused: |_, _, _| Vec::new(),
-    head: delete_head,
-    good_head: |w, format| {
-        if format.version >= 1 {
-            split::no_throttle(w, format);
-        }
+    refuse: Refuse::Items {
+        refused: |format, name, refusal| {
+            let mut w = Writer::new(format.flexible);
+            w.string(name);
+            refusal.put(&mut w);
+            w.tags();
+            w.bytes
+        },
+        head: split::throttle,
+        good_head: split::no_throttle,
     },
 };
 
-impl Codec {
-    /// What becomes of a request of which some items are refused.
-    pub(in crate::gateway) fn decide(
-        &self,
-        format: Format,
-        body: &[u8],
-        asked: &Asked,
-        refusals: &[Option<Refusal>],
-    ) -> super::Decision {
-        let result = |(item, refusal): (&Item, &Option<Refusal>)| {
-            let name = item.name.as_deref().unwrap_or_default();
-            refusal.as_ref().map(|refusal| (self.refused)(format, name, refusal))
-        };
-        let results: Vec<_> = asked.items.iter().zip(refusals).map(result).collect();
-        let items: Vec<&[u8]> =
-            asked.items.iter().map(|item| body.get(item.at.0..item.at.1).unwrap_or_default()).collect();
-        let shape = Shape { format, head: self.head, good_head: self.good_head, positional: None };
-        let kept = results.clone();
-        split::decide(shape, results, || split::without_refused(format, body, 0, &items, &kept, asked.rest_at))
-    }
-}
+pub(in crate::gateway) static DELETE_TOPICS: Codec =
+    Codec { counted: Counted::Partitions, read: read_delete, outcomes: deleted, refuse: Refuse::Never };
 
 /// A topic's partitions, if they count.
 fn counted(name: &str, partitions: i32) -> Option<u32> {
@@ -279,12 +182,4 @@ fn deleted(format: Format, body: &[u8]) -> Wire<Vec<Outcome>> {
 fn id(r: &mut Reader<'_>) -> Wire<Id> {
     let bytes = r.take(16)?;
     Ok(Id(bytes.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes))))
-}
-
-/// Nobody may have the room before it is clear whose it is.
-pub(in crate::gateway) fn undecided() -> Refusal {
-    Refusal::new(
-        code::REQUEST_TIMED_OUT,
-        "whether the instance has room for these partitions can't be told now, so nothing was made; try again",
-    )
 }

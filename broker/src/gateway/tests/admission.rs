@@ -21,10 +21,10 @@ const CREATE: ApiKey = ApiKey::CreateTopics;
 const NEWEST: i16 = 7;
 
 #[derive(Clone, Default)]
-struct Memory(Arc<State>);
+pub(super) struct Memory(Arc<State>);
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     records: Mutex<Vec<Record>>,
     topics: Mutex<Topics>,
     appended: Notify,
@@ -32,13 +32,13 @@ struct State {
 }
 
 impl Memory {
-    fn has(self, topic: &str, partitions: u32) -> Self {
+    pub(super) fn has(self, topic: &str, partitions: u32) -> Self {
         let id = Id(topic.bytes().map(u128::from).sum());
         self.0.topics.lock().unwrap().0.insert(topic.to_owned(), Topic { id, partitions });
         self
     }
 
-    fn go(&self, away: bool) {
+    pub(super) fn go(&self, away: bool) {
         *self.0.away.lock().unwrap() = away;
         self.0.appended.notify_waiters();
     }
@@ -48,7 +48,7 @@ impl Memory {
     }
 
     /// What the log says became of a topic: made, not made or deleted.
-    fn ends(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn ends(&self) -> Vec<(&'static str, String)> {
         let records = self.0.records.lock().unwrap();
         let ends = records.iter().filter_map(|record| match record {
             Record::End(end) => Some(end.clone()),
@@ -60,6 +60,13 @@ impl Memory {
             made.chain(not_made).chain(end.deleted.into_iter().map(|deleted| ("deleted", deleted.topic)))
         });
         ends.collect()
+    }
+}
+
+impl Memory {
+    /// How many records were written.
+    pub(super) fn length(&self) -> usize {
+        self.0.records.lock().unwrap().len()
     }
 }
 
@@ -102,6 +109,11 @@ impl Log for Memory {
             move |want: &Want| Some(topics.0.get(&want.topic).is_some_and(|topic| topic.partitions >= want.partitions));
         Box::pin(async move { self.check().map(|()| wants.iter().map(told).collect()) })
     }
+
+    /// This broker answers even where the log does not.
+    fn is_here<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<bool>> {
+        Box::pin(async move { Ok(self.0.topics.lock().unwrap().0.contains_key(name)) })
+    }
 }
 
 fn rig(log: &Memory, limit: u32) -> Rig {
@@ -114,7 +126,7 @@ fn rig_with(log: &Memory, limit: u32, auto_create: bool) -> Rig {
     spec.gateway.auto_create_topics = auto_create;
     let metrics = Metrics::register(&mut Registry::default());
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::build(&spec).unwrap()));
-    let shared = Shared::with_log(snapshot, signer(), metrics, log.clone()).unwrap();
+    let shared = Shared::with_logs(snapshot, signer(), metrics, log.clone(), Memory::default()).unwrap();
     tokio::spawn(shared.clone().run_admission());
     Rig::over(shared)
 }

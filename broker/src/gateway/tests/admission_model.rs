@@ -288,6 +288,7 @@ impl World {
                 self.end(number, Self::not_made(&operation));
             }
             Verdict::Undecided => {}
+            Verdict::Held => unreachable!("of groups"),
             Verdict::Ended => self.operations[number].stage = Stage::Done,
         }
     }

@@ -12,6 +12,8 @@ mod connected;
 mod definitions;
 mod every_message;
 mod full_disk;
+mod groups;
+mod groups_model;
 mod hostile;
 mod logins;
 mod pipeline;

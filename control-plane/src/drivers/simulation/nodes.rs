@@ -12,6 +12,7 @@ use crate::{
 use async_trait::async_trait;
 use broker_api::{
     connections::{CloseConnections, ClosedConnections, ConnectionList, ListConnections},
+    groups::GroupUse,
     partitions::PartitionUse,
     spec::NodeSpec,
     status::{
@@ -56,6 +57,15 @@ impl NodeControl for Simulation {
         let answer = self.world.operate(Operation::NodeStatus, |state, _| {
             let limit = |held: &Node| held.spec.gateway.limits.max_partitions.into();
             Ok(find(state, node).map(|held| PartitionUse { used: 0, limit: limit(held) }))
+        });
+        answer.await.map_err(|failure| as_node_error(node.control, failure))?
+    }
+
+    /// Nor groups.
+    async fn groups(&self, node: &NodeAddress) -> Result<GroupUse, NodeError> {
+        let answer = self.world.operate(Operation::NodeStatus, |state, _| {
+            let limit = |held: &Node| held.spec.gateway.limits.max_groups.into();
+            Ok(find(state, node).map(|held| GroupUse { used: 0, limit: limit(held) }))
         });
         answer.await.map_err(|failure| as_node_error(node.control, failure))?
     }

@@ -16,7 +16,7 @@ pub fn router() -> ApiRouter {
 
 /// Get the usage
 ///
-/// Partitions that exist, and how many the instance was sold with. Asked of the brokers when the call is made; `unavailable` when
+/// Partitions and consumer groups that exist, and how many the instance was sold with. Asked of the brokers when the call is made; `unavailable` when
 /// none of them answers.
 #[utoipa::path(get, path = "/v1/projects/{project}/instances/{instance}/usage", tag = "instance", security(("bearer" = [])),
     params(("project" = String, Path, description = "Id or name."), ("instance" = String, Path, description = "Id or name.")),

@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use control_plane_api::{
     instance::{Instance, Plan, UpdateInstance},
-    usage::{PartitionUsage, Usage},
+    usage::Usage,
 };
 use std::collections::BTreeMap;
 
@@ -145,8 +145,12 @@ async fn usage(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
     let instance = resolve::instance(ctx, scope, wanted).await?.typed()?;
     let call = Call::get(scope.path(&["instances", &instance.id.to_string(), "usage"]));
     let doc: Doc<Usage> = ctx.client.fetch(&call).await?;
-    let PartitionUsage { used, limit } = doc.typed()?.partitions;
-    let details = [("Partitions".to_owned(), format!("{used} of {limit}"))];
+    let Usage { partitions, groups } = doc.typed()?;
+    let groups = groups.map_or("can't be told now".to_owned(), |groups| format!("{} of {}", groups.used, groups.limit));
+    let details = [
+        ("Partitions".to_owned(), format!("{} of {}", partitions.used, partitions.limit)),
+        ("Consumer groups".to_owned(), groups),
+    ];
     ctx.out.value(&doc.value, &instance.name, &table::details(&details, ctx.out.color))
 }
 
