@@ -13,9 +13,9 @@ use control_plane::{
     jobs::{
         engine::{Metrics, NewJob, Registry, Resource, Runner, Turn, Workflow, enqueue},
         workflow::{
-            AccessOpen, AclChange, CertificateChange, ClientQuotaChange, Environment, InstanceConfigure, InstanceCreate,
-            InstanceDelete, KafkaUserChange, access_open, acl_change, certificate_change, client_quota_change,
-            instance_configure, instance_create, instance_delete, kafka_user_change, registry,
+            AccessOpen, AclChange, CertificateChange, ClientQuotaChange, Environment, InstanceConfigure,
+            InstanceCreate, InstanceDelete, KafkaUserChange, access_open, acl_change, certificate_change,
+            client_quota_change, instance_configure, instance_create, instance_delete, kafka_user_change, registry,
         },
     },
     kafka::{Cluster, KafkaControl},
