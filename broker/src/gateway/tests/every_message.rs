@@ -5,6 +5,7 @@
 use super::super::table::{self, RequestRule, TABLE};
 use super::definitions::{Direction, Message, Struct, Value, of_kafka};
 use super::*;
+use broker_api::acl::is_platform_user;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeMap;
@@ -62,6 +63,11 @@ fn expected(key: i16, version: i16, kafka: &Value) -> Value {
             let name = if number == 0 { "/data".to_owned() } else { format!("/data-{number}") };
             directory.fields().set_text("LogDir", &name);
         }),
+        48 => {
+            if let Value::List(Some(entries)) = fields.get("Entries") {
+                entries.retain_mut(|entry| !entry.fields().list("Entity").iter_mut().any(of_the_platform));
+            }
+        }
         55 if version >= 2 => fields.list("Nodes").iter_mut().for_each(listeners),
         60 => keep_brokers(fields.list("Brokers"), "BrokerId"),
         _ => {}
@@ -72,6 +78,13 @@ fn expected(key: i16, version: i16, kafka: &Value) -> Value {
 /// Nodes 1 and 2 have an address on the path.
 fn address(node: i64) -> Option<(String, i32)> {
     (1..=2).contains(&node).then(|| (format!("{node}.{HOST}"), 9090 + node as i32))
+}
+
+/// Quotas of the platform's users are nobody else's to see.
+fn of_the_platform(part: &mut Value) -> bool {
+    let part = part.fields();
+    let kind = part.get("EntityType") == &Value::Text(Some("user".into()));
+    kind && matches!(part.get("EntityName"), Value::Text(Some(name)) if is_platform_user(name))
 }
 
 fn keep_brokers(brokers: &mut Vec<Value>, id: &str) {

@@ -229,7 +229,8 @@ async fn the_access_mode_is_switched_both_ways_and_the_plan_says_who_loses_what(
     assert!(says("user-keeps", "shop keeps produce on orders"), "{told:?}");
     assert!(says("anonymous-lose", "9092"), "{told:?}");
     assert!(says("broker-silent", &format!("broker {lost}")), "{told:?}");
-    assert_eq!(plan.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(), ["bind-acls", "tell-brokers"]);
+    let steps: Vec<_> = plan.steps.iter().map(|step| step.name.as_str()).collect();
+    assert_eq!(steps, ["bind-acls", "tell-brokers", "release-addresses"]);
     let spared: Plan = patch("?dry_run=true", json!({ "authorization": "acl", "anonymous": "open" })).await.expect(200);
     assert!(!codes(&spared).iter().any(|(code, _)| code == "anonymous-lose"));
     cloud.stop().await;
