@@ -11,9 +11,10 @@ from sluice import check, run
 
 LINE = 1000
 PRODUCE, CONSUME = 500_000, 1_000_000
-# Kafka lets ten seconds' worth pass before its mean over 11 s is above the quota.
+# Kafka lets eleven seconds' worth pass before its mean over 11 s is above the quota, and so again each time that one leaves that time.
 BURST_SECONDS = 12
-MEASURED_SECONDS = 15
+# Three such times: one burst more or less is a third.
+MEASURED_SECONDS = 33
 
 
 class Quotas:
@@ -82,7 +83,7 @@ class Quotas:
 
 
 def within(rate, quota, what):
-    check(0.7 < rate / quota < 1.3, f"{what} went at {rate:.0f} bytes a second, the quota is {quota}")
+    check(0.6 < rate / quota < 1.4, f"{what} went at {rate:.0f} bytes a second, the quota is {quota}")
     return f"{rate / quota * 100:.0f} %"
 
 
