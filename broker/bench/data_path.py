@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from measure import cpu_seconds, interleaved, rss_bytes, table, wait_for
-from rig import COPY, GATEWAY, GATEWAY_TLS, HOST, PASSWORD, UPSTREAM, USER, sh
+from rig import COPY, COPY_TLS, GATEWAY, GATEWAY_TLS, HOST, PASSWORD, UPSTREAM, USER, sh
 
 # Each is two files of the gateway.
 MOST_CONNECTIONS = min(20_000, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 500) // 2)

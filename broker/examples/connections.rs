@@ -56,6 +56,7 @@ impl Way {
 
     async fn open(&self, address: SocketAddr, number: usize) -> Result<Box<dyn Stream>> {
         let mut stream = connect(address, number).await?;
+        stream.set_nodelay(true)?;
         let name = ServerName::from(address.ip());
         Ok(match self {
             Self::Plain => {

@@ -35,8 +35,8 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 pub(super) const BURST: Duration = Duration::from_millis(100);
 /// What one grant takes of the line at most, where nobody waits.
 pub(super) const GRANT_TIME: Duration = Duration::from_millis(20);
-/// Half a block: what a connection moves at a time anyway.
-pub(super) const MOST_GRANT: u64 = 64 * 1024;
+/// Two blocks: a smaller one would cut in two what a connection moves at a time.
+pub(super) const MOST_GRANT: u64 = 256 * 1024;
 /// Below it, system calls would cost more than bytes.
 pub(super) const LEAST_GRANT: u64 = 1024;
 
