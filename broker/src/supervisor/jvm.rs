@@ -84,6 +84,8 @@ pub struct JvmPlan<'a> {
     pub kafka: &'a KafkaPaths,
     pub logging: &'a LogConfig,
     pub properties: &'a Path,
+    /// The only names that the JVM may look up; none: whatever the machine's resolver knows.
+    pub hosts: Option<&'a Path>,
 }
 
 /// The JVM's arguments.
@@ -125,6 +127,9 @@ pub fn arguments(plan: &JvmPlan<'_>) -> Vec<OsString> {
     let logging = plan.directory.kafka().join(plan.logging.file);
     arguments.push(format!("-D{}=file://{}", plan.logging.property, logging.display()).into());
     arguments.push(format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", plan.kafka.token_keys_url()).into());
+    if let Some(hosts) = plan.hosts {
+        arguments.push(format!("-Djdk.net.hosts.file={}", hosts.display()).into());
+    }
     arguments.push("-cp".into());
     arguments.push(plan.class_path.into());
     arguments.push("kafka.Kafka".into());
@@ -149,6 +154,7 @@ mod tests {
             kafka: &KafkaPaths::new(&directory.kafka(), directory.data()),
             logging: &log_config(Line::V4_3, &directory.logs()),
             properties: Path::new("/node/kafka/server.properties"),
+            hosts: None,
         };
         arguments(&plan).into_iter().map(|argument| argument.into_string().unwrap()).collect()
     }

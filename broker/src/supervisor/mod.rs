@@ -15,6 +15,7 @@ pub mod broker;
 mod cause;
 pub mod checkpoint;
 pub mod gateway_process;
+mod hosts;
 pub mod jvm;
 pub mod logging;
 pub mod prepare;

@@ -3,6 +3,7 @@
 //! Owns `kafka/` of the node directory. Idempotent: running it again with the same spec changes
 //! nothing that Kafka could notice.
 
+use super::hosts;
 use super::jvm::{JvmError, JvmPlan, OUTPUT_LOG, Tools, arguments};
 use super::logging::log_config;
 use super::process::Launch;
@@ -49,6 +50,10 @@ pub fn prepare(directory: &NodeDirectory, tools: &Tools, spec: &NodeSpec) -> Res
     write_internal_tls(directory, spec).map_err(io_error)?;
     tokens::ensure(directory).map_err(PrepareError::Tokens)?;
     write_atomic(&directory.kafka().join(logging.file), logging.text.as_bytes()).map_err(io_error)?;
+    let hosts = hosts::file(&spec.kafka).map(|text| (directory.kafka().join("hosts"), text));
+    if let Some((path, text)) = &hosts {
+        write_atomic(path, text.as_bytes()).map_err(io_error)?;
+    }
     write_atomic(&properties, server_properties(spec, line, &paths).render().as_bytes()).map_err(io_error)?;
     let output = directory.logs().join(OUTPUT_LOG);
     rotate::on_start(&output).map_err(io_error)?;
@@ -61,6 +66,7 @@ pub fn prepare(directory: &NodeDirectory, tools: &Tools, spec: &NodeSpec) -> Res
         kafka: &paths,
         logging: &logging,
         properties: &properties,
+        hosts: hosts.as_ref().map(|(path, _)| path.as_path()),
     };
     Ok(Launch { program: tools.java(), arguments: arguments(&plan), directory: directory.root().to_owned(), output })
 }

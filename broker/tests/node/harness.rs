@@ -42,6 +42,8 @@ pub struct Node {
     pub nonce: String,
     /// For the supervisor, beside what it always gets.
     pub arguments: Vec<&'static str>,
+    /// What stands for the machine's `/etc/resolv.conf`.
+    pub resolver: Option<PathBuf>,
     supervisor: Option<Child>,
 }
 
@@ -75,7 +77,8 @@ impl Node {
     fn with(instance: Arc<TestInstance>, number: u8, directory: tempfile::TempDir, tools: PathBuf) -> Self {
         let spec = instance.spec(number);
         let nonce = format!("test-{}-{number}", instance.id);
-        let node = Self { instance, spec, directory, tools, nonce, arguments: Vec::new(), supervisor: None };
+        let node =
+            Self { instance, spec, directory, tools, nonce, arguments: Vec::new(), resolver: None, supervisor: None };
         fs::create_dir(node.path("")).unwrap();
         node.write_boot_spec(&node.spec);
         node
@@ -93,7 +96,16 @@ impl Node {
     }
 
     fn command(&self, with_gateway: bool) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sluice-node"));
+        let program = env!("CARGO_BIN_EXE_sluice-node");
+        let mut command = match &self.resolver {
+            None => Command::new(program),
+            Some(resolver) => {
+                let mut command = Command::new("unshare");
+                let bind = r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#;
+                command.args(["--mount", "sh", "-c", bind]).arg(resolver).arg(program);
+                command
+            }
+        };
         command.arg("supervisor").arg("--dir").arg(self.path("")).arg("--tools").arg(&self.tools).args(&self.arguments);
         if with_gateway {
             command.arg("--with-gateway");

@@ -8,7 +8,7 @@ use broker_api::ports;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 /// From nothing, on a machine that builds something else meanwhile; and after a kill, Kafka waits until
@@ -28,6 +28,7 @@ fn kafka_3_9_gets_ready_and_survives_kills() {
 fn survives_kills(version: &str) {
     let Some(tools) = tools_with_kafka(version) else { return };
     let mut node = Node::with_kafka(version, tools);
+    let names = NameServer::of(&mut node);
     node.start_with_gateway();
     let first = node.wait_until_running_within(KAFKA_SOON);
     until("a ready node", KAFKA_SOON, || Some(()).filter(|()| node.ask("GET", "/readyz", b"").0 == 200));
@@ -37,6 +38,7 @@ fn survives_kills(version: &str) {
     let audience = format!("{}/1", node.instance.id);
     assert_eq!(login(&node, &token("alice", &audience)), 0, "the broker refused a token of its node's gateway");
     assert_eq!(login(&node, &token("alice", "another/1")), SASL_AUTHENTICATION_FAILED, "a token for another node");
+    assert_eq!(names.asked(), 0, "logins wait for a name server");
 
     node.kill_supervisor();
     node.start_with_gateway();
@@ -72,6 +74,30 @@ fn survives_kills(version: &str) {
     assert_eq!(status, 200);
     assert!(body.contains("exited with status 143"), "Kafka did not end in peace: {body}");
     assert!(node.wait_for_supervisor());
+}
+
+/// A name server that never answers, in place of the machine's.
+struct NameServer(Option<UdpSocket>);
+
+impl NameServer {
+    /// Only root may put it there; for others the node asks the machine's, and what it asks is not known.
+    fn of(node: &mut Node) -> Self {
+        if !rustix::process::geteuid().is_root() {
+            return Self(None);
+        }
+        let socket = UdpSocket::bind((node.spec.kafka.bind, 53)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let resolver = node.path("resolv.conf");
+        std::fs::write(&resolver, format!("nameserver {}\n", node.spec.kafka.bind)).unwrap();
+        node.resolver = Some(resolver);
+        Self(Some(socket))
+    }
+
+    /// How often it was asked since it was last looked at.
+    fn asked(&self) -> usize {
+        let mut question = [0; 512];
+        self.0.iter().map(|socket| std::iter::from_fn(|| socket.recv(&mut question).ok()).count()).sum()
+    }
 }
 
 /// What the gateway will sign to assert who a client is (architecture.md, point 3): ES256, a minute.
