@@ -152,10 +152,10 @@ pub async fn change_client_quotas(
     scope: &ProjectScope,
     instance: &str,
     key: Option<IdempotencyKey>,
-    wanted: Wanted,
+    wanted: &Wanted,
 ) -> Result<Answer<Job>, AppError> {
     // Asked before the transaction, which must not wait for Kafka.
-    let (_, _, Decided { set, remove }) = decide(app, scope, instance, &wanted).await?;
+    let (_, _, Decided { set, remove }) = decide(app, scope, instance, wanted).await?;
     let mut write = match Write::begin(app, &scope.actor, scope, key).await? {
         Begun::Replayed(answer) => return Ok(answer),
         Begun::Fresh(write) => write,

@@ -1,8 +1,9 @@
 //! Answers of what starts a job: 202 with the job, where to find it, and when to look again; or a plan.
 
 use crate::{
-    app::{Answer, App, jobs::wait_for_end},
+    app::{Answer, App, AppError, jobs::wait_for_end},
     domain::actor::ProjectScope,
+    http::{HttpError, ValidQuery},
 };
 use axum::{
     Json,
@@ -41,6 +42,39 @@ impl<S: Send + Sync> FromRequestParts<S> for PreferWait {
         let mut preferences = texts.flat_map(|text| text.split(',')).map(str::trim);
         let seconds = preferences.find_map(|preference| preference.strip_prefix("wait=")?.trim().parse::<u64>().ok());
         Ok(Self(seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT))))
+    }
+}
+
+/// How the caller of a change wants to be answered: by its plan, or by its job, perhaps when that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Answering {
+    dry_run: bool,
+    wait: PreferWait,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Answering {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
+        let ValidQuery(DryRun { dry_run }) = ValidQuery::from_request_parts(parts, state).await?;
+        let Ok(wait) = PreferWait::from_request_parts(parts, state).await;
+        Ok(Self { dry_run, wait })
+    }
+}
+
+impl Answering {
+    /// Runs one of the two.
+    pub async fn by<P>(
+        self,
+        app: &App,
+        scope: &ProjectScope,
+        plan: impl AsyncFnOnce() -> Result<P, AppError>,
+        change: impl AsyncFnOnce() -> Result<Answer<Job>, AppError>,
+    ) -> Result<PlanOr<Accepted, P>, HttpError> {
+        if self.dry_run {
+            return Ok(PlanOr::plan(plan().await?));
+        }
+        Ok(PlanOr::Done(Accepted::after(app, scope, change().await?, self.wait).await))
     }
 }
 

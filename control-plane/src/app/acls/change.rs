@@ -69,10 +69,10 @@ pub async fn change_acls(
     scope: &ProjectScope,
     instance: &str,
     key: Option<IdempotencyKey>,
-    wanted: Wanted,
+    wanted: &Wanted,
 ) -> Result<Answer<Job>, AppError> {
     // Asked before the transaction, which must not wait for Kafka.
-    let (_, decided) = decide(app, scope, instance, &wanted).await?;
+    let (_, decided) = decide(app, scope, instance, wanted).await?;
     let mut write = match Write::begin(app, &scope.actor, scope, key).await? {
         Begun::Replayed(answer) => return Ok(answer),
         Begun::Fresh(write) => write,

@@ -110,14 +110,14 @@ pub async fn change_kafka_user(
     instance: &str,
     if_match: Option<&[String]>,
     key: Option<IdempotencyKey>,
-    wanted: Wanted,
+    wanted: &Wanted,
 ) -> Result<Answer<Job>, AppError> {
     let mut write = match Write::begin(app, &scope.actor, scope, key).await? {
         Begun::Replayed(answer) => return Ok(answer),
         Begun::Fresh(write) => write,
     };
     let record = instances::lock(&mut write.tx, instance).await?;
-    examine(&mut write.tx, &record, if_match, &wanted).await?;
+    examine(&mut write.tx, &record, if_match, wanted).await?;
     let (tx, id, user, now) = (&mut write.tx, record.id, wanted.user.as_str(), app.clock.now());
     match wanted.action {
         Action::Create => users::insert(tx, id, user, &scope.actor.label(), now).await?,
@@ -217,11 +217,11 @@ async fn start(
     scope: &ProjectScope,
     tx: &mut TenantTx,
     instance: &InstanceRecord,
-    wanted: Wanted,
+    Wanted { user, action, password }: &Wanted,
 ) -> Result<JobId, AppError> {
-    let Wanted { user, action, password } = wanted;
+    let (user, action) = (user.clone(), *action);
     let password_generated = action.needs_password() && password.is_none();
-    let password = if password_generated { Some(generate_password(&user)?) } else { password };
+    let password = if password_generated { Some(generate_password(&user)?) } else { password.clone() };
     let job = NewJob::<KafkaUserChange> {
         id: JobId::generate(),
         org: scope.actor.organisation,

@@ -8,7 +8,7 @@ use crate::{
     domain::actor::ProjectScope,
     http::{
         ApiRouter, HttpError, Idempotent, Listed, NoBody, ResourcePath, ValidQuery,
-        accepted::{Accepted, DryRun, PlanOr, PreferWait},
+        accepted::{Accepted, Answering, DryRun, PlanOr},
     },
 };
 use axum::extract::State;
@@ -59,12 +59,11 @@ async fn create_acls(
     State(app): State<Arc<App>>,
     scope: ProjectScope,
     ResourcePath((_, instance)): ResourcePath<(String, String)>,
-    ValidQuery(query): ValidQuery<DryRun>,
-    wait: PreferWait,
+    answering: Answering,
     request: Idempotent<CreateAcls>,
 ) -> Result<PlanOr<Accepted>, HttpError> {
     let wanted = acls::create_acls(&scope, &request.body)?;
-    AclRequest { instance, query, wait, key: request.key }.answer(&app, &scope, wanted).await
+    answer(&app, &scope, answering, &instance, request.key, &wanted).await
 }
 
 /// Delete access rules
@@ -83,34 +82,23 @@ async fn delete_acls(
     scope: ProjectScope,
     ResourcePath((_, instance)): ResourcePath<(String, String)>,
     ValidQuery(filter): ValidQuery<AclFilter>,
-    ValidQuery(query): ValidQuery<DryRun>,
-    wait: PreferWait,
+    answering: Answering,
     request: Idempotent<NoBody>,
 ) -> Result<PlanOr<Accepted>, HttpError> {
     let wanted = acls::delete_acls(&scope, &filter)?;
-    AclRequest { instance, query, wait, key: request.key }.answer(&app, &scope, wanted).await
+    answer(&app, &scope, answering, &instance, request.key, &wanted).await
 }
 
-/// What the request of every change of bindings carries beside what it wants.
-pub(super) struct AclRequest {
-    pub(super) instance: String,
-    pub(super) query: DryRun,
-    pub(super) wait: PreferWait,
-    pub(super) key: Option<IdempotencyKey>,
-}
-
-impl AclRequest {
-    /// The plan, or the job.
-    pub(super) async fn answer(
-        self,
-        app: &App,
-        scope: &ProjectScope,
-        wanted: Wanted,
-    ) -> Result<PlanOr<Accepted>, HttpError> {
-        if self.query.dry_run {
-            return Ok(PlanOr::plan(acls::plan_acls(app, scope, &self.instance, &wanted).await?));
-        }
-        let answer = acls::change_acls(app, scope, &self.instance, self.key, wanted).await?;
-        Ok(PlanOr::Done(Accepted::after(app, scope, answer, self.wait).await))
-    }
+/// The plan, or the job.
+pub(super) async fn answer(
+    app: &App,
+    scope: &ProjectScope,
+    answering: Answering,
+    instance: &str,
+    key: Option<IdempotencyKey>,
+    wanted: &Wanted,
+) -> Result<PlanOr<Accepted>, HttpError> {
+    let plan = async || acls::plan_acls(app, scope, instance, wanted).await;
+    let change = async || acls::change_acls(app, scope, instance, key, wanted).await;
+    answering.by(app, scope, plan, change).await
 }

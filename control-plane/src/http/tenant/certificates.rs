@@ -4,8 +4,8 @@ use crate::{
     app::{App, certificates},
     domain::actor::ProjectScope,
     http::{
-        ApiRouter, HttpError, Idempotent, IfMatch, ResourcePath, Tagged, ValidQuery,
-        accepted::{Accepted, DryRun, PlanOr, PreferWait},
+        ApiRouter, HttpError, Idempotent, IfMatch, ResourcePath, Tagged,
+        accepted::{Accepted, Answering, DryRun, PlanOr},
     },
 };
 use axum::extract::State;
@@ -52,17 +52,15 @@ async fn upload_certificate(
     State(app): State<Arc<App>>,
     scope: ProjectScope,
     ResourcePath((_, instance)): ResourcePath<(String, String)>,
-    ValidQuery(DryRun { dry_run }): ValidQuery<DryRun>,
+    answering: Answering,
     if_match: IfMatch,
-    wait: PreferWait,
     request: Idempotent<UploadCertificate>,
 ) -> Result<PlanOr<Accepted, CertificatePlan>, HttpError> {
-    let tags = if_match.tags();
-    if dry_run {
-        return Ok(PlanOr::plan(certificates::plan_upload(&app, &scope, &instance, tags, &request.body).await?));
-    }
-    let answer = certificates::upload_certificate(&app, &scope, &instance, tags, request.key, &request.body).await?;
-    Ok(PlanOr::Done(Accepted::after(&app, &scope, answer, wait).await))
+    let plan = async || certificates::plan_upload(&app, &scope, &instance, if_match.tags(), &request.body).await;
+    let change = async || {
+        certificates::upload_certificate(&app, &scope, &instance, if_match.tags(), request.key, &request.body).await
+    };
+    answering.by(&app, &scope, plan, change).await
 }
 
 /// Have the platform issue a new certificate
@@ -81,15 +79,13 @@ async fn rotate_certificate(
     State(app): State<Arc<App>>,
     scope: ProjectScope,
     ResourcePath((_, instance)): ResourcePath<(String, String)>,
-    ValidQuery(DryRun { dry_run }): ValidQuery<DryRun>,
+    answering: Answering,
     if_match: IfMatch,
-    wait: PreferWait,
     request: Idempotent<RotateCertificate>,
 ) -> Result<PlanOr<Accepted, CertificatePlan>, HttpError> {
-    let tags = if_match.tags();
-    if dry_run {
-        return Ok(PlanOr::plan(certificates::plan_rotation(&app, &scope, &instance, tags, &request.body).await?));
-    }
-    let answer = certificates::rotate_certificate(&app, &scope, &instance, tags, request.key, &request.body).await?;
-    Ok(PlanOr::Done(Accepted::after(&app, &scope, answer, wait).await))
+    let plan = async || certificates::plan_rotation(&app, &scope, &instance, if_match.tags(), &request.body).await;
+    let change = async || {
+        certificates::rotate_certificate(&app, &scope, &instance, if_match.tags(), request.key, &request.body).await
+    };
+    answering.by(&app, &scope, plan, change).await
 }

@@ -8,7 +8,7 @@ use crate::{
     domain::actor::ProjectScope,
     http::{
         ApiRouter, HttpError, Idempotent, Listed, NoBody, ResourcePath, ValidQuery,
-        accepted::{Accepted, DryRun, PlanOr, PreferWait},
+        accepted::{Accepted, Answering, DryRun, PlanOr},
     },
 };
 use axum::{Json, extract::State};
@@ -61,12 +61,11 @@ async fn set_client_quotas(
     State(app): State<Arc<App>>,
     scope: ProjectScope,
     ResourcePath((_, instance)): ResourcePath<(String, String)>,
-    ValidQuery(query): ValidQuery<DryRun>,
-    wait: PreferWait,
+    answering: Answering,
     request: Idempotent<SetClientQuotas>,
 ) -> Result<PlanOr<Accepted>, HttpError> {
     let wanted = client_quotas::set_client_quotas(&scope, &request.body)?;
-    QuotaRequest { instance, query, wait, key: request.key }.answer(&app, &scope, wanted).await
+    answer(&app, &scope, answering, &instance, request.key, &wanted).await
 }
 
 /// Delete quotas of clients
@@ -85,12 +84,11 @@ async fn delete_client_quotas(
     scope: ProjectScope,
     ResourcePath((_, instance)): ResourcePath<(String, String)>,
     ValidQuery(filter): ValidQuery<QuotaFilter>,
-    ValidQuery(query): ValidQuery<DryRun>,
-    wait: PreferWait,
+    answering: Answering,
     request: Idempotent<NoBody>,
 ) -> Result<PlanOr<Accepted>, HttpError> {
     let wanted = client_quotas::delete_client_quotas(&scope, &filter)?;
-    QuotaRequest { instance, query, wait, key: request.key }.answer(&app, &scope, wanted).await
+    answer(&app, &scope, answering, &instance, request.key, &wanted).await
 }
 
 /// Explain quotas of a client
@@ -109,20 +107,16 @@ async fn explain_client_quotas(
     Ok(Json(client_quotas::explain_client_quotas(&app, &scope, &instance, &client).await?))
 }
 
-struct QuotaRequest {
-    instance: String,
-    query: DryRun,
-    wait: PreferWait,
+/// The plan, or the job.
+async fn answer(
+    app: &App,
+    scope: &ProjectScope,
+    answering: Answering,
+    instance: &str,
     key: Option<IdempotencyKey>,
-}
-
-impl QuotaRequest {
-    /// The plan, or the job.
-    async fn answer(self, app: &App, scope: &ProjectScope, wanted: Wanted) -> Result<PlanOr<Accepted>, HttpError> {
-        if self.query.dry_run {
-            return Ok(PlanOr::plan(client_quotas::plan_client_quotas(app, scope, &self.instance, &wanted).await?));
-        }
-        let answer = client_quotas::change_client_quotas(app, scope, &self.instance, self.key, wanted).await?;
-        Ok(PlanOr::Done(Accepted::after(app, scope, answer, self.wait).await))
-    }
+    wanted: &Wanted,
+) -> Result<PlanOr<Accepted>, HttpError> {
+    let plan = async || client_quotas::plan_client_quotas(app, scope, instance, wanted).await;
+    let change = async || client_quotas::change_client_quotas(app, scope, instance, key, wanted).await;
+    answering.by(app, scope, plan, change).await
 }

@@ -5,7 +5,7 @@ use crate::{
     domain::actor::ProjectScope,
     http::{
         ApiRouter, HttpError, Idempotent, IfMatch, Listed, NoBody, ResourcePath, Tagged, ValidJson, ValidQuery,
-        accepted::{Accepted, DryRun, PlanOr, PreferWait},
+        accepted::{Accepted, Answering, DryRun, PlanOr},
     },
 };
 use axum::extract::State;
@@ -55,15 +55,12 @@ async fn list_instances(
 async fn create_instance(
     State(app): State<Arc<App>>,
     scope: ProjectScope,
-    ValidQuery(DryRun { dry_run }): ValidQuery<DryRun>,
-    wait: PreferWait,
+    answering: Answering,
     request: Idempotent<CreateInstance>,
 ) -> Result<PlanOr<Accepted>, HttpError> {
-    if dry_run {
-        return Ok(PlanOr::plan(instances::plan_instance(&app, &scope, &request.body).await?));
-    }
-    let answer = instances::create_instance(&app, &scope, request.key, &request.body).await?;
-    Ok(PlanOr::Done(Accepted::after(&app, &scope, answer, wait).await))
+    let plan = async || instances::plan_instance(&app, &scope, &request.body).await;
+    let change = async || instances::create_instance(&app, &scope, request.key, &request.body).await;
+    answering.by(&app, &scope, plan, change).await
 }
 
 /// Show an instance
@@ -120,14 +117,11 @@ async fn delete_instance(
     State(app): State<Arc<App>>,
     scope: ProjectScope,
     ResourcePath((_, instance)): ResourcePath<(String, String)>,
-    ValidQuery(DryRun { dry_run }): ValidQuery<DryRun>,
+    answering: Answering,
     if_match: IfMatch,
-    wait: PreferWait,
     request: Idempotent<NoBody>,
 ) -> Result<PlanOr<Accepted>, HttpError> {
-    if dry_run {
-        return Ok(PlanOr::plan(instances::plan_deletion(&app, &scope, &instance, if_match.tags()).await?));
-    }
-    let answer = instances::delete_instance(&app, &scope, &instance, if_match.tags(), request.key).await?;
-    Ok(PlanOr::Done(Accepted::after(&app, &scope, answer, wait).await))
+    let plan = async || instances::plan_deletion(&app, &scope, &instance, if_match.tags()).await;
+    let change = async || instances::delete_instance(&app, &scope, &instance, if_match.tags(), request.key).await;
+    answering.by(&app, &scope, plan, change).await
 }

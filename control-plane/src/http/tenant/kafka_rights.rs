@@ -1,12 +1,12 @@
 //! `/v1/projects/{project}/instances/{instance}/users/{user}/rights`.
 
-use super::acls::AclRequest;
+use super::acls;
 use crate::{
     app::{App, kafka_rights as rights},
     domain::actor::ProjectScope,
     http::{
         ApiRouter, HttpError, Idempotent, NoBody, ResourcePath, ValidQuery,
-        accepted::{Accepted, DryRun, PlanOr, PreferWait},
+        accepted::{Accepted, Answering, DryRun, PlanOr},
     },
 };
 use axum::{Json, extract::State};
@@ -52,12 +52,11 @@ async fn grant_kafka_rights(
     State(app): State<Arc<App>>,
     scope: ProjectScope,
     ResourcePath((_, instance, user)): ResourcePath<(String, String, String)>,
-    ValidQuery(query): ValidQuery<DryRun>,
-    wait: PreferWait,
+    answering: Answering,
     request: Idempotent<GrantKafkaRights>,
 ) -> Result<PlanOr<Accepted>, HttpError> {
     let wanted = rights::grant_kafka_rights(&app, &scope, &instance, &user, &request.body).await?;
-    AclRequest { instance, query, wait, key: request.key }.answer(&app, &scope, wanted).await
+    acls::answer(&app, &scope, answering, &instance, request.key, &wanted).await
 }
 
 /// Revoke rights of a Kafka user
@@ -77,10 +76,9 @@ async fn revoke_kafka_rights(
     scope: ProjectScope,
     ResourcePath((_, instance, user)): ResourcePath<(String, String, String)>,
     ValidQuery(revoke): ValidQuery<RevokeKafkaRights>,
-    ValidQuery(query): ValidQuery<DryRun>,
-    wait: PreferWait,
+    answering: Answering,
     request: Idempotent<NoBody>,
 ) -> Result<PlanOr<Accepted>, HttpError> {
     let wanted = rights::revoke_kafka_rights(&app, &scope, &instance, &user, &revoke).await?;
-    AclRequest { instance, query, wait, key: request.key }.answer(&app, &scope, wanted).await
+    acls::answer(&app, &scope, answering, &instance, request.key, &wanted).await
 }

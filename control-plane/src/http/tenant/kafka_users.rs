@@ -8,7 +8,7 @@ use crate::{
     domain::actor::ProjectScope,
     http::{
         ApiRouter, HttpError, Idempotent, IfMatch, Listed, NoBody, ResourcePath, Tagged, ValidQuery,
-        accepted::{Accepted, DryRun, PlanOr, PreferWait},
+        accepted::{Accepted, Answering, DryRun, PlanOr},
     },
 };
 use axum::extract::State;
@@ -59,12 +59,11 @@ async fn create_kafka_user(
     State(app): State<Arc<App>>,
     scope: ProjectScope,
     ResourcePath((_, instance)): ResourcePath<(String, String)>,
-    ValidQuery(query): ValidQuery<DryRun>,
-    wait: PreferWait,
+    answering: Answering,
     request: Idempotent<CreateKafkaUser>,
 ) -> Result<PlanOr<Accepted>, HttpError> {
     let wanted = users::create_kafka_user(&scope, &request.body)?;
-    Change { instance, if_match: IfMatch(None), query, wait, key: request.key }.answer(&app, &scope, wanted).await
+    answer(&app, &scope, answering, &instance, &IfMatch(None), request.key, &wanted).await
 }
 
 /// Show a Kafka user
@@ -96,13 +95,12 @@ async fn update_kafka_user(
     State(app): State<Arc<App>>,
     scope: ProjectScope,
     ResourcePath((_, instance, user)): ResourcePath<(String, String, String)>,
-    ValidQuery(query): ValidQuery<DryRun>,
+    answering: Answering,
     if_match: IfMatch,
-    wait: PreferWait,
     request: Idempotent<UpdateKafkaUser>,
 ) -> Result<PlanOr<Accepted>, HttpError> {
     let wanted = users::update_kafka_user(&scope, &user, &request.body)?;
-    Change { instance, if_match, query, wait, key: request.key }.answer(&app, &scope, wanted).await
+    answer(&app, &scope, answering, &instance, &if_match, request.key, &wanted).await
 }
 
 /// Reset a Kafka user's password
@@ -121,13 +119,12 @@ async fn reset_kafka_user_password(
     State(app): State<Arc<App>>,
     scope: ProjectScope,
     ResourcePath((_, instance, user)): ResourcePath<(String, String, String)>,
-    ValidQuery(query): ValidQuery<DryRun>,
+    answering: Answering,
     if_match: IfMatch,
-    wait: PreferWait,
     request: Idempotent<ResetKafkaUserPassword>,
 ) -> Result<PlanOr<Accepted>, HttpError> {
     let wanted = users::reset_kafka_user_password(&scope, &user, &request.body)?;
-    Change { instance, if_match, query, wait, key: request.key }.answer(&app, &scope, wanted).await
+    answer(&app, &scope, answering, &instance, &if_match, request.key, &wanted).await
 }
 
 /// Delete a Kafka user
@@ -146,31 +143,25 @@ async fn delete_kafka_user(
     State(app): State<Arc<App>>,
     scope: ProjectScope,
     ResourcePath((_, instance, user)): ResourcePath<(String, String, String)>,
-    ValidQuery(query): ValidQuery<DryRun>,
+    answering: Answering,
     if_match: IfMatch,
-    wait: PreferWait,
     request: Idempotent<NoBody>,
 ) -> Result<PlanOr<Accepted>, HttpError> {
     let wanted = users::delete_kafka_user(&scope, &user)?;
-    Change { instance, if_match, query, wait, key: request.key }.answer(&app, &scope, wanted).await
+    answer(&app, &scope, answering, &instance, &if_match, request.key, &wanted).await
 }
 
-/// What every change's request carries beside what it wants.
-struct Change {
-    instance: String,
-    if_match: IfMatch,
-    query: DryRun,
-    wait: PreferWait,
+/// The plan, or the job.
+async fn answer(
+    app: &App,
+    scope: &ProjectScope,
+    answering: Answering,
+    instance: &str,
+    if_match: &IfMatch,
     key: Option<IdempotencyKey>,
-}
-
-impl Change {
-    async fn answer(self, app: &App, scope: &ProjectScope, wanted: Wanted) -> Result<PlanOr<Accepted>, HttpError> {
-        let if_match = self.if_match.tags();
-        if self.query.dry_run {
-            return Ok(PlanOr::plan(users::plan_kafka_user(app, scope, &self.instance, if_match, &wanted).await?));
-        }
-        let answer = users::change_kafka_user(app, scope, &self.instance, if_match, self.key, wanted).await?;
-        Ok(PlanOr::Done(Accepted::after(app, scope, answer, self.wait).await))
-    }
+    wanted: &Wanted,
+) -> Result<PlanOr<Accepted>, HttpError> {
+    let plan = async || users::plan_kafka_user(app, scope, instance, if_match.tags(), wanted).await;
+    let change = async || users::change_kafka_user(app, scope, instance, if_match.tags(), key, wanted).await;
+    answering.by(app, scope, plan, change).await
 }
