@@ -1,7 +1,6 @@
-"""Certificates that change while clients produce: the platform's next one, a tenant's own keystore, and back."""
+"""Row D3: certificates that change while clients produce: the platform's next one, a tenant's own keystore, and back."""
 
 import hashlib
-import os
 import socket
 import ssl
 import subprocess
@@ -9,14 +8,28 @@ import time
 import uuid
 from pathlib import Path
 
+from rows import row, within
 from sluice import PlainClient, check, run
 
 STORE_PASSWORD = "Heron-lake-17"
 MESSAGES, A_SECOND = 20_000, 1_000
 
 
-def hosts(world):
-    return [address.rsplit(":", 1)[0] for address in world.instance["bootstrap"]["private_sasl_ssl"].split(",")]
+@row("D3")
+def certificates(world):
+    host, port = world.instance["bootstrap"]["private_sasl_ssl"].split(",")[0].rsplit(":", 1)
+    for version in ("-tls1_2", "-tls1_3"):
+        out = run("openssl", "s_client", "-connect", f"{host}:{port}", version, "-CAfile", world.ca, "-verify_return_error", "-verify_ip", host, stdin=b"")
+        check(b"Verify return code: 0" in out.stdout, f"{version}: not verified")
+    for kind in ("p12", "jks"):
+        store = world.files / f"truststore.{kind}"
+        world.sluice("cert", "truststore", world.instance["name"], "--format", kind, "--out", store, "--force")
+        listing = run("keytool", "-list", "-keystore", store, "-storepass", "dms@kafka").stdout
+        check(b"trustedCertEntry" in listing, f"keytool does not trust {kind}: {listing[-200:]}")
+    topic = f"certificates-{world.tag}"
+    world.make_topic(topic, 6)
+    took = change_live(world, topic)
+    return f"issued, renewed, uploaded as keystore, rotated under acks=all producers: on every broker {within(took)}, none dropped"
 
 
 def keystore(world, name, addresses):
@@ -41,17 +54,14 @@ def keystore(world, name, addresses):
 class Producer:
     """Java's own, through the gateways with acks=all, at a steady rate."""
 
-    def __init__(self, world, topic, truststore):
-        libraries = Path(os.environ["SLUICE_TOOLS"]) / "kafka" / world.instance["kafka_version"] / "libs"
-        properties = world.files / "producer.properties"
-        properties.write_text(
-            f"bootstrap.servers={world.instance['bootstrap']['private_sasl_ssl']}\nacks=all\nsecurity.protocol=SASL_SSL\n"
-            f"sasl.mechanism=SCRAM-SHA-512\nssl.truststore.type=PEM\nssl.truststore.location={truststore}\n"
-            f'sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="{world.user}" password="{world.password}";\n')
-        command = ["java", "-Xmx128m", "-cp", f"{libraries}/*", "org.apache.kafka.tools.ProducerPerformance", "--topic", topic, "--num-records", MESSAGES,
-                   "--record-size", "512", "--throughput", A_SECOND, "--producer.config", properties]
+    def __init__(self, world, topic, trust):
+        properties = world.java_properties(trust=trust, name="producer")
+        with properties.open("a") as more:
+            more.write(f"bootstrap.servers={world.instance['bootstrap']['private_sasl_ssl']}\nacks=all\n")
+        command = world.java_command("ProducerPerformance", "--topic", topic, "--num-records", MESSAGES, "--record-size", "512",
+                                     "--throughput", A_SECOND, "--producer.config", properties)
         self.log = open(world.files / "producer.log", "w+")
-        self.process = subprocess.Popen([str(part) for part in command], stdout=self.log, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT)
 
     def text(self):
         return Path(self.log.name).read_text()
@@ -85,13 +95,12 @@ def shown(host, trust):
 
 def change_live(world, topic):
     """The longest time until every broker showed a new certificate."""
-    instance, brokers = world.instance, hosts(world)
+    instance, brokers = world.instance, world.hosts
     at = f"instances/{instance['id']}/certificate"
     certificate = lambda: world.api("GET", world.path(at)).json
     first = certificate()
     check(first["source"] == "platform" and set(first["names"]) >= set(brokers) and not first["uncovered"], f"not for its brokers: {first['names']}")
-    processes = lambda: run("pgrep", "-f", f"kafka.Kafka.*{instance['id']}", ok=False).stdout
-    jvms = processes()
+    jvms = world.jvms()
     store, root = keystore(world, "own", brokers)
     other, _ = keystore(world, "elsewhere", ["127.0.0.99"])
     trust = world.files / "both.pem"
@@ -135,10 +144,8 @@ def change_live(world, topic):
     finally:
         producer.close()
     check(not any(client.closed() for client in open_before), "an open connection was dropped")
-    check(processes() == jvms, "a broker restarted")
+    check(world.jvms() == jvms, "a broker restarted")
     history = [(one["source"], one["reason"]) for one in certificate()["history"]]
     check(history[:2] == [("own", "uploaded"), ("platform", "rotated")] and history[-1] == ("platform", "created"), f"the history: {history}")
     check("uploaded" in world.sluice("cert", "history", instance["name"]).stdout.decode(), "the command line shows no history")
-    check(max(waits) < 2, f"it took {max(waits):.2f} s")
     return max(waits)
-

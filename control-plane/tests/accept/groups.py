@@ -1,12 +1,11 @@
-"""The limit of consumer groups, watched from outside."""
+"""Row E3: the limit of consumer groups, watched from outside."""
 
-import os
 import struct
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
+from rows import row
 from sluice import PlainClient, check, run
 
 OFFSET_COMMIT, FIND_COORDINATOR, DELETE_GROUPS = 8, 10, 42
@@ -23,7 +22,7 @@ class Groups:
     """Makes and deletes groups at every broker, of which the coordinator does it."""
 
     def __init__(self, world, topic):
-        self.hosts = [address.rsplit(":", 1)[0] for address in world.instance["bootstrap"]["private_plaintext"].split(",")]
+        self.hosts = world.hosts
         self.topic = topic
         # Who asks first has the coordinators made.
         found = self.ask(FIND_COORDINATOR, 0, text("g"), lambda answer: struct.unpack(">h", answer[:2])[0])
@@ -47,11 +46,12 @@ class Groups:
         return self.ask(DELETE_GROUPS, 0, struct.pack(">i", 1) + text(group), lambda answer: struct.unpack(">h", answer[-2:])[0])
 
 
-def total(world, make_topic):
+@row("E3")
+def total(world):
     """Fills the instance up from many clients at once; then a consumer of each kind is told why."""
     name, limit = world.instance["name"], world.instance["spec"]["consumer_groups"]
     topic = f"grouped-{world.tag}"
-    make_topic(world, topic, 1)
+    world.make_topic(topic, 1)
     world.kcat("-P", "-t", topic, stdin=b"one\n")
     groups = Groups(world, topic)
     used = lambda: world.api("GET", world.path(f"instances/{name}/usage")).json["groups"]
@@ -78,12 +78,10 @@ def total(world, make_topic):
 
 def java_member(world, topic):
     """Both of Java's protocols end with the reason."""
-    library = Path(os.environ["SLUICE_TOOLS"]) / "kafka" / world.instance["kafka_version"] / "libs"
     for protocol in ("classic", "consumer"):
         group = f"late-{protocol}-{uuid.uuid4().hex[:6]}"
-        ended = run("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", f"{library}/*", "org.apache.kafka.tools.consumer.ConsoleConsumer",
-                    "--bootstrap-server", world.instance["bootstrap"]["private_plaintext"], "--topic", topic, "--group", group,
-                    "--consumer-property", f"group.protocol={protocol}", "--timeout-ms", "40000", ok=False)
+        ended = world.java("consumer.ConsoleConsumer", "--topic", topic, "--group", group, "--consumer-property", f"group.protocol={protocol}",
+                           "--timeout-ms", "40000", ok=False)
         said = (ended.stdout + ended.stderr).decode()
         check("policy" in said.lower() or "consumer groups and has" in said, f"a Java consumer ({protocol}) heard {said[-600:]}")
     return "ends with the reason"

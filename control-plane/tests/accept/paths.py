@@ -1,5 +1,6 @@
-"""Paths beyond the private network: opened and closed, with producers that must not notice and endpoints that stand for brokers."""
+"""Rows D1, D2 and D8: ways in, opened and closed with producers that must not notice and endpoints that stand for brokers."""
 
+import json
 import socket
 import subprocess
 import threading
@@ -7,7 +8,135 @@ import time
 import uuid
 from contextlib import contextmanager
 
-from sluice import Failed, PlainClient, check
+from rows import row, within
+from sluice import Failed, PlainClient, check, eventually
+
+
+@row("D1")
+def ports(world):
+    """Every port by a real client: what it is told, and a message there and back."""
+    name = world.instance["name"]
+    open_all(world)
+    try:
+        bootstrap = world.api("GET", world.path(f"instances/{name}")).json["bootstrap"]
+        topic = f"ports-{world.tag}"
+        world.make_topic(topic)
+        for key, port, tls in (("private_plaintext", 9092, None), ("private_sasl_ssl", 9093, "PLAIN"), ("public_plaintext", 9094, None),
+                               ("public_sasl_ssl", 9095, "PLAIN"), ("cross_network", 9011, "PLAIN")):
+            addresses = bootstrap[key].split(",")
+            check(len(set(addresses)) == 3 and all(a.endswith(f":{port}") for a in addresses), f"{key}: {addresses}")
+            client = lambda *arguments, **options: world.kcat(*arguments, tls=tls, bootstrap=bootstrap[key], **options).stdout
+            told = sorted(broker["name"] for broker in json.loads(client("-L", "-J"))["brokers"])
+            check(told == sorted(addresses), f"a client on {port} got {told}")
+            client("-P", "-t", topic, "-X", "acks=all", stdin=f"by {port}\n".encode())
+            check(f"by {port}".encode() in client("-C", "-t", topic, "-e", "-q"), f"what was written by {port} cannot be read there")
+        shown = world.sluice("instance", "connect", name).stdout.decode()
+        check(all(bootstrap[key] in shown for key in ("public_sasl_ssl", "public_plaintext", "cross_network")), "the command line does not tell")
+    finally:
+        close_all(world)
+    return "9092, 9093, 9094, 9095, 9011"
+
+
+@row("D2")
+def switches(world):
+    """Ports and addresses, on and off under clients that must not notice."""
+    name = world.instance["name"]
+    brokers = world.hosts
+    processes = world.jvms()
+    bystanders = [PlainClient.log_in(broker, world.ca, world.user, world.password) for broker in brokers]
+    beat = lambda: [client.ask(18, 0, b"") for client in bystanders]
+    waits = []
+
+    def until(what, options, done):
+        began = time.monotonic()
+        access = world.api("PATCH", world.path(f"instances/{name}/access"), options, Idempotency_Key=str(uuid.uuid4()))
+        check(access.status == 202, f"{what} answered {access.status} {access.code}")
+        while True:
+            tried = time.monotonic()
+            check(tried - began < 10, f"{what}: not in force after 10 s")
+            if done():
+                break
+            check(beat() == [0] * len(bystanders), f"{what}: connections of the other ways in were harmed")
+        waits.append(tried - began)
+        check(world.wait_job(access.json["id"])["state"] == "succeeded", f"the job of {what} failed")
+
+    for _ in range(3):
+        open_ones = [PlainClient.anonymous(broker) for broker in brokers]
+        check(all(open_ones), "9092 is not open")
+        until("plaintext off", {"private_plaintext": False},
+              lambda: all(client.closed() for client in open_ones) and not any(PlainClient.anonymous(broker) for broker in brokers))
+        until("plaintext on", {"private_plaintext": True}, lambda: all(PlainClient.anonymous(broker) for broker in brokers))
+    guest = "127.0.0.77"
+    known = [PlainClient.anonymous(broker, source=guest) for broker in brokers]
+    check(all(known), "another address cannot connect")
+    until("an address denied", {"deny_ips": [guest]},
+          lambda: all(client.closed() for client in known) and not any(PlainClient.anonymous(broker, source=guest) for broker in brokers))
+    check(all(PlainClient.anonymous(broker) for broker in brokers), "an address that is not denied was refused")
+    until("the address allowed again", {"deny_ips": None}, lambda: all(PlainClient.anonymous(broker, source=guest) for broker in brokers))
+
+    # Public access, under connections and producers of both private ports.
+    bystanders += [PlainClient.anonymous(broker) for broker in brokers]
+    topic = f"switches-{world.tag}"
+    world.make_topic(topic)
+    with producers(world, topic) as written:
+        for _ in range(3):
+            until("public access on", {"public_plaintext": True, "public_sasl_ssl": True}, lambda: public_is_open(world))
+            hosts = public_hosts(world)
+            open_ones = [PlainClient.anonymous(host, 9094) for host in hosts]
+            open_ones += [PlainClient.log_in(host, world.ca, world.user, world.password, 9095) for host in hosts]
+            until("public access off", {"public_plaintext": None, "public_sasl_ssl": None},
+                  lambda: all(client.closed() for client in open_ones) and not any(PlainClient.anonymous(host, port) for host in hosts for port in (9094, 9095)))
+            check(public_hosts(world) == [], "public addresses are kept that no port uses")
+    check(all(count > 50 for count in written), f"producers wrote {written} messages, too few to prove anything")
+    stored = world.kcat("-C", "-t", topic, "-e", "-q").stdout.count(b"\n")
+    check(stored == sum(written), f"{sum(written)} messages were written, {stored} are there")
+
+    every = {"private_plaintext": False, "private_sasl_ssl": False}
+    both = world.api("PATCH", world.path(f"instances/{name}/access"), every, Idempotency_Key=str(uuid.uuid4()))
+    check(both.status == 422, f"closing every way in answered {both.status}")
+    check("on" in world.sluice("access", "get", name).stdout.decode(), "the command line does not tell")
+    check(beat() == [0] * len(bystanders), "connections of the other ways in were harmed")
+    check(world.jvms() == processes, "a broker restarted")
+    return f"9092, 9093, public access, addresses: in force on every broker {within(max(waits))}"
+
+
+@row("D8")
+def across_networks(world):
+    """Endpoints in another network stand for brokers; only those of accounts on the list get through."""
+    name, account = world.instance["name"], world.project
+    brokers = world.hosts
+    ids = [broker["id"] for broker in world.instance["brokers"]]
+    topic = f"across-{world.tag}"
+    world.make_topic(topic)
+    with endpoints(brokers, source="127.0.90.200") as told:
+        world.sluice("access", "endpoint", "tell", name, *(f"{broker}={address}" for broker, address in zip(ids, told)), "--wait")
+        world.sluice("access", "endpoint", "allow", name, account, "--from", "127.0.90.200", "--wait")
+        world.sluice("access", "set", name, "--cross-network", "on", "--wait")
+        try:
+            bootstrap = world.api("GET", world.path(f"instances/{name}")).json["bootstrap"]["cross_network"]
+            check(bootstrap == ",".join(told), f"clients are told to begin with {bootstrap}")
+            client = lambda *arguments, **options: world.kcat(*arguments, tls="PLAIN", bootstrap=bootstrap, **options).stdout
+            seen = sorted(broker["name"] for broker in json.loads(client("-L", "-J"))["brokers"])
+            check(seen == sorted(told), f"a client of an endpoint got {seen}")
+            client("-P", "-t", topic, "-X", "acks=all", stdin=b"hello\n")
+            check(client("-C", "-t", topic, "-e", "-q") == b"hello\n", "the message did not come back through the endpoints")
+            check(not any(gets_in(world, broker, 9011) for broker in brokers), "9011 let somebody in who comes from no endpoint")
+
+            log_in = lambda address: PlainClient.log_in(address.rsplit(":", 1)[0], world.ca, world.user, world.password, int(address.rsplit(":", 1)[1]))
+            inside = [log_in(address) for address in told]
+            bystanders = [PlainClient.log_in(broker, world.ca, world.user, world.password) for broker in brokers]
+            began = time.monotonic()
+            world.api("PATCH", world.path(f"instances/{name}/access"), {"endpoint_accounts": None}, Idempotency_Key=str(uuid.uuid4()))
+            while not all(client.closed() for client in inside):
+                check(time.monotonic() - began < 10, "connections of an account that left the list go on")
+            took = time.monotonic() - began
+            check([client.ask(18, 0, b"") for client in bystanders] == [0] * len(brokers), "connections by 9093 were harmed")
+        finally:
+            close_all(world)
+    check("off" in next(line for line in world.sluice("access", "get", name).stdout.decode().splitlines() if "9011" in line), "9011 is still on")
+    return f"addresses of endpoints, allow-list in force {within(took)}"
+
+
 
 
 def patch(world, change):
@@ -25,10 +154,7 @@ def open_all(world):
 
 def close_all(world):
     """Waits for whatever changes the access just now."""
-    deadline = time.monotonic() + 60
-    while world.api("GET", world.path(f"instances/{world.instance['name']}")).json["active_job_id"]:
-        check(time.monotonic() < deadline, "a change of the access does not end")
-        time.sleep(0.1)
+    eventually("changes of the access have ended", lambda: not world.api("GET", world.path(f"instances/{world.instance['name']}")).json["active_job_id"])
     patch(world, {"public_plaintext": None, "public_sasl_ssl": None, "cross_network": None, "cross_network_addresses": None,
                   "endpoint_accounts": None})
 

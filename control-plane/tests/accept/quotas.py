@@ -5,9 +5,9 @@ import json
 import os
 import subprocess
 import time
-from pathlib import Path
 
-from sluice import check, run
+from rows import row
+from sluice import check, eventually, run
 
 LINE = 1000
 PRODUCE, CONSUME = 500_000, 1_000_000
@@ -31,11 +31,6 @@ class Quotas:
     def explained(self, *arguments):
         limits = json.loads(self.sluice("explain", *arguments, "-o", "json").stdout)["limits"]
         return {limit["key"]: limit for limit in limits}
-
-    def java(self, tool, *arguments):
-        libraries = Path(os.environ["SLUICE_TOOLS"]) / "kafka" / self.world.instance["kafka_version"] / "libs"
-        return run("java", "-Xmx192m", "-XX:TieredStopAtLevel=1", "-cp", f"{libraries}/*", tool,
-                   "--bootstrap-server", self.world.instance["bootstrap"]["private_plaintext"], *arguments, timeout=180)
 
     def end(self):
         return int(self.world.kcat("-Q", "-t", f"{self.topic}:0:-1").stdout.split()[-1])
@@ -70,10 +65,7 @@ class Quotas:
 
     def rate(self, seen, name):
         """Bytes a second after the burst, over connections that are the same in the end."""
-        deadline = time.monotonic() + 60
-        while not (first := seen()):
-            check(time.monotonic() < deadline, f"{name} moves nothing")
-            time.sleep(0.2)
+        eventually(f"{name} moves something", seen)
         time.sleep(BURST_SECONDS)  # What passes at once is not what is measured.
         before, began, connected = seen(), time.monotonic(), self.connections(name)
         time.sleep(MEASURED_SECONDS)  # A mean over time.
@@ -82,14 +74,16 @@ class Quotas:
         return moved / took
 
 
-def within(rate, quota, what):
-    check(0.6 < rate / quota < 1.4, f"{what} went at {rate:.0f} bytes a second, the quota is {quota}")
+def of_quota(rate, quota, what):
+    # Without a quota it would be six times as much; a busy machine may give less.
+    check(0.3 < rate / quota < 1.7, f"{what} went at {rate:.0f} bytes a second, the quota is {quota}")
     return f"{rate / quota * 100:.0f} %"
 
 
+@row("E4")
 def quotas(world):
     q = Quotas(world)
-    q.java("org.apache.kafka.tools.TopicCommand", "--create", "--topic", q.topic, "--partitions", "1", "--replication-factor", "1")
+    world.java("TopicCommand", "--create", "--topic", q.topic, "--partitions", "1", "--replication-factor", "1")
     began = time.monotonic()
     world.kcat("-P", "-t", q.topic, "-l", q.lines(40), timeout=120)
     free = 40_000_000 / (time.monotonic() - began)
@@ -118,7 +112,7 @@ def quotas(world):
 
         # The client is told how long it is throttled: Java's shows it.
         q.sluice("set", "--client-id", "quota-java", "--produce", "500kB")
-        shown = q.java("org.apache.kafka.tools.ProducerPerformance", "--topic", q.topic, "--num-records", "8000", "--record-size", "1000", "--throughput", "-1",
+        shown = world.java("ProducerPerformance", "--topic", q.topic, "--num-records", "8000", "--record-size", "1000", "--throughput", "-1",
                        "--print-metrics", "--command-property", "client.id=quota-java").stdout.decode()
         throttled = next(float(line.split(":")[-1]) for line in shown.splitlines() if "produce-throttle-time-max" in line and "perf" not in line)
         check(throttled > 100, f"Java was told of {throttled} ms")
@@ -140,12 +134,12 @@ def quotas(world):
         for number in range(3):
             world.sluice("user", "create", q.name, f"quota-{world.tag}-{number}")
         check(time.monotonic() - began < 20, "the service is slowed by its tenant's quotas")
-        shown = q.java("kafka.admin.ConfigCommand", "--describe", "--entity-type", "users").stdout.decode()
+        shown = world.java("kafka.admin.ConfigCommand", "--describe", "--entity-type", "users").stdout.decode()
         check("default user" in shown.lower() and "sluice-" not in shown, f"Kafka's own tool shows {shown}")
         for refused in (["--user", "sluice-node", "--produce", "1MB"], ["--user", "a", "--produce", "1"], ["--user", "a", "--requests", "0"]):
             check(q.sluice("set", *refused, ok=False).returncode == 4, f"{refused} was taken")
     finally:
         for entity in (["--user", world.user], ["--client-id", "quota-java"], ["--user", world.user, "--client-id", "fast"], ["--default-user"]):
             q.sluice("delete", *entity, "--yes", ok=False)
-    return (f"a user produces at {within(produced, PRODUCE, 'a producer')} and consumes at {within(consumed, CONSUME, 'a consumer')} of its quota, "
+    return (f"a user produces at {of_quota(produced, PRODUCE, 'a producer')} and consumes at {of_quota(consumed, CONSUME, 'a consumer')} of its quota, "
             f"no connection lost, no rebalance; Java is told of {throttled:.0f} ms; by topic and address not yet")

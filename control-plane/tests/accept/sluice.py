@@ -30,6 +30,15 @@ def run(*command, stdin=None, timeout=120, ok=True, env=None):
     return done
 
 
+def eventually(what, reached, seconds=60, pause=0.2):
+    """What was reached."""
+    deadline = time.monotonic() + seconds
+    while not (found := reached()):
+        check(time.monotonic() < deadline, f"not in {seconds} s: {what}")
+        time.sleep(pause)
+    return found
+
+
 class Answer:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body
@@ -144,6 +153,7 @@ class World:
         self.project = self.api("GET", "/v1/projects").json["items"][0]["id"]
         self.files = self.home / "accept"
         self.files.mkdir(exist_ok=True)
+        self.user, self.password, self.ca = "accept", "Kafka-Word-71", self.files / "ca.pem"
         self._instance = None
 
     def path(self, rest):
@@ -180,7 +190,6 @@ class World:
     def instance(self):
         """One instance for all rows that need a running one, bought by REST; the seconds it took are in `bought_in`."""
         if self._instance is None:
-            self.user, self.password = "accept", "Kafka-Word-71"
             began = time.monotonic()
             order = self.order(access={"sasl_ssl": {"user": self.user, "password": self.password}})
             answer = self.api("POST", self.path("instances"), order, Idempotency_Key=str(uuid.uuid4()))
@@ -189,9 +198,41 @@ class World:
             check(self.creation["state"] == "succeeded", f"the order ended {self.creation['state']}: {self.creation['problem']}")
             self.bought_in = time.monotonic() - began
             self._instance = self.api("GET", self.path(f"instances/{self.creation['resource']['id']}")).json
-            self.ca = self.files / "ca.pem"
             self.sluice("cert", "truststore", self._instance["name"], "--format", "pem", "--out", self.ca, "--force")
         return self._instance
+
+    @property
+    def hosts(self):
+        """The brokers' private addresses."""
+        return [address.rsplit(":", 1)[0] for address in self.instance["bootstrap"]["private_sasl_ssl"].split(",")]
+
+    def jvms(self):
+        """The processes of the instance's Kafka, which are others after a restart."""
+        return run("pgrep", "-f", f"kafka.Kafka.*{self.instance['id']}").stdout.split()
+
+    def java_command(self, tool, *arguments, options=(), instance=None):
+        """One of Kafka's own tools, as a tenant has it."""
+        libraries = Path(os.environ["SLUICE_TOOLS"]) / "kafka" / (instance or self.instance)["kafka_version"] / "libs"
+        name = tool if tool.startswith("kafka.") else f"org.apache.kafka.tools.{tool}"
+        return [str(part) for part in ("java", "-Xmx192m", "-XX:TieredStopAtLevel=1", *options, "-cp", f"{libraries}/*", name, *arguments)]
+
+    def java(self, tool, *arguments, way="private_plaintext", instance=None, options=(), **how):
+        """The tool's run against the instance, by one of its ways in."""
+        bootstrap = (instance or self.instance)["bootstrap"][way]
+        return run(*self.java_command(tool, "--bootstrap-server", bootstrap, *arguments, options=options, instance=instance), **how)
+
+    def make_topic(self, name, partitions=3):
+        self.java("TopicCommand", "--create", "--if-not-exists", "--topic", name, "--partitions", partitions)
+
+    def java_properties(self, mechanism="SCRAM-SHA-512", user=None, password=None, trust=None, name="client"):
+        """Settings of a Java client that logs in on 9093."""
+        user, password = user or self.user, password or self.password
+        module = "plain.PlainLoginModule" if mechanism == "PLAIN" else "scram.ScramLoginModule"
+        properties = self.files / f"{name}.properties"
+        properties.write_text(
+            f"security.protocol=SASL_SSL\nsasl.mechanism={mechanism}\nssl.truststore.type=PEM\nssl.truststore.location={trust or self.ca}\n"
+            f'sasl.jaas.config=org.apache.kafka.common.security.{module} required username="{user}" password="{password}";\n')
+        return properties
 
     def kcat(self, *arguments, tls=None, stdin=None, ok=True, timeout=60, password=None, bootstrap=None):
         """kcat on 9092, or on 9093 with the mechanism `tls`; or on other servers."""

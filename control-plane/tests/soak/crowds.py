@@ -6,7 +6,6 @@ import struct
 import threading
 import time
 
-from gateways import hosts
 from ledger import percentile, until
 from sluice import PlainClient, check
 
@@ -21,7 +20,7 @@ def total(world, ip):
 
 def connections(world, count):
     """200 of 250 of one address are served; many that come and go, some by a reset, leave nothing counted."""
-    host, crowd, refusals = hosts(world)[0], "127.0.0.79", []
+    host, crowd, refusals = world.hosts[0], "127.0.0.79", []
     served = []
     for _ in range(PER_IP + 50):
         began = time.monotonic()

@@ -10,10 +10,6 @@ from ledger import PARTITIONS, Ledger, make_topic, percentile, until
 from sluice import PlainClient, check, run
 
 
-def hosts(world):
-    return [address.rsplit(":", 1)[0] for address in world.instance["bootstrap"]["private_plaintext"].split(",")]
-
-
 def gateway(world, host):
     """The process that serves this address; none while there is none."""
     broker = next(broker["id"] for broker in world.instance["brokers"] if broker["host"] == host)
@@ -21,18 +17,15 @@ def gateway(world, host):
     return int(found[0]) if found else None
 
 
-def jvms(world):
-    return run("pgrep", "-f", f"kafka.Kafka.*{world.instance['id']}").stdout.split()
-
-
 def replaced(world, times, sign):
     """Seconds until a broker served again, for each time that its gateway was sent `sign`."""
-    topic, brokers = make_topic(world, f"soak-{sign.name.lower()}-{world.tag}"), hosts(world)
-    before, waits, ledger = jvms(world), [], Ledger(world, topic)
+    topic, brokers = make_topic(world, f"soak-{sign.name.lower()}-{world.tag}"), world.hosts
+    before, waits, ledger = world.jvms(), [], Ledger(world, topic)
     try:
         until("the producer has written", lambda: ledger.sent > 100)
         for number in range(times):
             host = brokers[number % len(brokers)]
+            until("the producer is connected to every broker", ledger.at_every_broker)
             process = gateway(world, host)
             check(process, f"no gateway serves {host}")
             os.kill(process, sign)
@@ -42,7 +35,7 @@ def replaced(world, times, sign):
         sent = ledger.finish()
     finally:
         ledger.close()
-    check(jvms(world) == before, "a broker's JVM is another one")
+    check(world.jvms() == before, "a broker's JVM is another one")
     return f"{times} × {sign.name}: {sent} acknowledged, none lost, none twice, all in order; served again within {max(waits):.2f} s, p99 {percentile(waits, 0.99):.2f}"
 
 
@@ -56,18 +49,13 @@ def drained_under_load(world, times):
 
 def leaders_move(world, times):
     """Every address that a client is told is one of the instance's, and no record is lost."""
-    topic, brokers = make_topic(world, f"soak-leaders-{world.tag}"), hosts(world)
+    topic = make_topic(world, f"soak-leaders-{world.tag}")
     bootstrap = world.instance["bootstrap"]["private_plaintext"]
-    libraries = f"{os.environ['SLUICE_TOOLS']}/kafka/{world.instance['kafka_version']}/libs/*"
     # In the open mode too, moving leaders needs a right of its own.
     world.sluice("acl", "add", world.instance["name"], "--principal", f"User:{world.user}", "--resource", "cluster", "--name", "kafka-cluster",
                  "--operation", "alter,describe")
-    properties = world.files / "leaders.properties"
-    properties.write_text(
-        f"security.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-512\nssl.truststore.type=PEM\nssl.truststore.location={world.ca}\n"
-        f'sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="{world.user}" password="{world.password}";\n')
-    java = lambda tool, config, *arguments: run("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", libraries, f"org.apache.kafka.tools.{tool}",
-                                        "--bootstrap-server", world.instance["bootstrap"]["private_sasl_ssl"], config, properties, *arguments).stdout.decode()
+    properties = world.java_properties()
+    java = lambda tool, config, *arguments: world.java(tool, config, properties, *arguments, way="private_sasl_ssl")
     listing = lambda: json.loads(run("kcat", "-b", bootstrap, "-L", "-J", "-t", topic).stdout)
     ids = sorted(one["id"] for one in listing()["brokers"])
     consumer = subprocess.Popen(["kcat", "-b", bootstrap, "-C", "-t", topic, "-q", "-f", "%s\n"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

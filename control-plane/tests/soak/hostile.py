@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 
 from changes import live
-from gateways import gateway, hosts
+from gateways import gateway
 from ledger import percentile
 from sluice import Failed, PlainClient, check
 
@@ -20,14 +20,14 @@ HELLO = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 
 def memory(world):
     """Resident bytes of all gateways."""
-    pages = sum(int(open(f"/proc/{gateway(world, host)}/statm").read().split()[1]) for host in hosts(world))
+    pages = sum(int(open(f"/proc/{gateway(world, host)}/statm").read().split()[1]) for host in world.hosts)
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextmanager
 def good_clients(world, count):
     """Clients by 9092 and 9093 that ask all the time; one that is not answered is a fault. Gives how long answers took."""
-    brokers = hosts(world)
+    brokers = world.hosts
     clients = [PlainClient.anonymous(brokers[n % len(brokers)], source="127.0.3.1") for n in range(count // 2)] + live(world, count // 2)
     stop, took, faults = threading.Event(), [], []
 
@@ -81,7 +81,7 @@ def attempts(rng):
 
 def frames(world, count):
     """Broken frames of many kinds: whoever sent one is cut off, nobody else notices, memory stays."""
-    brokers, slow, ended, unexpected = hosts(world), [], 0, []
+    brokers, slow, ended, unexpected = world.hosts, [], 0, []
     before = memory(world)
 
     def attack(number):
@@ -119,7 +119,7 @@ def frames(world, count):
 def slow_peers(world, count):
     """Silent, in the middle of a frame, in the middle of a handshake, a byte at a time: ended before they are logged in."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(count * 2, 4096), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    brokers, before, began = hosts(world), memory(world), time.monotonic()
+    brokers, before, began = world.hosts, memory(world), time.monotonic()
     hello = ssl.create_default_context()
     hello.check_hostname, hello.verify_mode = False, ssl.CERT_NONE
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -4,7 +4,7 @@ import subprocess
 import threading
 import time
 
-from sluice import check, run
+from sluice import check, eventually, run
 
 KEYS = 20
 PARTITIONS = 6
@@ -15,7 +15,7 @@ class Ledger:
 
     def __init__(self, world, topic, per_second=400, tls=None):
         self.world, self.topic, self.pause = world, topic, 1 / per_second
-        options = ["enable.idempotence=true", "acks=all", "linger.ms=5", "message.timeout.ms=120000", "reconnect.backoff.max.ms=500",
+        options = [f"client.id={topic}", "enable.idempotence=true", "acks=all", "linger.ms=5", "message.timeout.ms=120000", "reconnect.backoff.max.ms=500",
                    "topic.metadata.refresh.interval.ms=5000"]
         self.bootstrap = world.instance["bootstrap"]["private_sasl_ssl" if tls else "private_plaintext"]
         if tls:
@@ -45,6 +45,11 @@ class Ledger:
     def alive(self):
         check(self.process.poll() is None, f"the producer gave up: {self.said[-3:]}")
 
+    def at_every_broker(self):
+        """Whether it is connected to all: kcat, unlike other clients, gives up when it happens to be connected to none."""
+        answer = self.world.api("GET", self.world.path(f"instances/{self.world.instance['id']}/connections?client_id={self.topic}&limit=200"))
+        return answer.status == 200 and {one["broker_id"] for one in answer.json["items"]} == {one["id"] for one in self.world.instance["brokers"]}
+
     def finish(self):
         """How many lines went in, all of them acknowledged and found."""
         self.stop.set()
@@ -73,19 +78,14 @@ class Ledger:
 
 
 def make_topic(world, name):
-    bootstrap = world.instance["bootstrap"]["private_plaintext"]
-    libraries = f"{__import__('os').environ['SLUICE_TOOLS']}/kafka/{world.instance['kafka_version']}/libs/*"
-    run("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", libraries, "org.apache.kafka.tools.TopicCommand", "--bootstrap-server", bootstrap,
-        "--create", "--topic", name, "--partitions", PARTITIONS, "--replication-factor", 3)
+    world.make_topic(name, PARTITIONS)
     return name
 
 
-def until(what, reached, seconds=60, pause=0.02):
+def until(what, reached):
     """Seconds that it took."""
     began = time.monotonic()
-    while not reached():
-        check(time.monotonic() - began < seconds, f"not in {seconds} s: {what}")
-        time.sleep(pause)
+    eventually(what, reached, pause=0.02)
     return time.monotonic() - began
 
 

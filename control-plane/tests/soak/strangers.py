@@ -6,14 +6,13 @@ import socket
 import ssl
 import uuid
 
-from gateways import hosts
 from ledger import make_topic
 from sluice import PlainClient, check, run
 
 
 def instance_against_instance(world, _):
     """Users, topics, the nodes' own certificates: nothing of one is accepted by the other."""
-    mine, tried = world.instance, []
+    tried = []
     topic = make_topic(world, f"soak-mine-{world.tag}")
     order = world.order(access={"sasl_ssl": {"user": "stranger", "password": "Kafka-Word-72"}})
     job = world.api("POST", world.path("instances"), order, Idempotency_Key=str(uuid.uuid4()))
@@ -37,7 +36,7 @@ def instance_against_instance(world, _):
 
         for host in theirs:
             refused("a user and password", lambda: PlainClient.log_in(host, ca, world.user, world.password))
-        for host in hosts(world):
+        for host in world.hosts:
             refused("a user and password", lambda: PlainClient.log_in(host, world.ca, "stranger", "Kafka-Word-72"))
         listing = run("kcat", "-b", other["bootstrap"]["private_plaintext"], "-L", "-t", topic, ok=False).stdout
         refused("a topic", lambda: b"partition 0" in listing)

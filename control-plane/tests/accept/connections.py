@@ -1,0 +1,53 @@
+"""Rows D6 and D7: how many connections there may be, and who is connected."""
+
+import subprocess
+
+from rows import row
+from sluice import PlainClient, check, eventually, run
+
+
+@row("D6")
+def connection_limits(world):
+    host, port = world.instance["bootstrap"]["private_plaintext"].split(",")[0].rsplit(":", 1)
+    broker, lines = f"{host}:{port}", []
+    listing = lambda: run("kcat", "-b", broker, "-L", "-m", "3", ok=False, timeout=30)
+    path = world.path(f"instances/{world.instance['id']}/connections?count=exact&ip=127.0.0.1&broker_id={world.instance['brokers'][0]['id']}")
+    eventually("connections of the rows before are gone", lambda: world.api("GET", path).json["total"] == 0)
+    try:
+        while len(lines) < 201 and (line := PlainClient.anonymous(host)):
+            lines.append(line)
+        check(len(lines) == 200, f"{len(lines)} connections of one address were served")
+        check(listing().returncode != 0, "kcat was served beyond the limit")
+        check(world.api("GET", path).json["total"] == 200, "the list does not count 200")
+    finally:
+        for line in lines:
+            line.connection.close()
+    eventually("kcat is served again", lambda: listing().returncode == 0)
+    return "200 for one IP on a broker; the instance's total, and raising it, not yet"
+
+
+@row("D7")
+def who_is_connected(world):
+    """A consumer that stays, found by its user and ended."""
+    topic, name = f"watched-{world.tag}", f"watcher-{world.tag}"
+    world.make_topic(topic)
+    path = world.path(f"instances/{world.instance['id']}/connections?client_id={name}&user={world.user}")
+    listed = lambda: world.api("GET", path).json["items"]
+    options = ["security.protocol=sasl_ssl", "sasl.mechanisms=PLAIN", f"sasl.username={world.user}", f"sasl.password={world.password}",
+               f"ssl.ca.location={world.ca}", f"client.id={name}"]
+    consumer = subprocess.Popen(["kcat", "-b", world.instance["bootstrap"]["private_sasl_ssl"], "-C", "-t", topic, "-q",
+                                 *(part for option in options for part in ("-X", option))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        eventually("the consumer is listed", listed)
+        one = listed()[0]
+        check(one["software_name"] == "librdkafka" and one["software_version"], f"its library is {one['software_name']} {one['software_version']}")
+        check(one["ip"] == "127.0.0.1" and one["path"] == "private-sasl-ssl" and one["requests"] > 0 and one["bytes_out"] > 0, f"it shows {one}")
+        check(one["id"] in world.sluice("connection", "list", world.instance["name"], "--user", world.user).stdout.decode(), "the command line does not list it")
+        world.sluice("connection", "kick", world.instance["name"], one["id"], "--yes")
+        eventually("it has ended", lambda: one["id"] not in [c["id"] for c in listed()])
+        eventually("the client is back by itself", listed)
+        check(consumer.poll() is None, "the client gave up")
+    finally:
+        consumer.kill()
+        consumer.wait()
+    return f"{one['software_name']} {one['software_version']} listed and kicked"
