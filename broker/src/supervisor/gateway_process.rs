@@ -2,27 +2,36 @@
 //! of its own): one task that starts, watches, restarts, replaces and stops it.
 //!
 //! A replacement listens beside the old gateway (`SO_REUSEPORT`) and says that it is ready by a file
-//! under `run/`, named by the nonce it was given; only then is the old one asked to drain. Dropping
-//! everything leaves the gateway running: the next supervisor adopts it.
+//! under `run/`, named by the nonce it was given; only then is the old one asked to drain. It touches the file as long as its
+//! runtime turns: one that stops doing so is killed. Dropping everything leaves the gateway running: the next supervisor adopts it.
 
 use super::backoff::BackOff;
 use super::broker::terminate;
 use super::process::{Launch, PROCESS_VARIABLE, Process, ProcessRole};
 use super::rotate;
+use crate::clock;
 use crate::directory::NodeDirectory;
+use std::convert::Infallible;
 use std::ffi::OsString;
+use std::fs::File;
+use std::future::pending;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use std::{env, fs, io};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 /// From a start to ready; the gateway loads a spec and binds a few ports.
 const READY_LIMIT: Duration = Duration::from_secs(10);
 const READY_EVERY: Duration = Duration::from_millis(20);
+/// How often a gateway touches its mark.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+/// Looks in a row that find no new touch. Counted, and not measured by the clock, so that a machine that was paused, and not its
+/// gateway, costs one of them.
+const LOOKS: u32 = 10;
 /// What the gateway itself prints: a panic. Its log is elsewhere.
 const OUTPUT_LOG: &str = "gateway-output.log";
 
@@ -36,6 +45,8 @@ pub struct GatewaySettings {
     pub back_off: BackOff,
     /// For the old one to drain.
     pub drain_deadline: Duration,
+    /// A gateway that lives and does nothing for so long is killed.
+    pub silence: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -143,6 +154,7 @@ impl Runner {
     async fn watch(&mut self, process: Process) -> Watched {
         self.pid.send_replace(Some(process.pid()));
         let mut rotation = interval(Duration::from_secs(30));
+        let mut pulse = Pulse::of(ready_file(&self.settings.directory.run(), process.nonce()), self.settings.silence / LOOKS);
         loop {
             tokio::select! {
                 exit = process.wait() => {
@@ -176,6 +188,11 @@ impl Runner {
                     }
                     None => return Watched::Left,
                 },
+                () = pulse.stops() => {
+                    // Its end comes by `wait`.
+                    let how = terminate(&process, Duration::ZERO).await;
+                    error!(gateway.pid = process.pid(), gateway.exit = how, "the gateway did nothing for {:?}", self.settings.silence);
+                }
                 _ = rotation.tick() => {
                     if let Err(error) = rotate::while_open(&self.settings.directory.logs().join(OUTPUT_LOG)) {
                         warn!(%error, "could not rotate the gateway's output");
@@ -257,6 +274,41 @@ impl Runner {
     }
 }
 
+/// Whether a gateway still touches its mark.
+struct Pulse {
+    mark: PathBuf,
+    tick: Interval,
+    touched: Option<SystemTime>,
+    /// None until the first touch: a gateway of an older release has none.
+    missed: Option<u32>,
+}
+
+impl Pulse {
+    fn of(mark: PathBuf, every: Duration) -> Self {
+        let mut tick = interval(every.max(READY_EVERY));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { mark, tick, touched: None, missed: None }
+    }
+
+    /// Returns once the mark was not touched in [`LOOKS`] looks. Safe to drop and ask again.
+    async fn stops(&mut self) {
+        loop {
+            self.tick.tick().await;
+            // No mark: not ready yet, or about to be replaced.
+            let Ok(touched) = fs::metadata(&self.mark).and_then(|mark| mark.modified()) else { continue };
+            let before = self.touched.replace(touched);
+            self.missed = match self.missed {
+                _ if before.is_some_and(|before| before != touched) => Some(0),
+                missed => missed.map(|missed| missed + 1),
+            };
+            if self.missed >= Some(LOOKS) {
+                self.missed = None;
+                return;
+            }
+        }
+    }
+}
+
 enum Watched {
     Ended,
     Replaced(Process),
@@ -288,13 +340,17 @@ fn ready_file(run: &Path, nonce: &str) -> PathBuf {
     run.join(format!("gateway-{nonce}.ready"))
 }
 
-/// Called by the gateway when it serves. Does nothing where no supervisor started it.
-pub fn announce_ready(directory: &NodeDirectory) -> io::Result<()> {
-    let Ok(mark) = env::var(PROCESS_VARIABLE) else { return Ok(()) };
-    match mark.strip_prefix("gateway:") {
-        Some(nonce) if nonce.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-            fs::write(ready_file(&directory.run(), nonce), [])
-        }
-        _ => Ok(()),
+/// Called by the gateway when it serves; drives the mark until it is dropped. Does nothing where no supervisor started it.
+pub async fn announce_ready(directory: &NodeDirectory) -> io::Result<Infallible> {
+    let nonce = env::var(PROCESS_VARIABLE).ok().and_then(|mark| mark.strip_prefix("gateway:").map(str::to_owned));
+    let Some(nonce) = nonce.filter(|nonce| nonce.bytes().all(|byte| byte.is_ascii_hexdigit())) else {
+        return pending().await;
+    };
+    let mark = File::create(ready_file(&directory.run(), &nonce))?;
+    let mut beat = interval(BEAT_EVERY);
+    loop {
+        beat.tick().await;
+        // A time and no text: that needs no room on a full disk.
+        mark.set_modified(clock::now())?;
     }
 }

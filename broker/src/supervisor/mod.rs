@@ -173,6 +173,8 @@ impl Supervisor {
                     arguments,
                     back_off: timing.gateway_back_off,
                     drain_deadline: timing.drain_deadline,
+                    // It is back in no time: no need to be as sure as with a broker.
+                    silence: timing.silence / 4,
                 })
             })
             .transpose()?;
