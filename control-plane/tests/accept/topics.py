@@ -106,7 +106,7 @@ def message_size(world):
     check(send(limit).returncode == 0, "a message of 10 MB was refused")
     larger = send(limit + 256 * 1024)
     check(larger.returncode != 0 and b"Message size too large" in larger.stderr, f"a larger one was not refused as such: {larger.stderr[-200:]}")
-    grown = world.java("kafka.admin.ConfigCommand", "--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", "max.message.bytes=20000000")
+    grown = world.java("kafka.admin.ConfigCommand", "--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", "max.message.bytes=20000000", ok=False)
     check(b"above this instance's limit" in grown.stdout + grown.stderr, f"a topic may take more than was sold: {grown.stderr[-200:]}")
     back = world.kcat("-C", "-t", topic, "-e", "-q", "-X", "receive.message.max.bytes=100000000").stdout
     check(len(back.strip()) == limit, f"{len(back)} bytes came back")
