@@ -25,13 +25,17 @@ def main():
     else:
         sys.exit(f"bench: the machine is busy (load average {load_average():.1f}); its figures would be noise")
     binaries, tools = Path(os.environ["SLUICE_BINARIES"]), Path(os.environ["SLUICE_TOOLS"])
-    parts = sys.argv[1:] or ["data-path", "replication", "control-plane"]
+    parts = sys.argv[1:] or ["data-path", "connections", "replication", "control-plane"]
     goals = []
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as work:
-        if "data-path" in parts:
+        if "data-path" in parts or "connections" in parts:
             rig = Rig(work, tools, binaries)
             try:
-                goals += data_path.run(rig, quick)
+                with_proxy = data_path.start(rig)
+                if "data-path" in parts:
+                    goals += data_path.run(rig, quick, with_proxy)
+                if "connections" in parts:
+                    goals += data_path.connections(rig, quick)
             finally:
                 rig.processes.stop_all()
         if "replication" in parts:

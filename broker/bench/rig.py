@@ -98,7 +98,11 @@ class Rig:
         voters = ",".join(f"{one.node_id}@{one.host}:{CONTROLLER}:{one.directory}" for one in self.all)
         self.java("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", config, "--initial-controllers", voters,
                   "--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]")
-        process = self.processes.start("kafka", ["java", f"-Xms{self.heap}", f"-Xmx{self.heap}", "-XX:+UseG1GC", "-cp", f"{self.libs}/*", "kafka.Kafka", config])
+        # As the supervisor has it: Kafka looks up its own name at every SASL login.
+        hosts = self.work / "hosts"
+        hosts.write_text(f"127.0.0.1 localhost\n{self.host} {self.host}\n")
+        process = self.processes.start("kafka", ["java", f"-Xms{self.heap}", f"-Xmx{self.heap}", "-XX:+UseG1GC", f"-Djdk.net.hosts.file={hosts}",
+                                                 "-cp", f"{self.libs}/*", "kafka.Kafka", config])
         self.pids["broker"] = process.pid
 
     def identity(self, listener, name, clients_of=None):

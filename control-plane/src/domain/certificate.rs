@@ -17,6 +17,11 @@ pub fn renew_at(not_before: DateTime<Utc>, not_after: DateTime<Utc>) -> DateTime
     not_after - (not_after - not_before) / 3
 }
 
+/// When a certificate gives way that names addresses which are its instance's no longer. Not at once: people close and open.
+pub fn narrow_at(now: DateTime<Utc>) -> DateTime<Utc> {
+    now + Duration::days(1)
+}
+
 /// Whole days that are left; negative when it has ended.
 pub fn days_left(not_after: DateTime<Utc>, now: DateTime<Utc>) -> i64 {
     (not_after - now).num_seconds().div_euclid(24 * 3600)

@@ -243,6 +243,16 @@ pub struct DueRow {
     pub name: String,
 }
 
+/// Has the served certificate renewed by then, if it is the platform's.
+pub async fn renew_by(tx: &mut Connection, instance: InstanceId, at: DateTime<Utc>) -> Result<()> {
+    sqlx::query("update certificates set renew_at = least(renew_at, $2) where instance_id = $1 and replaced_at is null and renew_at is not null")
+        .bind(instance.uuid())
+        .bind(at)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
 /// Platform certificates to be renewed now, of instances that run and that no job is changing; those that end first.
 /// An instance whose renewal failed after `patience` is left for later.
 pub async fn due(tx: &mut Connection, now: DateTime<Utc>, patience: DateTime<Utc>, limit: i64) -> Result<Vec<DueRow>> {

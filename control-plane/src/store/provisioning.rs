@@ -238,9 +238,9 @@ pub async fn use_public_addresses(tx: &mut Connection, instance: InstanceId, now
     Ok(())
 }
 
-/// No broker of the instance has a public address any more. Its nodes serve none when this is called.
-pub async fn release_public_addresses(tx: &mut Connection, instance: InstanceId, now: DateTime<Utc>) -> Result<()> {
-    sqlx::query(
+/// No broker of the instance has a public address any more. Its nodes serve none when this is called. Whether one had any.
+pub async fn release_public_addresses(tx: &mut Connection, instance: InstanceId, now: DateTime<Utc>) -> Result<bool> {
+    let freed = sqlx::query(
         "with freed as (
              update brokers set public_host = null, updated_at = $2
              where instance_id = $1 and public_host is not null returning instance_id
@@ -255,7 +255,7 @@ pub async fn release_public_addresses(tx: &mut Connection, instance: InstanceId,
         .bind(instance.uuid())
         .execute(tx)
         .await?;
-    Ok(())
+    Ok(freed.rows_affected() > 0)
 }
 
 /// Takes a change of access back, in a new generation.

@@ -2,7 +2,7 @@
 
 use super::Environment;
 use crate::{
-    domain::client_paths::Network,
+    domain::{certificate, client_paths::Network},
     drivers::{DriverError, NodeRef},
     jobs::engine::{StepContext, StepError, Workflow, chain},
     kafka::KafkaError,
@@ -11,7 +11,7 @@ use crate::{
     provisioned::{Provisioned, ProvisioningError, Secrets, secret_context},
     secrets::{Keyring, SecretError},
     store::{
-        Connection,
+        Connection, certificates,
         provisioning::{self as rows, AuthorityRow, BrokerRow, InstanceRow},
     },
 };
@@ -174,7 +174,10 @@ pub(super) async fn release_unused_addresses<W: Workflow<Environment = Environme
         context.environment.platform.driver.release_public_address(node).await?;
     }
     let mut tx = context.transaction().await?;
-    rows::release_public_addresses(&mut tx, id, context.clock().now()).await?;
+    let now = context.clock().now();
+    if rows::release_public_addresses(&mut tx, id, now).await? {
+        certificates::renew_by(&mut tx, id, certificate::narrow_at(now)).await?;
+    }
     Ok(tx.commit().await?)
 }
 
