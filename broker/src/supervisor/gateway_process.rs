@@ -154,7 +154,8 @@ impl Runner {
     async fn watch(&mut self, process: Process) -> Watched {
         self.pid.send_replace(Some(process.pid()));
         let mut rotation = interval(Duration::from_secs(30));
-        let mut pulse = Pulse::of(ready_file(&self.settings.directory.run(), process.nonce()), self.settings.silence / LOOKS);
+        let mut pulse =
+            Pulse::of(ready_file(&self.settings.directory.run(), process.nonce()), self.settings.silence / LOOKS);
         loop {
             tokio::select! {
                 exit = process.wait() => {

@@ -249,7 +249,12 @@ fn a_gateway_that_lives_but_does_nothing_is_started_again() {
     let (broker, first) = (node.wait_until_running(), node.gateway_pid());
     until("the first gateway to serve", SOON, || Some(()).filter(|()| node.ask("GET", "/healthz", b"").0 == 200));
     // It has shown that it lives when its mark was touched twice.
-    let mark = || fs::read_dir(node.path("run")).unwrap().flatten().find(|file| file.path().extension().is_some_and(|end| end == "ready"));
+    let mark = || {
+        fs::read_dir(node.path("run"))
+            .unwrap()
+            .flatten()
+            .find(|file| file.path().extension().is_some_and(|end| end == "ready"))
+    };
     let touched = || mark().and_then(|mark| mark.metadata().ok()?.modified().ok());
     let once = until("its mark", SOON, touched);
     let twice = until("a second touch", SOON, || touched().filter(|now| *now != once));

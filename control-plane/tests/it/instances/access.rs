@@ -130,7 +130,10 @@ async fn public_access_gives_each_broker_an_address_that_the_certificate_covers_
     assert!(cloud.world.public_addresses(instance.id).is_empty());
     assert!(instance.brokers.iter().all(|broker| broker.public_host.is_none()));
     let narrowed = certificate(&cloud).await.renews_at.unwrap();
-    assert!(narrowed <= instance.updated_at + Duration::days(1), "a certificate names addresses of nobody until {narrowed}");
+    assert!(
+        narrowed <= instance.updated_at + Duration::days(1),
+        "a certificate names addresses of nobody until {narrowed}"
+    );
     assert_eq!((instance.bootstrap.public_sasl_ssl.as_str(), ports(&cloud, &instance, 0)), ("", vec![9092, 9093]));
     assert_eq!(cloud.world.ledger(), ledger, "no broker was made or restarted");
     cloud.stop().await;
