@@ -10,6 +10,8 @@ pub const SPEC: &str = "/v1/spec";
 pub const CONNECTIONS: &str = "/v1/connections";
 /// `POST` a [`crate::connections::CloseConnections`]: [`crate::connections::ClosedConnections`].
 pub const CLOSE_CONNECTIONS: &str = "/v1/connections/close";
+/// `POST` a [`crate::connections::AskUnkept`]: [`crate::connections::Unkept`]. Nothing is changed.
+pub const UNKEPT_CONNECTIONS: &str = "/v1/connections/unkept";
 /// `GET`: [`crate::partitions::PartitionUse`] of the whole instance, as every node of it knows it; 503 when it can't be told now.
 pub const PARTITIONS: &str = "/v1/partitions";
 /// `GET`: [`crate::groups::GroupUse`] of the whole instance, likewise.

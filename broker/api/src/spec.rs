@@ -132,6 +132,9 @@ pub struct GatewaySpec {
     /// Tokens that clients may log in with by OAUTHBEARER.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer: Option<BearerTrust>,
+    /// Certificates that clients may sign in with on TLS listeners (mTLS). None: no certificate is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificates: Option<ClientCertificates>,
     /// Principals whose logins are refused and whose connections are closed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disabled_users: Vec<String>,
@@ -186,6 +189,20 @@ pub struct BearerTrust {
     pub user_claim: String,
     /// Public keys of the issuer: a JSON Web Key Set (RFC 7517) as text.
     pub keys: String,
+}
+
+/// Which certificates say who a client is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificates {
+    /// Authorities that they come from. PEM, at least one.
+    pub ca_pem: String,
+    /// Certificates that these took back: X.509 lists of version 2 (RFC 5280 §5). PEM, any number.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub crl_pem: String,
+    /// What a subject becomes, as Kafka's `ssl.principal.mapping.rules`; empty: the whole name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub principal_rules: String,
 }
 
 /// Networks as `10.1.0.0/16`. What `deny` holds may not connect; of the rest, what `allow` holds may, or all if it is empty.

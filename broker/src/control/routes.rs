@@ -10,7 +10,9 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use broker_api::connections::{CloseConnections, ClosedConnections, ListConnections, MAX_CLOSED, MAX_LISTED};
+use broker_api::connections::{
+    AskUnkept, CloseConnections, ClosedConnections, ListConnections, MAX_CLOSED, MAX_LISTED,
+};
 use broker_api::paths;
 use broker_api::refusal::RefusalCode;
 use broker_api::status::NodeState;
@@ -25,6 +27,7 @@ pub fn router(node: Arc<NodeControl>) -> Router {
         .route(paths::SPEC, put(put_spec))
         .route(paths::CONNECTIONS, post(connections))
         .route(paths::CLOSE_CONNECTIONS, post(close_connections))
+        .route(paths::UNKEPT_CONNECTIONS, post(unkept_connections))
         .route(paths::PARTITIONS, get(partitions))
         .route(paths::GROUPS, get(groups))
         .route(paths::HEALTH, get(async || "ok\n"))
@@ -74,6 +77,18 @@ async fn close_connections(State(node): State<Arc<NodeControl>>, body: Bytes) ->
         return refuse(RefusalCode::Malformed, detail, None);
     }
     Json(ClosedConnections { closed: node.gateway().close_connections(&which) }).into_response()
+}
+
+async fn unkept_connections(State(node): State<Arc<NodeControl>>, body: Bytes) -> Response {
+    let asked: AskUnkept = match parsed(&body) {
+        Ok(asked) => asked,
+        Err(detail) => return refuse(RefusalCode::Malformed, detail, None),
+    };
+    match tokio::task::spawn_blocking(move || node.gateway().unkept_connections(&asked)).await {
+        Ok(Ok(unkept)) => Json(unkept).into_response(),
+        Ok(Err(error)) => refuse(RefusalCode::Unservable, error_text(&error), None),
+        Err(error) => refuse(RefusalCode::Unavailable, format!("connections can't be looked at now: {error}"), None),
+    }
 }
 
 async fn partitions(State(node): State<Arc<NodeControl>>) -> Response {

@@ -12,8 +12,6 @@ use std::collections::BTreeMap;
 
 /// Longer tokens are refused unparsed.
 const MAX_TOKEN: usize = 16 * 1024;
-/// Longest name of a user, as Kafka's clients and lists can bear it.
-const MAX_USER: usize = 255;
 /// How far clocks may be apart, seconds.
 const LEEWAY: i64 = 30;
 
@@ -111,7 +109,7 @@ impl Trust {
             return Err(BearerError::Time);
         }
         let user = claims.get(&self.user_claim).and_then(Value::as_str).unwrap_or_default();
-        if user.is_empty() || user.len() > MAX_USER || user.chars().any(char::is_control) {
+        if !principal::is_name(user) {
             return Err(BearerError::User(self.user_claim.clone()));
         }
         Ok(Bearer { user: user.to_owned(), expires })

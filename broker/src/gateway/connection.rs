@@ -1,6 +1,7 @@
 //! One client connection from accept to close: TLS, login, service, and the ways that it ends.
 
 use super::block::BLOCK_BYTES;
+use super::certificates::Presented;
 use super::connections::Card;
 use super::duplex::{Duplex, Event, Fault};
 use super::framed::Framed;
@@ -21,6 +22,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tracing::{debug, info};
 
 /// How long a side that was told to end may take to do so.
@@ -49,8 +52,10 @@ pub(super) enum End {
     AddressDenied,
     #[error("the user has a new password, or was deleted")]
     LoginEnded,
-    #[error("the token that the client logged in with has expired")]
+    #[error("the token or certificate that the client signed in with has expired")]
     LoginExpired,
+    #[error("the client's certificate is not trusted any more, or means another user")]
+    CertificateDistrusted,
     #[error("this way in was closed")]
     PathClosed,
     #[error("the protocol was broken")]
@@ -72,6 +77,7 @@ impl End {
             Self::AddressDenied => Refusal::AddressDenied,
             Self::LoginEnded => Refusal::LoginEnded,
             Self::LoginExpired => Refusal::LoginExpired,
+            Self::CertificateDistrusted => Refusal::CertificateDistrusted,
             Self::PathClosed => Refusal::PathClosed,
             Self::Protocol(Fault::TlsOnPlainPort) => Refusal::TlsOnPlainPort,
             Self::Protocol(Fault::DiskFull) => Refusal::DiskFull,
@@ -90,11 +96,8 @@ pub(super) async fn serve(client: TcpStream, card: Arc<Card>, shared: Arc<Shared
     let service = async {
         if path.is_tls() {
             let deadline = login_deadline(&shared);
-            let handshake =
-                shared.tls.accept_with(ReadAhead::new(client), |tls| tls.set_buffer_limit(Some(BLOCK_BYTES)));
-            let handshake = timeout_at(deadline, handshake).await;
-            let client = handshake.map_err(|_| End::LoginTimeout)?.map_err(End::Tls)?;
-            Box::pin(authenticated(client, kafka, &card, &shared, deadline)).await
+            let (client, certificate) = handshake(client, &shared, deadline).await?;
+            Box::pin(authenticated(client, kafka, &card, &shared, deadline, certificate)).await
         } else {
             anonymous(client, kafka, &card, &shared).await
         }
@@ -108,6 +111,31 @@ pub(super) async fn serve(client: TcpStream, card: Arc<Card>, shared: Arc<Shared
     };
     if let Err(end) = ended {
         report(&end, card.peer, path, &shared);
+    }
+}
+
+/// Shakes hands by the settings of now; also what certificate the client showed, which was found good.
+async fn handshake(
+    client: TcpStream,
+    shared: &Shared,
+    deadline: Instant,
+) -> Result<(TlsStream<ReadAhead<TcpStream>>, Option<Arc<Presented>>), End> {
+    let (tls, trust) = {
+        let snapshot = shared.snapshot();
+        (TlsAcceptor::from(snapshot.tls.clone()), snapshot.clients.clone())
+    };
+    let accepting = tls.accept_with(ReadAhead::new(client), |tls| tls.set_buffer_limit(Some(BLOCK_BYTES)));
+    match timeout_at(deadline, accepting.into_fallible()).await.map_err(|_| End::LoginTimeout)? {
+        Ok(client) => {
+            let shown = client.get_ref().1.peer_certificates().zip(trust);
+            let certificate = shown.and_then(|(chain, trust)| Presented::new(chain, trust)).map(Arc::new);
+            Ok((client, certificate))
+        }
+        Err((error, mut client)) => {
+            // So that the alert arrives before the end does: a client may have sent its first request meanwhile (TLS 1.3).
+            end_gently(&mut client).await;
+            Err(End::Tls(error))
+        }
     }
 }
 
@@ -175,20 +203,33 @@ pub(super) async fn authenticated<C, K>(
     card: &Arc<Card>,
     shared: &Arc<Shared>,
     deadline: Instant,
+    certificate: Option<Arc<Presented>>,
 ) -> Result<(), End>
 where
     C: Stream,
     K: Connect,
 {
+    let deadline = match &certificate {
+        // The client proved who it is, and may be in no hurry to ask.
+        Some(certificate) => {
+            card.presented(certificate.clone());
+            Instant::now() + idle(shared)
+        }
+        None => deadline,
+    };
     let mut frames = Framed::new(client);
-    let mut login = Login { client: &mut frames, upstream: None, kafka: &kafka, card, shared, current: None };
+    let undecided = undecided(certificate.clone(), card, shared);
+    let mut login =
+        Login { client: &mut frames, upstream: None, kafka: &kafka, card, shared, certificate, current: None };
     let session = tokio::select! {
         biased;
         // Nothing of a login is worth waiting for: the client logs in elsewhere.
         () = shared.draining.cancelled() => return Ok(()),
-        session = timeout_at(deadline, login.run()) => session,
+        end = undecided => Err(end),
+        session = timeout_at(deadline, login.run()) => {
+            session.map_err(|_| End::LoginTimeout).and_then(|session| session.map_err(End::Login))
+        }
     };
-    let session = session.map_err(|_| End::LoginTimeout).and_then(|session| session.map_err(End::Login));
     let upstream = login.upstream.take();
     let session = match session {
         Ok(session) => session,
@@ -200,7 +241,7 @@ where
         }
     };
     let Some(upstream) = upstream else { return Err(End::UpstreamClosed) };
-    card.logged_in(&session.user);
+    card.logged_in(&session.user, session.mechanism, session.certificate.is_some());
     let (upstream, _) = upstream.frames.into_parts();
     let (client, read) = frames.into_parts();
     let duplex = Duplex::new(client, upstream, &read, card.clone(), Some(session.user.clone()), shared.clone());
@@ -211,6 +252,28 @@ where
 
 fn idle(shared: &Shared) -> Duration {
     Duration::from_millis(shared.snapshot().limits.idle_timeout_ms)
+}
+
+/// Ends when a client that showed a certificate, and has said nothing yet of a login, may not stay.
+async fn undecided(certificate: Option<Arc<Presented>>, card: &Card, shared: &Shared) -> End {
+    let Some(certificate) = certificate else { return std::future::pending().await };
+    let mut changes = shared.changes();
+    let expires_at = certificate.expires_at();
+    loop {
+        {
+            let snapshot = shared.snapshot();
+            if !snapshot.paths.contains_key(&card.path) {
+                return End::PathClosed;
+            }
+            if certificate.user(snapshot.clients.as_ref()).is_err_and(|why| why.is_of_trust()) {
+                return End::CertificateDistrusted;
+            }
+        }
+        tokio::select! {
+            () = changed(&mut changes) => {}
+            () = sleep_until(expires_at) => return End::LoginExpired,
+        }
+    }
 }
 
 /// A connection whose client may ask everything that the table serves.
@@ -327,6 +390,11 @@ where
         if !snapshot.admits(&session.user) {
             return Err(End::UserDisabled);
         }
+        if let Some(certificate) = &session.certificate
+            && certificate.user(snapshot.clients.as_ref()).as_ref() != Ok(&session.user)
+        {
+            return Err(End::CertificateDistrusted);
+        }
         if snapshot.keeps_login(&session.user, session.began_under) { Ok(()) } else { Err(End::LoginEnded) }
     }
 
@@ -352,6 +420,7 @@ where
             kafka: &kafka,
             card: self.card,
             shared: self.shared,
+            certificate: None,
             current: self.session.as_ref(),
         };
         let session = timeout_at(login_deadline(self.shared), login.run()).await;

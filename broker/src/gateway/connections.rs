@@ -4,8 +4,11 @@
 //! release take one lock; the data path never takes it, it writes the atomics of its own card. Memory is
 //! bounded by the limits: a card a connection, texts of clients shortened. Must not know sockets.
 
+use super::certificates::{Presented, Trust};
 use crate::clock::unix_ms;
-use broker_api::connections::{CloseConnections, ConnectionFilter, ConnectionList, LiveConnection};
+use broker_api::connections::{
+    CloseConnections, ConnectionFilter, ConnectionList, LiveConnection, MAX_UNKEPT, ShownCertificate, Unkept,
+};
 use broker_api::spec::{AccessPath, GatewayLimits};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -31,6 +34,9 @@ pub(super) enum Full {
 #[derive(Debug, Default)]
 struct Identity {
     user: Option<String>,
+    mechanism: Option<&'static str>,
+    /// Shown in the handshake, and what the client is signed in with unless it logs in otherwise.
+    certificate: Option<Arc<Presented>>,
     client_id: Option<String>,
     software: Option<(String, String)>,
 }
@@ -78,8 +84,18 @@ impl Card {
         self.active_ms.store(unix_ms(), Ordering::Relaxed);
     }
 
-    pub(super) fn logged_in(&self, user: &str) {
-        self.identity().user = Some(shown(user));
+    pub(super) fn presented(&self, certificate: Arc<Presented>) {
+        self.identity().certificate = Some(certificate);
+    }
+
+    /// `by_certificate`: by the one that was presented, which else says nothing of the client any more.
+    pub(super) fn logged_in(&self, user: &str, mechanism: &'static str, by_certificate: bool) {
+        let mut identity = self.identity();
+        identity.user = Some(shown(user));
+        identity.mechanism = Some(mechanism);
+        if !by_certificate {
+            identity.certificate = None;
+        }
     }
 
     /// The name that the client gave itself in its first request.
@@ -106,6 +122,8 @@ impl Card {
             ip: self.peer.ip(),
             port: self.peer.port(),
             user: identity.user.clone(),
+            mechanism: identity.mechanism.map(str::to_owned),
+            certificate: identity.certificate.as_ref().map(|certificate| shown_certificate(certificate)),
             client_id: identity.client_id.clone(),
             software_name,
             software_version,
@@ -120,6 +138,11 @@ impl Card {
     fn identity(&self) -> MutexGuard<'_, Identity> {
         self.identity.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn shown_certificate(certificate: &Presented) -> ShownCertificate {
+    let ShownCertificate { subject, issuer, serial, valid_until } = certificate.view();
+    ShownCertificate { subject: shown(&subject), issuer: shown(&issuer), serial: shown(&serial), valid_until }
 }
 
 /// Text of a stranger, for a list that is read in a terminal: bounded, and without control characters.
@@ -216,6 +239,30 @@ impl Connections {
             }
         };
         told.iter().filter(|card| !card.kicked.is_cancelled()).map(|card| card.kicked.cancel()).count() as u64
+    }
+
+    /// Connections that this trust would end: signed in with a certificate, or about to be.
+    pub(super) fn unkept(&self, trust: Option<&Trust>) -> Unkept {
+        let mut unkept = Unkept::default();
+        for card in self.cards() {
+            let (certificate, user) = {
+                let identity = card.identity();
+                (identity.certificate.clone(), identity.user.clone())
+            };
+            let Some(certificate) = certificate else { continue };
+            let kept =
+                certificate.user_under(trust).is_ok_and(|now| user.as_ref().is_none_or(|user| *user == shown(&now)));
+            if kept {
+                continue;
+            }
+            match user {
+                Some(user) if unkept.by_user.len() < MAX_UNKEPT || unkept.by_user.contains_key(&user) => {
+                    *unkept.by_user.entry(user).or_default() += 1;
+                }
+                _ => unkept.others += 1,
+            }
+        }
+        unkept
     }
 
     /// A copy, so that nobody who connects waits for somebody who looks.

@@ -28,6 +28,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Framed<S> {
         (self.stream, self.read)
     }
 
+    /// The first `n` bytes of what comes next, which stay; fewer when the peer ended before.
+    pub(super) async fn peek(&mut self, n: usize) -> io::Result<&[u8]> {
+        while self.read.len() < n && self.stream.read_buf(&mut self.read).await? > 0 {}
+        Ok(&self.read[..n.min(self.read.len())])
+    }
+
     /// The next frame with its length field; `None` when the peer ended before it. A length above
     /// `limit` is an [`InvalidData`](io::ErrorKind::InvalidData) error, known before the frame is read.
     pub(super) async fn next(&mut self, limit: u32) -> io::Result<Option<Vec<u8>>> {

@@ -18,7 +18,6 @@ use super::metrics::{ByPath, Metrics, PathLabel, Refusal};
 use super::proxied;
 use super::scram::KeyCache;
 use super::snapshot::Snapshot;
-use super::tls;
 use crate::assertion::Signer;
 use crate::error_text;
 use crate::inter_broker::Peer;
@@ -51,7 +50,6 @@ pub(super) struct Shared {
     /// Rises with every swap, so that live connections look again.
     changes: watch::Sender<u64>,
     pub(super) metrics: Metrics,
-    pub(super) tls: tokio_rustls::TlsAcceptor,
     pub(super) keys: KeyCache,
     pub(super) signer: Signer,
     pub(super) gather_budget: Arc<gather::Budget>,
@@ -99,14 +97,11 @@ impl Shared {
         groups: impl Log + 'static,
     ) -> Result<Arc<Self>, GatewayError> {
         let bandwidth = Bandwidth::new(&snapshot.load().limits, &metrics);
-        let tls = tls::server_config(snapshot.clone())
-            .map_err(|e| GatewayError::invalid(format!("TLS cannot be set up: {e}")))?;
         let keys = KeyCache::new().map_err(|e| GatewayError::invalid(format!("logins can't be set up: {e}")))?;
         Ok(Arc::new(Self {
             snapshot,
             changes: watch::Sender::new(0),
             metrics,
-            tls: tls.into(),
             keys,
             signer,
             gather_budget: Arc::default(),

@@ -1,10 +1,14 @@
 //! Logins on SASL paths: what may be said before one, and who may.
 //!
 //! SCRAM passes through, token by token, and the user is observed; PLAIN is proved to Kafka with
-//! SCRAM; who shows a token (OAUTHBEARER) is asserted to Kafka by one of ours. To Kafka the gateway always speaks SaslHandshake 1 and SaslAuthenticate 2; to the client
-//! whatever it chose, the bare tokens after a SaslHandshake 0 of old clients among them.
+//! SCRAM; who shows a token (OAUTHBEARER), or showed a certificate and asks for no login (mTLS), is
+//! asserted to Kafka by a token of ours. To Kafka the gateway always speaks SaslHandshake 1 and
+//! SaslAuthenticate 2; to the client whatever it chose, the bare tokens after a SaslHandshake 0 of old clients among them.
 //!
 //! ```text
+//!                  another request, of who showed a certificate
+//!    ┌───────────────────────────────────────────┐
+//!    │                                           ▼
 //!  choosing ──SaslHandshake──► exchanging ──► logged in
 //!    │ ▲ ApiVersions              │
 //!    ▼ └──────                    ▼
@@ -12,9 +16,10 @@
 //! ```
 
 use super::bearer;
+use super::certificates::Presented;
 use super::connections::Card;
 use super::filters::{Decision, Format, Scope, api_versions, code};
-use super::frame::{self, LENGTH, RequestHeader};
+use super::frame::{self, LENGTH, REQUEST_PEEK, RequestHeader};
 use super::framed::Framed;
 use super::listener::Shared;
 use super::metrics::{LoginResult, Mechanism};
@@ -25,12 +30,15 @@ use super::wire::{Malformed, Reader, Writer};
 use crate::clock::unix_ms;
 use crate::error_text;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 const PLAIN: &str = "PLAIN";
 const OAUTHBEARER: &str = "OAUTHBEARER";
+/// Of nobody's protocol: what the list of connections and logs say of who showed a certificate.
+const MTLS: &str = "MTLS";
 /// What a client may choose from, in the order that it is told; the last one only where tokens are trusted.
 const MECHANISMS: [&str; 4] = [PLAIN, "SCRAM-SHA-256", "SCRAM-SHA-512", OAUTHBEARER];
 /// Told of every refused login, whatever its cause: a stranger learns nothing about users.
@@ -61,13 +69,16 @@ impl From<Malformed> for LoginError {
 }
 
 /// Who is logged in, and how it was proved to Kafka.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Session {
     pub(super) user: String,
+    pub(super) mechanism: &'static str,
     /// The generation in force when the login began: Kafka checked the password later, never earlier.
     pub(super) began_under: u64,
     /// When what the client showed is worth nothing any more.
     pub(super) expires_at: Option<Instant>,
+    /// What the client is signed in with, if it is by this.
+    pub(super) certificate: Option<Arc<Presented>>,
     by: ProvedBy,
 }
 
@@ -77,6 +88,14 @@ enum ProvedBy {
     Scram(Hash),
     /// A token of ours.
     Assertion,
+}
+
+/// How a client wants to say who it is.
+#[derive(Debug)]
+enum Way {
+    Sasl(Chosen, Framing),
+    /// It did in its handshake.
+    Certificate(Arc<Presented>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +113,14 @@ impl Chosen {
             "SCRAM-SHA-512" => Some(Self::Scram(Hash::Sha512)),
             OAUTHBEARER if trusts_tokens => Some(Self::Bearer),
             _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plain => PLAIN,
+            Self::Scram(hash) => hash.mechanism(),
+            Self::Bearer => OAUTHBEARER,
         }
     }
 
@@ -130,6 +157,8 @@ pub(super) struct Login<'a, C, K: Connect> {
     pub(super) kafka: &'a K,
     pub(super) card: &'a Card,
     pub(super) shared: &'a Shared,
+    /// What the client showed in its handshake, and is signed in with if it asks for no login.
+    pub(super) certificate: Option<Arc<Presented>>,
     /// Who is logged in already, on this very connection (KIP-368).
     pub(super) current: Option<&'a Session>,
 }
@@ -141,29 +170,51 @@ where
 {
     /// Runs one login from its start to its end.
     pub(super) async fn run(&mut self) -> Result<Session, LoginError> {
-        let (mechanism, framing) = self.choose().await?;
+        let way = self.choose().await?;
         let began_under = self.shared.snapshot().generation;
-        let result = match mechanism {
-            Chosen::Plain => self.plain(framing, began_under).await,
-            Chosen::Scram(hash) => self.scram(framing, hash, began_under).await,
-            Chosen::Bearer => self.bearer(framing, began_under).await,
+        let (label, result) = match way {
+            Way::Certificate(certificate) => (Mechanism::Certificate, self.certified(certificate, began_under).await),
+            Way::Sasl(mechanism, framing) => (mechanism.label(), self.sasl(mechanism, framing, began_under).await),
         };
         let counted = match &result {
             Ok(_) => LoginResult::Accepted,
             Err(LoginError::Refused { .. }) => LoginResult::Refused,
             Err(_) => LoginResult::Failed,
         };
-        self.shared.metrics.login(mechanism.label(), counted);
+        self.shared.metrics.login(label, counted);
         result
     }
 
+    async fn sasl(&mut self, mechanism: Chosen, framing: Framing, began_under: u64) -> Result<Session, LoginError> {
+        if let Some(session) = self.current.filter(|session| session.certificate.is_some()) {
+            let (_, reply) = self.token(framing).await?;
+            self.refuse(reply).await?;
+            let why = "a connection logs in again only as it did before".to_owned();
+            return Err(LoginError::Refused { user: session.user.clone(), mechanism: mechanism.name(), why });
+        }
+        match mechanism {
+            Chosen::Plain => self.plain(framing, began_under).await,
+            Chosen::Scram(hash) => self.scram(framing, hash, began_under).await,
+            Chosen::Bearer => self.bearer(framing, began_under).await,
+        }
+    }
+
     /// Serves what may be asked before a mechanism is chosen.
-    async fn choose(&mut self) -> Result<(Chosen, Framing), LoginError> {
+    async fn choose(&mut self) -> Result<Way, LoginError> {
+        let mut asked_versions = false;
         loop {
+            if let Some(certificate) = self.certificate.clone()
+                && !self.is_login_next(asked_versions).await?
+            {
+                return Ok(Way::Certificate(certificate));
+            }
             let (frame, header) = self.request().await?;
             let RequestHeader { key, version, correlation, .. } = header;
             match key {
-                API_VERSIONS => self.api_versions(&frame, header).await?,
+                API_VERSIONS => {
+                    self.api_versions(&frame, header).await?;
+                    asked_versions = true;
+                }
                 SASL_HANDSHAKE if (0..=1).contains(&version) => {
                     let body_at = frame::request_body(&frame, false)?;
                     let wanted = Reader::new(&frame[body_at..], false).string()?;
@@ -180,7 +231,8 @@ where
                             offered.join(", ")
                         )));
                     };
-                    return Ok((mechanism, if version == 0 { Framing::Bare } else { Framing::Requests }));
+                    let framing = if version == 0 { Framing::Bare } else { Framing::Requests };
+                    return Ok(Way::Sasl(mechanism, framing));
                 }
                 SASL_AUTHENTICATE if (0..=2).contains(&version) => {
                     let answer = SaslAnswer {
@@ -196,6 +248,19 @@ where
                 }
             }
         }
+    }
+
+    /// Whether what comes next may be of a login. Looked at before it is read: a request that is none may be large, and is
+    /// not for here. Kafka takes ApiVersions once before a login, so that a second one is none of it.
+    async fn is_login_next(&mut self, asked_versions: bool) -> Result<bool, LoginError> {
+        let head = self.client.peek(REQUEST_PEEK).await.map_err(LoginError::Client)?;
+        // What is cut off or malformed is refused by who reads it.
+        let key = RequestHeader::peek(head, u32::MAX).map(|header| header.key);
+        Ok(match key {
+            Ok(API_VERSIONS) => !asked_versions,
+            Ok(key) => [SASL_HANDSHAKE, SASL_AUTHENTICATE].contains(&key),
+            Err(_) => true,
+        })
     }
 
     async fn api_versions(&mut self, frame: &[u8], header: RequestHeader) -> Result<(), LoginError> {
@@ -247,7 +312,8 @@ where
                 return Err(refused(answer.message.unwrap_or_else(|| format!("Kafka's error {}", answer.error))));
             }
             if answer.token.starts_with(b"v=") {
-                return Ok(Session { user, began_under, expires_at: None, by: ProvedBy::Scram(hash) });
+                let by = ProvedBy::Scram(hash);
+                return Ok(Session { user, mechanism, began_under, expires_at: None, certificate: None, by });
             }
             (token, reply) = self.token(framing).await?;
         }
@@ -276,8 +342,15 @@ where
                 Proof::Accepted { lifetime_ms } => {
                     self.shared.keys.prefer(user, hash);
                     self.answer(reply, &SaslAnswer { lifetime_ms, ..SaslAnswer::default() }).await?;
-                    let by = ProvedBy::Scram(hash);
-                    return Ok(Session { user: user.to_owned(), began_under, expires_at: None, by });
+                    let (user, by) = (user.to_owned(), ProvedBy::Scram(hash));
+                    return Ok(Session {
+                        user,
+                        mechanism: PLAIN,
+                        began_under,
+                        expires_at: None,
+                        certificate: None,
+                        by,
+                    });
                 }
                 Proof::WrongPassword => {
                     self.refuse(reply).await?;
@@ -329,7 +402,28 @@ where
         // Clients come with a new token before that (KIP-368), or connect again after it.
         let expires_at = Instant::now() + Duration::from_secs(left.clamp(1, LONGEST_SESSION));
         self.answer(reply, &SaslAnswer { lifetime_ms, ..SaslAnswer::default() }).await?;
-        Ok(Session { user, began_under, expires_at: Some(expires_at), by: ProvedBy::Assertion })
+        Ok(Session {
+            user,
+            mechanism: OAUTHBEARER,
+            began_under,
+            expires_at: Some(expires_at),
+            certificate: None,
+            by: ProvedBy::Assertion,
+        })
+    }
+
+    /// Tells Kafka who showed the certificate. A client that is refused gets no answer: it asked for no login.
+    async fn certified(&mut self, certificate: Arc<Presented>, began_under: u64) -> Result<Session, LoginError> {
+        let refused = |user: &str, why: String| LoginError::Refused { user: user.to_owned(), mechanism: MTLS, why };
+        let snapshot = Arc::clone(&self.shared.snapshot());
+        let user = certificate.user(snapshot.clients.as_ref()).map_err(|error| refused("", error.to_string()))?;
+        if !snapshot.admits(&user) {
+            return Err(refused(&user, "the user is disabled, or its name belongs to the platform".into()));
+        }
+        self.assert(&user, unix_ms() / 1000).await?;
+        let expires_at = Some(certificate.expires_at());
+        let (certificate, by) = (Some(certificate), ProvedBy::Assertion);
+        Ok(Session { user, mechanism: MTLS, began_under, expires_at, certificate, by })
     }
 
     /// Logs in to Kafka as `user`, on our word.

@@ -54,6 +54,7 @@ labels!(
         AddressDenied = "address-denied",
         LoginEnded = "login-ended",
         LoginExpired = "login-expired",
+        CertificateDistrusted = "certificate-distrusted",
         PathClosed = "path-closed",
         Kicked = "kicked",
         DiskFull = "disk-full",
@@ -63,7 +64,7 @@ labels!(
     Direction { In = "in", Out = "out" }
 );
 labels!(
-    Mechanism { Plain = "plain", ScramSha256 = "scram-sha-256", ScramSha512 = "scram-sha-512", Bearer = "oauthbearer", Unknown = "unknown" }
+    Mechanism { Plain = "plain", ScramSha256 = "scram-sha-256", ScramSha512 = "scram-sha-512", Bearer = "oauthbearer", Certificate = "mtls", Unknown = "unknown" }
 );
 labels!(
     LoginResult { Accepted = "accepted", Refused = "refused", Failed = "failed" }

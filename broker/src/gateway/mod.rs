@@ -15,6 +15,7 @@ mod admission;
 mod bandwidth;
 mod bearer;
 mod block;
+mod certificates;
 mod conduit;
 mod connection;
 mod connections;
@@ -35,6 +36,7 @@ mod read_ahead;
 mod scram;
 mod snapshot;
 mod stream;
+mod subject;
 mod table;
 mod tls;
 mod upstream;
@@ -48,7 +50,7 @@ pub use snapshot::Snapshot;
 
 use crate::assertion::Signer;
 use admission::counted::Counted;
-use broker_api::connections::{CloseConnections, ConnectionList, ListConnections};
+use broker_api::connections::{AskUnkept, CloseConnections, ConnectionList, ListConnections, Unkept};
 use broker_api::groups::GroupUse;
 use broker_api::partitions::PartitionUse;
 use broker_api::spec::NodeSpec;
@@ -82,8 +84,8 @@ impl Gateway {
     }
 
     /// Serves `spec` from now on: certificates, addresses, limits, disabled users and listeners, all
-    /// or nothing. No connection is dropped, but those of disabled users, of ended logins, of addresses that may
-    /// not connect any more, and of paths that closed.
+    /// or nothing. No connection is dropped, but those of disabled users, of ended logins, of certificates that are not trusted any
+    /// more, of addresses that may not connect any more, and of paths that closed.
     pub fn apply(&self, spec: &NodeSpec) -> Result<(), GatewayError> {
         self.listeners.follow(&self.shared, Some(Snapshot::build(spec)?))
     }
@@ -108,6 +110,13 @@ impl Gateway {
     /// Who is connected, by rising id.
     pub fn list_connections(&self, asked: &ListConnections) -> ConnectionList {
         self.shared.live.list(&asked.filter, asked.after, asked.limit as usize)
+    }
+
+    /// Which connections would end by other client certificates being trusted. Nothing is changed. As slow as a signature for each
+    /// of them: call it off the async threads.
+    pub fn unkept_connections(&self, asked: &AskUnkept) -> Result<Unkept, GatewayError> {
+        let trust = asked.client_certificates.as_ref().map(certificates::Trust::parse).transpose()?;
+        Ok(self.shared.live.unkept(trust.as_ref()))
     }
 
     /// Partitions of the instance, asked of this node's broker and the admission log. Without a limit nothing is counted.

@@ -5,6 +5,7 @@
 
 use super::admission::counted::Counted;
 use super::bearer;
+use super::certificates;
 use super::error::GatewayError;
 use super::ip_rules::{IpRules, networks, within};
 use super::tls;
@@ -13,6 +14,7 @@ use broker_api::acl::is_platform_user;
 use broker_api::ports;
 use broker_api::spec::{AccessPath, GatewayLimits, Listener, NodeSpec};
 use ipnet::IpNet;
+use rustls::ServerConfig;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -36,12 +38,16 @@ pub struct Snapshot {
     ip_rules: IpRules,
     balancers: Vec<IpNet>,
     pub(super) bearer: Option<bearer::Trust>,
+    /// Certificates that clients may sign in with.
+    pub(super) clients: Option<Arc<certificates::Trust>>,
     ended_logins: HashMap<String, u64>,
     /// Largest value that a topic's `max.message.bytes` may take.
     pub(super) max_batch_bytes: u64,
     /// Who we are on the brokers' own listeners.
     pub(super) peer: Arc<Peer>,
     pub(super) certificate: tls::Shown,
+    /// Handshakes of all TLS paths.
+    pub(super) tls: Arc<ServerConfig>,
 }
 
 /// One way in, and where it leads.
@@ -79,6 +85,9 @@ impl Snapshot {
         let bearer = gateway.bearer.as_ref().map(bearer::Trust::parse).transpose()?;
         let balancers = networks("balancers", &gateway.balancers)?;
         let certificate = tls::load("server_tls", &gateway.server_tls)?;
+        let clients = gateway.client_certificates.as_ref().map(certificates::Trust::parse).transpose()?.map(Arc::new);
+        let tls = tls::server_config(certificate.certified.clone(), clients.as_deref())
+            .map_err(|e| GatewayError::invalid(format!("TLS cannot be set up: {e}")))?;
         let peer = Arc::new(Peer::of(spec).map_err(|error| GatewayError::invalid(error.to_string()))?);
         Ok(Self {
             generation: spec.generation,
@@ -88,11 +97,13 @@ impl Snapshot {
             ip_rules,
             balancers,
             bearer,
+            clients,
             disabled_users: gateway.disabled_users.iter().cloned().collect(),
             ended_logins: gateway.ended_logins.iter().map(|(user, since)| (user.clone(), *since)).collect(),
             max_batch_bytes: spec.kafka.max_message_bytes.saturating_add(BATCH_OVERHEAD_BYTES),
             peer,
             certificate,
+            tls,
         })
     }
 

@@ -1,15 +1,15 @@
 //! TLS towards clients: loads a certificate with its key, and shows whichever is in force.
 //!
-//! rustls with ring; TLS 1.2 and 1.3. A new certificate reaches every handshake that starts after
-//! the swap and no connection that lives.
+//! rustls with ring; TLS 1.2 and 1.3. Settings are part of the snapshot: a new certificate reaches every connection that is
+//! accepted after the swap and none that lives. A certificate of the client's is asked for while some
+//! are trusted; what is wrong with one ends the handshake with the alert of RFC 8446 §6.2.
 
+use super::certificates::Trust;
 use super::error::GatewayError;
-use super::snapshot::Snapshot;
-use arc_swap::ArcSwap;
 use broker_api::spec::TlsIdentity;
 use rustls::crypto::ring;
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CipherSuite, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -52,35 +52,26 @@ pub(super) fn load(field: &'static str, identity: &TlsIdentity) -> Result<Shown,
     Ok(Shown { certified: Arc::new(certified), serial, ends_at })
 }
 
-/// The TLS settings of every listener; they read the certificate from `current` at each handshake.
-pub(super) fn server_config(current: Arc<ArcSwap<Snapshot>>) -> Result<Arc<ServerConfig>, rustls::Error> {
+/// The TLS settings of every listener.
+pub(super) fn server_config(
+    certified: Arc<CertifiedKey>,
+    clients: Option<&Trust>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut provider = ring::default_provider();
     // Java and OpenSSL ask for AES-256 first, at a third more CPU a byte; nothing is known against AES-128 (RFC 9325 §4.2).
     provider.cipher_suites.sort_by_key(|suite| !AES_128.contains(&suite.suite()));
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(CurrentCertificate(current)));
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions()?;
+    let builder = match clients {
+        Some(trust) => builder.with_client_cert_verifier(trust.verifier.clone()),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.ignore_client_order = true;
     // No resumption: Kafka's clients keep their connections, ECDSA is cheap, and a resumed session
-    // would go on vouching for a certificate that was replaced.
+    // would go on vouching for a certificate that was replaced, or for a client's that is not trusted any more.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
-}
-
-struct CurrentCertificate(Arc<ArcSwap<Snapshot>>);
-
-impl std::fmt::Debug for CurrentCertificate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("CurrentCertificate")
-    }
-}
-
-impl ResolvesServerCert for CurrentCertificate {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load().certificate.certified.clone())
-    }
 }
 
 fn hex(bytes: &[u8]) -> String {

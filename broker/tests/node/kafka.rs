@@ -1,13 +1,15 @@
 //! A real Kafka under a real node.
 
-use crate::harness::{Node, der, kill, read, shown_certificate, until};
+use crate::harness::{Node, SOON, connect, der, kill, read, shown_certificate, until};
+use crate::support::pki::Authority;
 use crate::support::{KAFKA_NEW, KAFKA_OLD, tools_with_kafka};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use broker_api::ports;
+use broker_api::spec::ClientCertificates;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
@@ -29,6 +31,13 @@ fn survives_kills(version: &str) {
     let Some(tools) = tools_with_kafka(version) else { return };
     let mut node = Node::with_kafka(version, tools);
     let names = NameServer::of(&mut node);
+    let acme = Authority::new("Acme clients");
+    let trust = |acme: &Authority| {
+        let ca_pem = acme.pem().to_owned();
+        Some(ClientCertificates { ca_pem, crl_pem: String::new(), principal_rules: String::new() })
+    };
+    node.spec.gateway.client_certificates = trust(&acme);
+    node.write_boot_spec(&node.spec);
     node.start_with_gateway();
     let first = node.wait_until_running_within(KAFKA_SOON);
     until("a ready node", KAFKA_SOON, || Some(()).filter(|()| node.ask("GET", "/readyz", b"").0 == 200));
@@ -40,9 +49,18 @@ fn survives_kills(version: &str) {
     assert_eq!(login(&node, &token("alice", "another/1")), SASL_AUTHENTICATION_FAILED, "a token for another node");
     assert_eq!(names.asked(), 0, "logins wait for a name server");
 
+    let alice = acme.issue("alice, of Acme", &[]);
+    let address = SocketAddr::new(node.spec.kafka.bind, ports::PRIVATE_SASL_SSL);
+    let sign_in = |node: &Node| {
+        let mut client = connect(address, Some(&alice), &node.spec.gateway.server_tls.ca_pem).ok()?;
+        token_owner(&mut client).filter(|name| name == "CN=alice\\, of Acme").map(|_| client)
+    };
+    until("Kafka's name for who showed a certificate", KAFKA_SOON, || sign_in(&node));
+
     node.kill_supervisor();
     node.start_with_gateway();
     assert_eq!(node.wait_until_running_within(KAFKA_SOON), first);
+    let mut by_certificate = until("a client with a certificate", KAFKA_SOON, || sign_in(&node));
 
     // A setting that the running broker takes without a restart.
     let mut changed = node.spec.clone();
@@ -51,7 +69,10 @@ fn survives_kills(version: &str) {
     // And a certificate that it takes too.
     let names = [node.spec.kafka.internal_host.clone(), "localhost".to_owned()];
     changed.kafka.internal_tls = node.instance.internal_ca.issue("sluice-node", &names);
+    // And another authority of clients, which ends who came by the first.
+    changed.gateway.client_certificates = trust(&Authority::new("Acme clients"));
     assert_eq!(node.put_spec(&changed).0, 200);
+    until("the end of who is not trusted any more", SOON, || token_owner(&mut by_certificate).is_none().then_some(()));
     let in_force = node.path("kafka/in-force.json");
     until("the changed setting", KAFKA_SOON, || read(&in_force).contains("\"generation\":2").then_some(()));
     assert_eq!(node.wait_until_running(), first);
@@ -140,18 +161,43 @@ fn login(node: &Node, token: &str) -> i16 {
     }
 }
 
+/// Whom Kafka takes the client for: whoever logged in may make a delegation token, and is its owner. None when the
+/// connection has ended; empty while Kafka can't make any.
+fn token_owner(stream: &mut (impl Read + Write)) -> Option<String> {
+    // Version 1: nobody may renew it, and it lives as long as the broker lets it.
+    let answer = exchange(stream, 38, 1, &[&[0; 4][..], &(-1i64).to_be_bytes()].concat()).ok()?;
+    if answer[4..6] != [0, 0] {
+        return Some(String::new());
+    }
+    let mut rest = &answer[6..];
+    let mut text = || {
+        let (length, after) = rest.split_first_chunk::<2>().unwrap();
+        let (text, after) = after.split_at(u16::from_be_bytes(*length).into());
+        rest = after;
+        String::from_utf8(text.to_vec()).unwrap()
+    };
+    assert_eq!(text(), "User");
+    Some(text())
+}
+
 /// One request with a header of version 1; the answer's first field is its error code.
 fn call(stream: &mut TcpStream, key: i16, version: i16, body: &[u8]) -> i16 {
+    let answer = exchange(stream, key, version, body).unwrap();
+    i16::from_be_bytes([answer[4], answer[5]])
+}
+
+fn exchange(stream: &mut (impl Read + Write), key: i16, version: i16, body: &[u8]) -> io::Result<Vec<u8>> {
     let mut request = (10 + body.len() as u32).to_be_bytes().to_vec();
     request.extend(key.to_be_bytes());
     request.extend(version.to_be_bytes());
     request.extend(7i32.to_be_bytes());
     request.extend((-1i16).to_be_bytes());
     request.extend(body);
-    stream.write_all(&request).unwrap();
+    stream.write_all(&request)?;
+    stream.flush()?;
     let mut length = [0; 4];
-    stream.read_exact(&mut length).unwrap();
+    stream.read_exact(&mut length)?;
     let mut answer = vec![0; u32::from_be_bytes(length) as usize];
-    stream.read_exact(&mut answer).unwrap();
-    i16::from_be_bytes([answer[4], answer[5]])
+    stream.read_exact(&mut answer)?;
+    Ok(answer)
 }

@@ -124,6 +124,7 @@ impl TestInstance {
                 limits: GatewayLimits::default(),
                 balancers: vec![],
                 bearer: None,
+                client_certificates: None,
                 auto_create_topics: false,
                 ip_rules: Default::default(),
                 disabled_users: Vec::new(),

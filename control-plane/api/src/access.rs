@@ -1,6 +1,8 @@
 //! Ways in to an instance, and who may use them.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use utoipa::ToSchema;
 
 /// Who decides what a client may do.
@@ -40,6 +42,8 @@ pub struct Access {
     pub auto_create_topics: bool,
     /// Tokens that users may log in with on SASL ports by OAUTHBEARER, besides passwords. None: no tokens.
     pub oauthbearer: Option<TokenTrust>,
+    /// Certificates that clients may sign in with on SASL ports instead (mTLS).
+    pub mtls: Mtls,
     /// What clients may do once they are connected.
     pub authorization: Authorization,
     /// What clients without a login (9092) may do while `authorization` is `acl`: only what ACLs allow `User:ANONYMOUS`, or as much
@@ -121,6 +125,54 @@ pub struct KeySet {
     pub keys: Vec<serde_json::Map<String, serde_json::Value>>,
 }
 
+/// Which certificates say who a Kafka client is that asks for no SASL login: `security.protocol=SSL`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Mtls {
+    /// Whether clients are asked for a certificate. Who has none logs in by SASL, as before.
+    pub enabled: bool,
+    /// Whose certificates are trusted; at most 20.
+    pub authorities: Vec<ClientAuthority>,
+    /// What they took back.
+    pub revocation_lists: Vec<RevocationList>,
+    /// What the subject of a certificate becomes, as Kafka's `ssl.principal.mapping.rules`. `DEFAULT`: the whole name.
+    pub principal_rules: String,
+}
+
+impl Default for Mtls {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            authorities: Vec::new(),
+            revocation_lists: Vec::new(),
+            principal_rules: "DEFAULT".to_owned(),
+        }
+    }
+}
+
+/// An authority that issues certificates of clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClientAuthority {
+    pub subject: String,
+    /// Hexadecimal.
+    pub fingerprint_sha256: String,
+    pub valid_until: DateTime<Utc>,
+    pub pem: String,
+}
+
+/// A list of certificates that an authority took back (RFC 5280 §5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RevocationList {
+    /// One of the authorities.
+    pub issuer: String,
+    /// How many are on it.
+    pub revoked: u64,
+    pub issued_at: DateTime<Utc>,
+    /// When the authority publishes the next one; this one counts until it is replaced.
+    pub next_at: Option<DateTime<Utc>>,
+    pub pem: String,
+}
+
 impl Default for Access {
     fn default() -> Self {
         Self {
@@ -135,6 +187,7 @@ impl Default for Access {
             deny_ips: Vec::new(),
             auto_create_topics: false,
             oauthbearer: None,
+            mtls: Mtls::default(),
             authorization: Authorization::Open,
             anonymous: Authorization::Acl,
         }
@@ -170,8 +223,43 @@ pub struct UpdateAccess {
     /// Replaced as a whole.
     #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
     pub oauthbearer: Option<Option<TokenTrust>>,
+    /// A merge patch of its own: what it does not name stays; null switches it off and forgets the authorities.
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    pub mtls: Option<Option<UpdateMtls>>,
     #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
     pub authorization: Option<Option<Authorization>>,
     #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
     pub anonymous: Option<Option<Authorization>>,
+}
+
+/// What is to become of mTLS.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateMtls {
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<Option<bool>>,
+    /// Certificates of all authorities, in PEM: these instead of those that were trusted. 1 to 20, at most 256 KiB.
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    pub ca_pem: Option<Option<String>>,
+    /// The same as a truststore: JKS or PKCS#12 in base64, at most 256 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = Byte)]
+    pub truststore: Option<String>,
+    /// Of the truststore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = Password)]
+    pub truststore_password: Option<String>,
+    /// Lists of revoked certificates in PEM, at most one of each authority: these instead of those that were there. At most 256 KiB.
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    pub crl_pem: Option<Option<String>>,
+    /// As Kafka's `ssl.principal.mapping.rules`, at most 4096 bytes.
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    #[schema(examples("RULE:^CN=(.*?),.*$/$1/L, DEFAULT"))]
+    pub principal_rules: Option<Option<String>>,
+}
+
+impl fmt::Debug for UpdateMtls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpdateMtls").field("enabled", &self.enabled).finish_non_exhaustive()
+    }
 }

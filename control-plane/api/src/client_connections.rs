@@ -17,6 +17,10 @@ pub struct ClientConnection {
     pub port: u16,
     /// `ANONYMOUS` on plaintext paths; null before the login.
     pub user: Option<String>,
+    /// How it proved who it is: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER` or `MTLS`; null without a login.
+    pub mechanism: Option<String>,
+    /// What it is signed in with, if by mTLS.
+    pub certificate: Option<ConnectionCertificate>,
     /// As the client names itself; null before its first request.
     pub client_id: Option<String>,
     /// The client's library; null for clients older than Kafka 2.4, which do not tell.
@@ -44,6 +48,18 @@ pub struct ClientConnectionFilter {
     pub client_id: Option<String>,
     /// Id of a broker.
     pub broker_id: Option<i32>,
+}
+
+/// The certificate of a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConnectionCertificate {
+    #[schema(examples("CN=alice,OU=web"))]
+    pub subject: String,
+    pub issuer: String,
+    /// Hexadecimal.
+    pub serial: String,
+    /// The connection ends then.
+    pub valid_until: DateTime<Utc>,
 }
 
 /// A page of the connections of all brokers, by broker and age.

@@ -53,6 +53,8 @@ pub struct Connection {
     /// `SASL_SSL`.
     pub security_protocol: String,
     pub sasl_mechanisms: Vec<String>,
+    /// Whether clients may show a certificate instead: `security.protocol=SSL` on the same ports.
+    pub mtls: bool,
     /// Code that runs as it is, once the files and the environment variables below are there.
     pub snippet: Option<Snippet>,
 }

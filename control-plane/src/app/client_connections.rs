@@ -8,13 +8,18 @@ use crate::{
     nodes::{NodeAddress, NodeError},
     provisioned::{ProvisioningError, node_addresses},
 };
-use broker_api::connections::{
-    CloseConnections as CloseAtNode, ConnectionFilter, ConnectionList, ListConnections, LiveConnection, MAX_CLOSED,
+use broker_api::{
+    connections::{
+        AskUnkept, CloseConnections as CloseAtNode, ConnectionFilter, ConnectionList, ListConnections, LiveConnection,
+        MAX_CLOSED, Unkept,
+    },
+    spec::ClientCertificates,
 };
 use chrono::DateTime;
 use control_plane_api::{
     client_connections::{
         ClientConnection, ClientConnectionFilter, ClientConnectionPage, CloseConnections, ClosedConnections,
+        ConnectionCertificate,
     },
     id::InstanceId,
     instance::InstanceAction,
@@ -96,6 +101,29 @@ pub(crate) async fn count_by_user(
         *counts.entry(user).or_default() += 1;
     }
     Ok((counts, silent))
+}
+
+/// Connections that would end if these were the certificates that clients may sign in with, by user; those of clients that are
+/// not named; and brokers that did not answer.
+pub(crate) async fn unkept(
+    app: &App,
+    instance: InstanceId,
+    client_certificates: Option<ClientCertificates>,
+) -> Result<(Unkept, Vec<i32>), AppError> {
+    let mut tx = app.db.system().await?;
+    let nodes = node_addresses(&mut tx, &app.keyring, instance).await?;
+    drop(tx);
+    let ask = AskUnkept { client_certificates };
+    let asked = nodes.iter().map(async |(broker, node)| (*broker, app.nodes.unkept_connections(node, &ask).await));
+    let (answers, silent) = heard(join_all(asked).await);
+    let mut sum = Unkept::default();
+    for (_, answer) in answers {
+        sum.others += answer.others;
+        for (user, count) in answer.by_user {
+            *sum.by_user.entry(user).or_default() += count;
+        }
+    }
+    Ok((sum, silent))
 }
 
 /// The user of each connection of a broker.
@@ -235,6 +263,13 @@ fn view((broker_id, connection): (i32, LiveConnection)) -> ClientConnection {
         ip: connection.ip.to_string(),
         port: connection.port,
         user: connection.user,
+        mechanism: connection.mechanism,
+        certificate: connection.certificate.map(|shown| ConnectionCertificate {
+            subject: shown.subject,
+            issuer: shown.issuer,
+            serial: shown.serial,
+            valid_until: DateTime::from_timestamp(shown.valid_until, 0).unwrap_or_default(),
+        }),
         client_id: connection.client_id,
         software_name: connection.software_name,
         software_version: connection.software_version,
@@ -259,6 +294,8 @@ mod tests {
             ip: "192.0.2.1".parse().unwrap(),
             port: 1,
             user: None,
+            mechanism: None,
+            certificate: None,
             client_id: None,
             software_name: None,
             software_version: None,

@@ -59,6 +59,7 @@ pub async fn get_connection(
             .chain(record.access.oauthbearer.is_some().then_some("OAUTHBEARER"))
             .map(str::to_owned)
             .collect(),
+        mtls: record.access.mtls.enabled,
         snippet,
     })
 }

@@ -1,13 +1,14 @@
-//! Ways in to an instance and who may use them: what a patch makes of them, and what it changes for clients.
+//! Ways in to an instance and who may use them: what a patch makes of them, and what it changes for clients. What certificates
+//! are worth is found elsewhere.
 
 use crate::domain::{
     client_paths::{self, Place},
     plan::{self, Effect},
     token_trust,
 };
-use broker_api::spec::AccessPath;
+use broker_api::{connections::Unkept, spec::AccessPath};
 use control_plane_api::{
-    access::{Access, BrokerAddress, EndpointAccount, UpdateAccess},
+    access::{Access, BrokerAddress, EndpointAccount, Mtls, UpdateAccess},
     id::{OrganisationId, ProjectId},
     instance::{Change, Check},
     problem::FieldError,
@@ -20,14 +21,24 @@ use std::{collections::BTreeSet, net::IpAddr};
 pub const MAX_IPS: usize = 100;
 /// Most accounts whose endpoints may be used.
 pub const MAX_ACCOUNTS: usize = 100;
+/// Most users that a plan tells one by one.
+const MAX_TOLD: usize = 20;
 
-/// The access as the patch leaves it, networks in their shortest form; or all faults.
-pub fn patched(current: &Access, patch: &UpdateAccess) -> Result<Access, Vec<FieldError>> {
+/// The access as the patch leaves it, networks in their shortest form; or all faults. `mtls`: what the patch makes of that part.
+pub fn patched(
+    current: &Access,
+    patch: &UpdateAccess,
+    mtls: Result<Mtls, Vec<FieldError>>,
+) -> Result<Access, Vec<FieldError>> {
     fn field<T: Clone>(patch: &Option<Option<T>>, current: &T, default: T) -> T {
         patch.as_ref().map_or_else(|| current.clone(), |value| value.clone().unwrap_or(default))
     }
     let default = Access::default();
     let mut faults = Vec::new();
+    let mtls = mtls.unwrap_or_else(|of_mtls| {
+        faults.extend(of_mtls);
+        Mtls::default()
+    });
     let next = Access {
         private_plaintext: field(&patch.private_plaintext, &current.private_plaintext, default.private_plaintext),
         private_sasl_ssl: field(&patch.private_sasl_ssl, &current.private_sasl_ssl, default.private_sasl_ssl),
@@ -46,6 +57,7 @@ pub fn patched(current: &Access, patch: &UpdateAccess) -> Result<Access, Vec<Fie
         allow_ips: networks("/allow_ips", &field(&patch.allow_ips, &current.allow_ips, default.allow_ips), &mut faults),
         deny_ips: networks("/deny_ips", &field(&patch.deny_ips, &current.deny_ips, default.deny_ips), &mut faults),
         oauthbearer: patch.oauthbearer.clone().unwrap_or_else(|| current.oauthbearer.clone()),
+        mtls,
         authorization: field(&patch.authorization, &current.authorization, default.authorization),
         anonymous: field(&patch.anonymous, &current.anonymous, default.anonymous),
         auto_create_topics: field(&patch.auto_create_topics, &current.auto_create_topics, default.auto_create_topics),
@@ -98,6 +110,7 @@ pub fn changes(from: &Access, to: &Access) -> Vec<Change> {
         ("/allow_ips", json!(from.allow_ips), json!(to.allow_ips)),
         ("/deny_ips", json!(from.deny_ips), json!(to.deny_ips)),
         ("/oauthbearer", json!(from.oauthbearer), json!(to.oauthbearer)),
+        ("/mtls", in_short(&from.mtls), in_short(&to.mtls)),
         ("/authorization", json!(from.authorization), json!(to.authorization)),
         ("/anonymous", json!(from.anonymous), json!(to.anonymous)),
         ("/auto_create_topics", json!(from.auto_create_topics), json!(to.auto_create_topics)),
@@ -150,6 +163,7 @@ pub fn checks(from: &Access, to: &Access) -> Vec<Check> {
         };
         checks.push(plan::warning("tokens", text));
     }
+    mtls_checks(&from.mtls, to, &mut checks);
     if !from.is_open_to_users() && to.is_open_to_users() {
         checks.push(plan::warning(
             "users-gain",
@@ -160,6 +174,66 @@ pub fn checks(from: &Access, to: &Access) -> Vec<Check> {
         let detail = "clients without a login may do everything with topics and groups that ACLs do not deny";
         checks.push(plan::warning("anonymous-gain", detail));
     }
+    checks
+}
+
+/// Without the certificates themselves, which nobody reads.
+fn in_short(mtls: &Mtls) -> serde_json::Value {
+    let authorities = mtls
+        .authorities
+        .iter()
+        .map(|one| json!({ "subject": one.subject, "fingerprint_sha256": one.fingerprint_sha256 }));
+    let lists = mtls
+        .revocation_lists
+        .iter()
+        .map(|one| json!({ "issuer": one.issuer, "issued_at": one.issued_at, "revoked": one.revoked }));
+    json!({
+        "enabled": mtls.enabled,
+        "authorities": authorities.collect::<Vec<_>>(),
+        "revocation_lists": lists.collect::<Vec<_>>(),
+        "principal_rules": mtls.principal_rules,
+    })
+}
+
+fn mtls_checks(from: &Mtls, to: &Access, checks: &mut Vec<Check>) {
+    if to.mtls.enabled && !from.enabled {
+        let ports: Vec<String> = AccessPath::ALL
+            .into_iter()
+            .filter(|path| path.is_tls() && client_paths::is_on(*path, to))
+            .map(|path| client_paths::port(path).to_string())
+            .collect();
+        checks.push(match ports.as_slice() {
+            [] => plan::warning("mtls", "no port with TLS is open: nobody can show a certificate until one is"),
+            ports => plan::ok("mtls", format!("clients may show a certificate on {}; SASL goes on", ports.join(", "))),
+        });
+    }
+}
+
+/// Who loses a connection by other certificates being trusted: by what the brokers say.
+pub fn mtls_losses(unkept: &Unkept, silent_brokers: &[i32]) -> Vec<Check> {
+    let connections =
+        |count: u64| if count == 1 { "1 connection ends".to_owned() } else { format!("{count} connections end") };
+    let told = unkept.by_user.iter().take(MAX_TOLD);
+    let mut checks: Vec<Check> = told
+        .map(|(user, count)| plan::warning("certificate-loses", format!("{user}: {}", connections(*count))))
+        .collect();
+    let others = unkept.others + unkept.by_user.values().skip(MAX_TOLD).sum::<u64>();
+    if others > 0 {
+        checks.push(plan::warning(
+            "certificate-loses",
+            format!("other clients with certificates: {}", connections(others)),
+        ));
+    }
+    if checks.is_empty() && silent_brokers.is_empty() {
+        checks.push(plan::ok(
+            "certificates-keep",
+            "no open connection came by a certificate that is not trusted after it",
+        ));
+    }
+    checks.extend(silent_brokers.iter().map(|broker| {
+        let detail = format!("broker {broker} does not answer: who is connected to it is not counted");
+        plan::warning("broker-silent", detail)
+    }));
     checks
 }
 
@@ -273,19 +347,23 @@ mod tests {
         serde_json::from_value(text).unwrap()
     }
 
+    fn patched_by(current: &Access, given: &UpdateAccess) -> Result<Access, Vec<FieldError>> {
+        patched(current, given, Ok(current.mtls.clone()))
+    }
+
     #[test]
     fn what_a_patch_does_not_name_stays_and_null_takes_back() {
         let current = Access { private_plaintext: false, deny_ips: vec!["10.0.0.1/32".into()], ..Access::default() };
-        let next = patched(&current, &patch(json!({ "deny_ips": null }))).unwrap();
+        let next = patched_by(&current, &patch(json!({ "deny_ips": null }))).unwrap();
         assert_eq!(next, Access { private_plaintext: false, ..Access::default() });
-        let next = patched(&current, &patch(json!({ "private_plaintext": null }))).unwrap();
+        let next = patched_by(&current, &patch(json!({ "private_plaintext": null }))).unwrap();
         assert!(next.private_plaintext && next.deny_ips == current.deny_ips);
     }
 
     #[test]
     fn networks_are_kept_in_their_shortest_form_once() {
         let given = patch(json!({ "allow_ips": ["10.1.2.3/16", "10.1.0.0/16", "192.168.0.7", "fd00::1"] }));
-        let next = patched(&Access::default(), &given).unwrap();
+        let next = patched_by(&Access::default(), &given).unwrap();
         assert_eq!(next.allow_ips, ["10.1.0.0/16", "192.168.0.7/32", "fd00::1/128"]);
     }
 
@@ -296,7 +374,7 @@ mod tests {
             "allow_ips": ["10.1.0.0/16", "10.1.0.0/40", "orders"],
             "deny_ips": vec!["10.0.0.1"; MAX_IPS + 1],
         }));
-        let faults = patched(&Access::default(), &given).unwrap_err();
+        let faults = patched_by(&Access::default(), &given).unwrap_err();
         let places: Vec<_> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.code.as_str())).collect();
         assert_eq!(
             places,
@@ -312,8 +390,8 @@ mod tests {
     #[test]
     fn a_way_in_beside_the_private_ones_is_enough_and_none_is_not() {
         let closed = json!({ "private_plaintext": false, "private_sasl_ssl": false, "public_sasl_ssl": true });
-        let next = patched(&Access::default(), &patch(closed)).unwrap();
-        let faults = patched(&next, &patch(json!({ "public_sasl_ssl": null }))).unwrap_err();
+        let next = patched_by(&Access::default(), &patch(closed)).unwrap();
+        let faults = patched_by(&next, &patch(json!({ "public_sasl_ssl": null }))).unwrap_err();
         assert_eq!(faults[0].code, "last-way-in");
     }
 
@@ -341,7 +419,7 @@ mod tests {
             { "account": "acme", "ips": ["orders"] },
             { "account": OrganisationId::generate().to_string(), "ips": [] },
         ] });
-        let faults = patched(&Access::default(), &patch(given)).unwrap_err();
+        let faults = patched_by(&Access::default(), &patch(given)).unwrap_err();
         let places: Vec<_> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.code.as_str())).collect();
         assert_eq!(
             places,
@@ -353,7 +431,7 @@ mod tests {
             ]
         );
         let given = patch(json!({ "endpoint_accounts": [{ "account": account, "ips": ["10.1.2.3/16"] }] }));
-        assert_eq!(patched(&Access::default(), &given).unwrap().endpoint_accounts[0].ips, ["10.1.0.0/16"]);
+        assert_eq!(patched_by(&Access::default(), &given).unwrap().endpoint_accounts[0].ips, ["10.1.0.0/16"]);
     }
 
     #[test]
@@ -390,5 +468,28 @@ mod tests {
         let faults = misplaced(&next, &places);
         assert_eq!((faults[0].pointer.as_str(), faults[0].code.as_str()), ("/public_sasl_ssl", "ipv6-network"));
         assert!(misplaced(&Access::default(), &places).is_empty());
+    }
+
+    #[test]
+    fn a_plan_names_who_loses_a_connection_and_sums_up_the_rest() {
+        let by_user = (0..25).map(|user| (format!("CN={user:02}"), 1 + user % 2)).collect();
+        let told = mtls_losses(&Unkept { by_user, others: 3 }, &[2]);
+        let told: Vec<_> = told.iter().map(|check| (check.code.as_str(), check.detail.as_str())).collect();
+        assert_eq!(told.len(), 22);
+        assert_eq!(told[0], ("certificate-loses", "CN=00: 1 connection ends"));
+        assert_eq!(told[1], ("certificate-loses", "CN=01: 2 connections end"));
+        assert_eq!(told[20], ("certificate-loses", "other clients with certificates: 10 connections end"));
+        assert_eq!(told[21].0, "broker-silent");
+        assert_eq!(mtls_losses(&Unkept::default(), &[])[0].code, "certificates-keep");
+    }
+
+    #[test]
+    fn faults_of_certificates_come_with_all_others() {
+        let fault = FieldError::new("/mtls/ca_pem", "not-pem", "");
+        let faults = patched(&Access::default(), &patch(json!({ "allow_ips": ["orders"] })), Err(vec![fault]));
+        assert_eq!(
+            faults.unwrap_err().iter().map(|fault| fault.code.as_str()).collect::<Vec<_>>(),
+            ["not-pem", "network-shape"]
+        );
     }
 }

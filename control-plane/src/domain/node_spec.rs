@@ -10,12 +10,12 @@ use broker_api::{
     ports,
     secret::Secret,
     spec::{
-        AccessPath, AdvertisedAddress, BearerTrust, CapacityPolicy, CapacityRule, GatewayLimits, GatewaySpec, IpRules,
-        Jvm, KafkaSpec, Listener, NodeIdentity, NodeSpec, Role, TlsIdentity, Voter,
+        AccessPath, AdvertisedAddress, BearerTrust, CapacityPolicy, CapacityRule, ClientCertificates, GatewayLimits,
+        GatewaySpec, IpRules, Jvm, KafkaSpec, Listener, NodeIdentity, NodeSpec, Role, TlsIdentity, Voter,
     },
 };
 use control_plane_api::{
-    access::{Access, TokenTrust},
+    access::{Access, Mtls, TokenTrust},
     catalogue::Spec,
     id::InstanceId,
     instance,
@@ -152,6 +152,7 @@ pub fn build(
             auto_create_topics: instance.access.auto_create_topics,
             ip_rules: IpRules { allow: instance.access.allow_ips.clone(), deny: instance.access.deny_ips.clone() },
             bearer: instance.access.oauthbearer.as_ref().map(bearer),
+            client_certificates: client_certificates(&instance.access.mtls),
             server_tls: keys.clients,
             limits: limits(&instance.spec),
             disabled_users: instance.disabled_users.clone(),
@@ -168,6 +169,15 @@ fn bearer(trust: &TokenTrust) -> BearerTrust {
         user_claim: trust.user_claim.clone(),
         keys: serde_json::json!(trust.keys).to_string(),
     }
+}
+
+/// What clients may sign in with by these settings, if with anything.
+pub fn client_certificates(mtls: &Mtls) -> Option<ClientCertificates> {
+    mtls.enabled.then(|| ClientCertificates {
+        ca_pem: mtls.authorities.iter().map(|one| one.pem.as_str()).collect(),
+        crl_pem: mtls.revocation_lists.iter().map(|one| one.pem.as_str()).collect(),
+        principal_rules: mtls.principal_rules.clone(),
+    })
 }
 
 /// What one broker may take of what the spec sells.

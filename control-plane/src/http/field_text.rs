@@ -89,6 +89,17 @@ pub fn chinese(fault: &FieldError) -> Option<String> {
         "certificate-not-yet-valid" => "证书自 {at} 起才有效",
         "uncovered-address" => "证书未覆盖客户端要连接的地址：{uncovered}",
         "not-for-servers" => "证书的扩展密钥用法不包含服务器身份验证（serverAuth）",
+        "private-key" => "其中含有私钥；请只提供公开部分",
+        "not-pem" => "须为 PEM 格式，其中至少有一段 CERTIFICATE",
+        "not-an-authority" => "{subject} 不是 CA 证书；请提供签发客户端证书的 CA，而非客户端证书",
+        "too-many-authorities" => "CA 过多；最多 {limit} 个",
+        "not-a-crl" => "须为 PEM 格式的第 2 版证书吊销列表（X509 CRL）",
+        "crl-twice" => "同一签发者（{issuer}）的吊销列表重复；只需提供较新的一份",
+        "crl-of-stranger" => "吊销列表不是由所提供的 CA 签发的",
+        "crl-ambiguous" => "有两个名称相同而密钥不同的 CA，无法区分吊销列表属于哪一个",
+        "principal-rules" => {
+            "映射规则须为 DEFAULT，或 RULE:模式/替换/（其后可加 L 或 U），以逗号分隔；不支持环视与反向引用"
+        }
         "certificate-refused" => "严格校验的客户端会拒绝此证书",
         // People and accounts.
         "password-length" => "密码须为 {min} 至 {max} 个字符",

@@ -4,7 +4,7 @@ use super::{NodeAddress, NodeControl, NodeError};
 use crate::pki::{client_config, trusting_client_config};
 use async_trait::async_trait;
 use broker_api::{
-    connections::{CloseConnections, ClosedConnections, ConnectionList, ListConnections},
+    connections::{AskUnkept, CloseConnections, ClosedConnections, ConnectionList, ListConnections, Unkept},
     groups::GroupUse,
     partitions::PartitionUse,
     paths,
@@ -110,6 +110,10 @@ impl NodeControl for HttpsNodes {
         which: &CloseConnections,
     ) -> Result<ClosedConnections, NodeError> {
         self.send(node, Method::POST, paths::CLOSE_CONNECTIONS, which).await
+    }
+
+    async fn unkept_connections(&self, node: &NodeAddress, asked: &AskUnkept) -> Result<Unkept, NodeError> {
+        self.send(node, Method::POST, paths::UNKEPT_CONNECTIONS, asked).await
     }
 
     async fn shown_certificate(&self, address: SocketAddr, name: &str, ca_pem: &str) -> Result<Vec<u8>, NodeError> {

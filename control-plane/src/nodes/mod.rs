@@ -8,7 +8,7 @@ pub use https::HttpsNodes;
 
 use async_trait::async_trait;
 use broker_api::{
-    connections::{CloseConnections, ClosedConnections, ConnectionList, ListConnections},
+    connections::{AskUnkept, CloseConnections, ClosedConnections, ConnectionList, ListConnections, Unkept},
     groups::GroupUse,
     partitions::PartitionUse,
     spec::{NodeSpec, TlsIdentity},
@@ -66,6 +66,9 @@ pub trait NodeControl: Debug + Send + Sync {
         node: &NodeAddress,
         which: &CloseConnections,
     ) -> Result<ClosedConnections, NodeError>;
+
+    /// Connections that a change of the trusted client certificates would end. Changes nothing.
+    async fn unkept_connections(&self, node: &NodeAddress, asked: &AskUnkept) -> Result<Unkept, NodeError>;
 
     /// The certificate (DER) that a TLS listener shows to a client which trusts `ca_pem` only and reaches it by `name`.
     /// Refused: the client would not go on. Unreachable: there was no handshake.

@@ -13,6 +13,7 @@
 
 mod authority;
 mod client;
+pub mod client_trust;
 mod der;
 mod ec_key;
 mod facts;

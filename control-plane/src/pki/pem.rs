@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use broker_api::secret::Secret;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 /// Characters of base64 in a line (RFC 7468 §2).
 const LINE: usize = 64;
@@ -10,6 +10,10 @@ const LINE: usize = 64;
 /// The certificates one after the other.
 pub(super) fn certificates<'a>(chain: impl IntoIterator<Item = &'a CertificateDer<'static>>) -> String {
     chain.into_iter().map(|der| block("CERTIFICATE", der)).collect()
+}
+
+pub(super) fn revocation_list(der: &CertificateRevocationListDer<'_>) -> String {
+    block("X509 CRL", der)
 }
 
 /// The key under the label of its form: rustls reads all three.

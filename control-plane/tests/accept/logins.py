@@ -5,6 +5,7 @@ import json
 import time
 import uuid
 
+import mtls
 from rows import row, within
 from sluice import PlainClient, check, run
 
@@ -22,8 +23,9 @@ def mechanisms(world):
     wrong = sign_in("SCRAM-SHA-512", "Wrong-pass-1", world.user)
     check(wrong.returncode != 0 and b"SaslAuthenticationException" in wrong.stdout + wrong.stderr, "a wrong password was not refused as such")
     tokens_log_in(world)
+    by_certificate = mtls.certificates_sign_in(world)
     took = users_change_live(world, lambda user, password: sign_in("SCRAM-SHA-512", password, user).returncode == 0)
-    return f"PLAIN, SCRAM; users refused and their connections closed on every broker {within(took)}; OAUTHBEARER; mTLS not yet"
+    return f"PLAIN, SCRAM; users refused and their connections closed on every broker {within(took)}; OAUTHBEARER; mTLS, trust that goes is gone {within(by_certificate)}"
 
 
 def tokens_log_in(world):

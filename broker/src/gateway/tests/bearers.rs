@@ -56,7 +56,7 @@ impl Issuer {
     }
 }
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     unix_ms() / 1000
 }
 
@@ -66,7 +66,7 @@ fn rig(trust: Option<BearerTrust>) -> Rig {
     Rig::with(spec)
 }
 
-fn claims_of(message: &[u8]) -> Value {
+pub(super) fn claims_of(message: &[u8]) -> Value {
     let token = bearer::token_of(message).expect("a bearer token");
     let claims = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
@@ -148,6 +148,9 @@ async fn every_other_token_is_refused_and_kafka_never_hears_of_it() {
         ("no user", issuer.token("", |_| {})),
         ("a user that is no text", issuer.token("alice", set("preferred_username", json!(["alice"])))),
         ("a user of many bytes", issuer.token(&"a".repeat(300), |_| {})),
+        ("a name that Kafka would trim to the platform's", issuer.token(" sluice-node", |_| {})),
+        ("a name that Kafka would trim to another's", issuer.token("mallory ", |_| {})),
+        ("who did not log in", issuer.token("ANONYMOUS", |_| {})),
         ("the platform's name", issuer.token("sluice-control-plane", |_| {})),
         ("a disabled user", issuer.token("mallory", |_| {})),
         ("no token", "a.b.c".to_owned()),

@@ -18,7 +18,7 @@ fn peer(ip: &str, port: u16) -> SocketAddr {
 }
 
 /// The gateway hears of an end a moment after it.
-async fn until(what: &str, mut reached: impl FnMut() -> bool) {
+pub(super) async fn until(what: &str, mut reached: impl FnMut() -> bool) {
     let waiting = async {
         while !reached() {
             tokio::task::yield_now().await;
@@ -27,7 +27,7 @@ async fn until(what: &str, mut reached: impl FnMut() -> bool) {
     tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap_or_else(|_| panic!("{what}, in 20 seconds"));
 }
 
-fn everybody(gateway: &Gateway) -> Vec<LiveConnection> {
+pub(super) fn everybody(gateway: &Gateway) -> Vec<LiveConnection> {
     gateway.list_connections(&ListConnections { limit: 500, ..ListConnections::default() }).connections
 }
 

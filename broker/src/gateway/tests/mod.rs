@@ -8,6 +8,7 @@ mod admission;
 mod admission_model;
 mod bandwidth;
 mod bearers;
+mod certificates;
 mod connected;
 mod definitions;
 mod every_message;
@@ -22,6 +23,7 @@ mod service;
 mod sockets;
 mod transparency;
 
+use super::certificates::Presented;
 use super::connection;
 use super::connection::End;
 use super::connections::Card;
@@ -110,6 +112,7 @@ pub(super) fn spec() -> NodeSpec {
             auto_create_topics: false,
             ip_rules: Default::default(),
             bearer: None,
+            client_certificates: None,
             disabled_users: vec!["mallory".into()],
             ended_logins: Default::default(),
             capacity: Default::default(),
@@ -201,12 +204,18 @@ impl Rig {
 
     /// A client on the SASL path, past its TLS handshake.
     pub(super) fn sasl(&self) -> (Peer, JoinHandle<Result<(), End>>) {
+        self.shook_hands(None)
+    }
+
+    /// The same, with what it showed there.
+    pub(super) fn shook_hands(&self, certificate: Option<Arc<Presented>>) -> (Peer, JoinHandle<Result<(), End>>) {
         let (client, gateway) = tokio::io::duplex(PIPE);
         let (shared, kafka) = (self.shared.clone(), self.connector.clone());
         let deadline = Instant::now() + Duration::from_millis(shared.snapshot().limits.login_timeout_ms);
         let card = self.card(AccessPath::PrivateSaslSsl);
-        let served =
-            tokio::spawn(async move { connection::authenticated(gateway, kafka, &card, &shared, deadline).await });
+        let served = tokio::spawn(async move {
+            connection::authenticated(gateway, kafka, &card, &shared, deadline, certificate).await
+        });
         (Peer(client), served)
     }
 

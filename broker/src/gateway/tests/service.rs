@@ -8,11 +8,12 @@ use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU8, Ordering};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// A Kafka that echoes: answers every request with its own body, after the correlation id.
+/// A Kafka that echoes: answers every request with its own body, after the correlation id. It takes every login.
 pub(super) struct Echo {
     pub(super) bind: IpAddr,
 }
@@ -68,15 +69,19 @@ async fn echo(mut stream: TcpStream) {
         if stream.read_exact(&mut frame).await.is_err() {
             return;
         }
-        let mut answer = (length - 4).to_be_bytes().to_vec();
-        answer.extend_from_slice(&frame[4..]);
+        let answer = match frame[..2] {
+            // SaslHandshake 1, SaslAuthenticate 2: no error, and nothing more to say.
+            [0, 17] => sealed(&[&frame[4..8], &[0; 6]].concat()),
+            [0, 36] => sealed(&[&frame[4..8], &[0, 0, 0, 0, 1], &[0; 9]].concat()),
+            _ => sealed(&frame[4..]),
+        };
         if stream.write_all(&answer).await.is_err() {
             return;
         }
     }
 }
 
-pub(super) async fn beats(stream: &mut TcpStream) -> io::Result<()> {
+pub(super) async fn beats<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
     stream.write_all(&opaque_request(12, 0, 9, b"beat")).await?;
     let mut answer = vec![0; opaque_response(9, b"beat").len()];
     within(stream.read_exact(&mut answer)).await?;

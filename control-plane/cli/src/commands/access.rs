@@ -1,6 +1,6 @@
 //! Ways in to an instance: which are open, and to whom.
 
-use super::{endpoint, instance::plan_text, job};
+use super::{client_certificates, endpoint, instance::plan_text, job};
 use crate::{
     args::word,
     client::{Doc, call::Call},
@@ -11,7 +11,7 @@ use crate::{
 };
 use clap::{Args, Subcommand, ValueEnum};
 use control_plane_api::{
-    access::{Access, Authorization, KeySet, TokenTrust, UpdateAccess},
+    access::{Access, Authorization, KeySet, TokenTrust, UpdateAccess, UpdateMtls},
     instance::Plan,
 };
 use std::{
@@ -32,6 +32,9 @@ pub enum Command {
     /// Which tokens users may log in with by OAUTHBEARER
     #[command(subcommand)]
     Tokens(Tokens),
+    /// Which certificates clients may sign in with instead of SASL (mTLS)
+    #[command(subcommand)]
+    Certificates(client_certificates::Command),
     /// Clients of other networks, who come by 9011
     #[command(subcommand)]
     Endpoint(endpoint::Command),
@@ -94,6 +97,9 @@ pub struct Set {
     /// 9011: from other networks, through endpoints (`sluice access endpoint`)
     #[arg(long, value_enum)]
     cross_network: Option<Switch>,
+    /// Ask clients for a certificate on TLS ports (`sluice access certificates`); who has none goes on by SASL
+    #[arg(long, value_enum)]
+    mtls: Option<Switch>,
     /// Only these addresses and networks may connect, as 10.1.0.0/16; `any` lifts it
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     allow: Vec<String>,
@@ -128,6 +134,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
             let change = UpdateAccess { oauthbearer: Some(None), ..UpdateAccess::default() };
             apply(ctx, &scope, &instance, &change, dry_run, None).await
         }
+        Command::Certificates(command) => client_certificates::run(ctx, &scope, command).await,
         Command::Endpoint(command) => endpoint::run(ctx, &scope, command).await,
     }
 }
@@ -154,6 +161,9 @@ async fn get(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
         ("Allowed".to_owned(), list(&access.allow_ips, "any address")),
         ("Denied".to_owned(), list(&access.deny_ips, "none")),
         ("Tokens".to_owned(), tokens(access.oauthbearer.as_ref())),
+    ]);
+    details.extend(client_certificates::details(&access.mtls));
+    details.extend([
         ("Authorization".to_owned(), enum_text(&access.authorization)),
         ("Without a login".to_owned(), without_login.to_owned()),
         ("Auto-create topics".to_owned(), switch_text(access.auto_create_topics)),
@@ -174,6 +184,7 @@ async fn set(ctx: &Context, scope: &Scope, args: Set) -> Result<()> {
         public_plaintext: switch(args.public_plaintext),
         public_sasl_ssl: switch(args.public_sasl_ssl),
         cross_network: switch(args.cross_network),
+        mtls: switch(args.mtls).map(|enabled| Some(UpdateMtls { enabled: Some(enabled), ..UpdateMtls::default() })),
         allow_ips: list(args.allow, "any"),
         deny_ips: list(args.deny, "none"),
         auto_create_topics: switch(args.auto_create),
@@ -182,8 +193,8 @@ async fn set(ctx: &Context, scope: &Scope, args: Set) -> Result<()> {
         ..UpdateAccess::default()
     };
     if change == UpdateAccess::default() {
-        let flags = "--plaintext, --sasl-ssl, --public-plaintext, --public-sasl-ssl, --cross-network, --allow, --deny, \
-                     --auto-create, --authorization or --anonymous";
+        let flags = "--plaintext, --sasl-ssl, --public-plaintext, --public-sasl-ssl, --cross-network, --mtls, --allow, \
+                     --deny, --auto-create, --authorization or --anonymous";
         return Err(Error::Usage(format!("nothing to change: give {flags}")));
     }
     apply(ctx, scope, &args.instance, &change, args.dry_run, None).await

@@ -46,8 +46,8 @@ pub enum Command {
 pub struct Add {
     /// Name or id of the instance
     instance: String,
-    /// User:NAME, User:* for everybody, User:ANONYMOUS for clients without a login
-    #[arg(long, value_name = "A,B,C", value_delimiter = ',', required = true)]
+    /// User:NAME, User:* for everybody, User:ANONYMOUS for clients without a login, User:CN=…,OU=… for a certificate's subject
+    #[arg(long, value_name = "A,B,C", required = true)]
     principal: Vec<String>,
     /// topic, group, cluster, transactional-id, delegation-token or user
     #[arg(long, value_name = "TYPE", value_parser = word::<AclResource>, default_value = "topic")]
@@ -126,8 +126,8 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
                 operation: *operation,
                 permission,
             };
-            let bindings =
-                add.principal.iter().flat_map(|who| add.operation.iter().map(move |what| binding(who, what)));
+            let principals = principals(&add.principal)?;
+            let bindings = principals.iter().flat_map(|who| add.operation.iter().map(move |what| binding(who, what)));
             let call = Call::post(path).json(&CreateAcls { bindings: bindings.collect() })?;
             carry_out(ctx, &scope, &instance.name, call, add.dry_run, None).await
         }
@@ -139,6 +139,23 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
             }
             carry_out(ctx, &scope, &instance.name, call, dry_run, Some(RULES)).await
         }
+    }
+}
+
+/// What a list with commas names: a certificate's subject has some of its own, so that only those part it which a `User:` follows.
+fn principals(lists: &[String]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for list in lists {
+        let mut rest = list.as_str();
+        while let Some(at) = rest.find(",User:") {
+            found.push(rest[..at].to_owned());
+            rest = &rest[at + 1..];
+        }
+        found.push(rest.to_owned());
+    }
+    match found.iter().find(|principal| principal.contains(',') && !principal.contains('=')) {
+        Some(wrong) => Err(Error::Usage(format!("{wrong} is no list of principals: each begins with User:"))),
+        None => Ok(found),
     }
 }
 
@@ -168,4 +185,21 @@ pub(super) async fn carry_out(
     }
     let started = ctx.client.fetch(&call.keyed()).await?;
     job::finish(ctx, scope, started, true).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commas_of_a_subject_part_no_list() {
+        let list = |text: &str| principals(&[text.to_owned()]).map_err(|error| error.to_string());
+        let names = |names: &[&str]| Ok(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(list("User:shop"), names(&["User:shop"]));
+        assert_eq!(
+            list("User:shop,User:CN=Acme\\, Inc.,OU=web,User:*"),
+            names(&["User:shop", "User:CN=Acme\\, Inc.,OU=web", "User:*"])
+        );
+        assert!(list("User:shop,cart").is_err());
+    }
 }

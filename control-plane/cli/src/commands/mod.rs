@@ -11,6 +11,7 @@ pub mod bandwidth;
 pub mod capacity;
 pub mod catalog;
 pub mod cert;
+pub mod client_certificates;
 pub mod connection;
 pub mod docs;
 pub mod endpoint;

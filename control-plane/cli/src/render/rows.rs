@@ -371,6 +371,8 @@ impl Row for ClientConnection {
         col("ID", |c| c.id.clone()),
         col("CLIENT", |c| format!("{}:{}", c.ip, c.port)),
         col("USER", |c| or_dash(&c.user)),
+        wide("MECHANISM", |c| or_dash(&c.mechanism)),
+        wide("CERTIFICATE UNTIL", |c| time_or_dash(&c.certificate.as_ref().map(|shown| shown.valid_until))),
         col("CLIENT ID", |c| or_dash(&c.client_id)),
         col("SOFTWARE", |c| match (&c.software_name, &c.software_version) {
             (Some(name), Some(version)) => format!("{name} {version}"),

@@ -4,6 +4,7 @@
 //! fails. What clients trust is what is served, and what was while its overlap lasts.
 
 mod change;
+pub(in crate::app) mod client_trust;
 mod upload;
 
 pub use change::{plan_rotation, plan_upload, rotate_certificate, upload_certificate};

@@ -21,7 +21,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 
 /// Key stores opened at once: each may keep a core busy for a second.
-static AT_ONCE: Semaphore = Semaphore::const_new(2);
+pub(super) static AT_ONCE: Semaphore = Semaphore::const_new(2);
 
 type Faults = Vec<FieldError>;
 
@@ -166,7 +166,7 @@ fn open_trust(request: &UploadCertificate, faults: &mut Faults) -> Vec<Certifica
 }
 
 /// Lines are allowed, as `base64` writes them.
-fn decode(pointer: &str, text: &str, faults: &mut Faults) -> Option<Vec<u8>> {
+pub(super) fn decode(pointer: &str, text: &str, faults: &mut Faults) -> Option<Vec<u8>> {
     let text: String = text.split_ascii_whitespace().collect();
     if !within_limit(pointer, text.len() / 4 * 3, faults) {
         return None;
@@ -177,7 +177,7 @@ fn decode(pointer: &str, text: &str, faults: &mut Faults) -> Option<Vec<u8>> {
         .ok()
 }
 
-fn within_limit(pointer: &str, bytes: usize, faults: &mut Faults) -> bool {
+pub(super) fn within_limit(pointer: &str, bytes: usize, faults: &mut Faults) -> bool {
     if bytes > MAX_FILE_BYTES {
         let detail = format!("it has {bytes} bytes; {MAX_FILE_BYTES} at most are accepted");
         faults.push(FieldError::new(pointer, "file-too-large", detail).with("limit", MAX_FILE_BYTES));
@@ -185,7 +185,7 @@ fn within_limit(pointer: &str, bytes: usize, faults: &mut Faults) -> bool {
     bytes <= MAX_FILE_BYTES
 }
 
-fn fault(error: &KeystoreError, file: &str, password: &str, key_password: &str) -> FieldError {
+pub(super) fn fault(error: &KeystoreError, file: &str, password: &str, key_password: &str) -> FieldError {
     let (pointer, code) = match error {
         KeystoreError::WrongPassword => (password, "wrong-password"),
         KeystoreError::WrongKeyPassword => (key_password, "wrong-password"),

@@ -6,7 +6,9 @@ use super::{
 };
 use crate::{
     app::{
-        Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write, acls, audit::Entry, certificates,
+        Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write, acls,
+        audit::Entry,
+        certificates::{self, client_trust},
         client_connections, jobs as job_views,
     },
     domain::{
@@ -14,7 +16,7 @@ use crate::{
         actor::ProjectScope,
         authorization::{self, Present},
         kafka_user::MAX_USERS,
-        plan,
+        node_spec, plan,
         rights::Right,
     },
     jobs::workflow::{AccessOpen, InstanceConfigure},
@@ -38,13 +40,15 @@ pub async fn get_access(app: &App, scope: &ProjectScope, id_or_name: &str) -> Re
 
 /// The access as the patch leaves it, if the instance can be changed now.
 async fn next(
+    app: &App,
     tx: &mut TenantTx,
     record: &InstanceRecord,
     if_match: Option<&[String]>,
     patch: &UpdateAccess,
 ) -> Result<Access, AppError> {
     check_changeable(record, if_match)?;
-    let next = access::patched(&record.access, patch).map_err(Refusal::invalid)?;
+    let mtls = client_trust::patched(&record.access.mtls, patch, app.clock.now());
+    let next = access::patched(&record.access, patch, mtls).map_err(Refusal::invalid)?;
     let brokers = brokers::list(tx, &[record.id]).await?.remove(&record.id).unwrap_or_default();
     let faults = access::misplaced(&next, &super::places(&brokers).unwrap_or_default());
     if faults.is_empty() { Ok(next) } else { Err(Refusal::invalid(faults).into()) }
@@ -60,12 +64,14 @@ pub async fn update_access(
     patch: &UpdateAccess,
 ) -> Result<Answer<Job>, AppError> {
     scope.require(Right::InstanceUpdate)?;
+    let opened = client_trust::opened(patch).await?;
+    let patch = opened.as_ref();
     let mut write = match Write::begin(app, &scope.actor, scope, key).await? {
         Begun::Replayed(answer) => return Ok(answer),
         Begun::Fresh(write) => write,
     };
     let record = lock(&mut write.tx, id_or_name).await?;
-    let next = next(&mut write.tx, &record, if_match, patch).await?;
+    let next = next(app, &mut write.tx, &record, if_match, patch).await?;
     let authorization = record.access.authorization != next.authorization || record.access.anonymous != next.anonymous;
     let job = if access::opens(&record.access, &next) {
         enqueue_open(app, scope, &mut write.tx, &record, authorization).await?
@@ -86,9 +92,11 @@ pub async fn plan_access(
     patch: &UpdateAccess,
 ) -> Result<Plan, AppError> {
     scope.require(Right::InstanceUpdate)?;
+    let opened = client_trust::opened(patch).await?;
+    let patch = opened.as_ref();
     let mut tx = app.db.tenant(scope).await?;
     let record = super::find(&mut tx, id_or_name).await?;
-    let next = next(&mut tx, &record, if_match, patch).await?;
+    let next = next(app, &mut tx, &record, if_match, patch).await?;
     let opens = access::opens(&record.access, &next);
     let mut checks = access::checks(&record.access, &next);
     if opens && let Some(uncovered) = certificates::uncovered_by_own(&mut tx, record.id, &next).await? {
@@ -102,6 +110,11 @@ pub async fn plan_access(
     };
     if authorization::takes(&record.access, &next) {
         checks.extend(losses(app, scope, &record, &next).await?);
+    }
+    if record.access.mtls.enabled && record.access.mtls != next.mtls {
+        let trusted = node_spec::client_certificates(&next.mtls);
+        let (unkept, silent) = client_connections::unkept(app, record.id, trusted).await?;
+        checks.extend(access::mtls_losses(&unkept, &silent));
     }
     Ok(Plan {
         checks,

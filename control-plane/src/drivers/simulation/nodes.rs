@@ -11,7 +11,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use broker_api::{
-    connections::{CloseConnections, ClosedConnections, ConnectionList, ListConnections},
+    connections::{AskUnkept, CloseConnections, ClosedConnections, ConnectionList, ListConnections, Unkept},
     groups::GroupUse,
     partitions::PartitionUse,
     spec::NodeSpec,
@@ -81,6 +81,10 @@ impl NodeControl for Simulation {
         _: &CloseConnections,
     ) -> Result<ClosedConnections, NodeError> {
         self.status(node).await.map(|_| ClosedConnections::default())
+    }
+
+    async fn unkept_connections(&self, node: &NodeAddress, _: &AskUnkept) -> Result<Unkept, NodeError> {
+        self.status(node).await.map(|_| Unkept::default())
     }
 
     async fn shown_certificate(&self, listener: SocketAddr, name: &str, ca_pem: &str) -> Result<Vec<u8>, NodeError> {

@@ -14,6 +14,7 @@ mod failed;
 mod jobs;
 mod kafka_users;
 mod list;
+mod mtls;
 mod purchase;
 mod refusals;
 mod replicas;

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Duration, Utc};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, RevokedCertParams, SerialNumber,
 };
 use std::{fs, path::PathBuf, process::Command};
 use tempfile::TempDir;
@@ -71,6 +71,36 @@ impl Authority {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let certificate_pem = params.signed_by(&key, &self.issuer).unwrap().pem();
         Pair { certificate_pem, key_pem: key.serialize_pem() }
+    }
+}
+
+impl Authority {
+    /// The list that takes back the certificates of these numbers. PEM.
+    pub fn revoking(&self, serials: &[u64]) -> String {
+        let now = Utc::now();
+        let revoked = serials.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: since_epoch!(now),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: since_epoch!(now),
+            next_update: since_epoch!(now + Duration::days(7)),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
+    /// One whose certificate ended a day ago.
+    pub fn expired(name: &str) -> Self {
+        let (mut params, key) = authority(name);
+        params.not_after = since_epoch!(Utc::now() - Duration::days(1));
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::from_ca_cert_pem(&pem, key).unwrap(), pem }
     }
 }
 

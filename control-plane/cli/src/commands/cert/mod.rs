@@ -1,6 +1,6 @@
 //! Certificates: what an instance shows to clients, what these must trust, and its change.
 
-mod upload;
+pub mod upload;
 
 use super::{instance::plan_text, job};
 use crate::{

@@ -83,16 +83,16 @@ fn is_jks(store: &[u8]) -> bool {
     store.starts_with(&[0xfe, 0xed, 0xfe, 0xed])
 }
 
-fn bytes(file: &Path) -> Result<Vec<u8>> {
+pub fn bytes(file: &Path) -> Result<Vec<u8>> {
     fs::read(file).map_err(Error::file(file, "cannot be read"))
 }
 
-fn text(file: &Path) -> Result<String> {
+pub fn text(file: &Path) -> Result<String> {
     fs::read_to_string(file).map_err(Error::file(file, "cannot be read"))
 }
 
 /// Of the file, else of the environment.
-fn password(file: Option<&Path>, variable: &str) -> Result<Option<String>> {
+pub fn password(file: Option<&Path>, variable: &str) -> Result<Option<String>> {
     match file {
         Some(file) if file.as_os_str() == "-" => prompt::secret("password", true, "-").map(Some),
         Some(file) => Ok(Some(text(file)?.lines().next().unwrap_or_default().to_owned())),
@@ -100,6 +100,6 @@ fn password(file: Option<&Path>, variable: &str) -> Result<Option<String>> {
     }
 }
 
-fn asked(given: Option<String>, label: &str, flag: &str) -> Result<String> {
+pub fn asked(given: Option<String>, label: &str, flag: &str) -> Result<String> {
     given.map_or_else(|| prompt::secret(label, false, flag), Ok)
 }

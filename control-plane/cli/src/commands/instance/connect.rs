@@ -3,6 +3,7 @@
 use crate::{
     args::word,
     client::{Doc, call::Call},
+    commands::access::switch_text,
     context::{Context, Scope},
     error::{Error, Result},
     render::{dash, enum_text, rows, say, table},
@@ -59,6 +60,7 @@ pub async fn connect(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
     details.extend([
         ("Protocol", connection.security_protocol.clone()),
         ("Mechanisms", connection.sasl_mechanisms.join(", ")),
+        ("mTLS", switch_text(connection.mtls)),
         ("Truststore", format!("sluice cert truststore {} --format pem|p12|jks", instance.name)),
         ("Code", format!("sluice instance snippet {} java|python|go|node|rust|kcat", instance.name)),
     ]);

@@ -1,0 +1,133 @@
+"""Certificates of clients: an authority that openssl makes, clients of Java and librdkafka over SSL, and trust that goes while they are connected."""
+
+import ssl
+import socket
+import struct
+import time
+import uuid
+
+from sluice import Failed, PlainClient, check, run
+
+ALICE, BOB = "CN=alice,OU=web", "CN=bob,OU=web"
+
+
+class Authority:
+    def __init__(self, world, name):
+        self.at = world.files / f"clients-{name}"
+        self.at.mkdir(exist_ok=True)
+        for old in self.at.iterdir():
+            old.unlink()
+        self.key, self.ca = self.at / "ca.key", self.at / "ca.pem"
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", f"/O=Acme/CN=Clients {name}",
+            "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", self.key, "-out", self.ca)
+
+    def client(self, name, usage="clientAuth"):
+        """Key and certificate in one file, as Java takes them."""
+        key, csr, leaf, both, extensions = (self.at / f"{name}{end}" for end in (".key", ".csr", "-leaf.pem", ".pem", ".ext"))
+        extensions.write_text(f"extendedKeyUsage={usage}\n")
+        run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/OU=web/CN={name}", "-keyout", key, "-out", csr)
+        run("openssl", "x509", "-req", "-in", csr, "-CA", self.ca, "-CAkey", self.key, "-CAcreateserial", "-days", "7", "-extfile", extensions, "-out", leaf)
+        both.write_text(key.read_text() + leaf.read_text())
+        return both
+
+    def revoking(self, client):
+        """The list on which this client's certificate stands."""
+        config, crl = self.at / "ca.cnf", self.at / "list.pem"
+        (self.at / "index.txt").touch()
+        config.write_text(f"[ca]\ndefault_ca=own\n[own]\ndatabase={self.at}/index.txt\ndefault_md=sha256\ndefault_crl_days=7\n")
+        common = ["openssl", "ca", "-config", config, "-keyfile", self.key, "-cert", self.ca]
+        run(*common, "-revoke", client.with_name(f"{client.stem}-leaf.pem"))
+        run(*common, "-gencrl", "-out", crl)
+        return crl
+
+
+def connect(world, host, client):
+    """A connection that shows a certificate and asks for something without a login; None when it is refused."""
+    context = ssl.create_default_context(cafile=str(world.ca))
+    context.load_cert_chain(client)
+    try:
+        line = PlainClient(context.wrap_socket(socket.create_connection((host, 9093), timeout=10), server_hostname=host))
+        # Heartbeat of a member that is none: whatever Kafka says of it, it says it to somebody.
+        line.ask(12, 0, struct.pack(">h", 1) + b"g" + struct.pack(">ih", -1, 1) + b"m")
+        return line
+    except (OSError, Failed):
+        return None
+
+
+def certificates_sign_in(world):
+    """The longest time until trust that went was gone everywhere."""
+    name, topic, brokers = world.instance["name"], f"by-certificate-{world.tag}", world.instance["bootstrap"]["private_sasl_ssl"]
+    hosts = world.hosts
+    old, new = Authority(world, "old"), Authority(world, "new")
+    alice, bob, next_alice = old.client("alice"), old.client("bob"), new.client("alice")
+    properties = world.files / "certificate.properties"
+
+    def java(client, *arguments):
+        properties.write_text(
+            f"security.protocol=SSL\nssl.keystore.type=PEM\nssl.keystore.location={client}\nssl.truststore.type=PEM\nssl.truststore.location={world.ca}\n"
+            "default.api.timeout.ms=15000\nrequest.timeout.ms=10000\n")
+        return world.java("TopicCommand", *arguments, "--command-config", properties, way="private_sasl_ssl", ok=False)
+
+    def kcat(client, *arguments, **options):
+        given = ["security.protocol=ssl", f"ssl.ca.location={world.ca}", f"ssl.certificate.location={client}", f"ssl.key.location={client}",
+                 "ssl.endpoint.identification.algorithm=https", "message.timeout.ms=10000"]
+        return run("kcat", "-b", brokers, *(part for one in given for part in ("-X", one)), *arguments, **options)
+
+    trust = lambda *arguments: world.sluice("access", "certificates", "trust", name, *arguments)
+    check(connect(world, hosts[0], alice) is None, "a certificate signed somebody in before any was trusted")
+    for file, why in ((alice, b"private key"), (alice.with_name("alice-leaf.pem"), b"no authority")):
+        refused = world.sluice("access", "certificates", "trust", name, "--ca", file, ok=False)
+        check(refused.returncode != 0 and why in refused.stderr, f"{file} passed for an authority: {refused.stderr[-200:]}")
+    trust("--ca", old.ca)
+    world.sluice("access", "set", name, "--mtls", "on")
+    try:
+        world.sluice("access", "set", name, "--authorization", "acl")
+        for operation, resource, target in (("read,write,create", "topic", topic), ("read", "group", topic)):
+            world.sluice("acl", "add", name, "--principal", f"User:{ALICE}", "--resource", resource, "--name", target, "--operation", operation)
+        create = java(alice, "--create", "--topic", topic)
+        check(create.returncode == 0, f"Java over SSL: {create.stderr.decode()[-300:]}")
+        word = uuid.uuid4().hex
+        kcat(alice, "-P", "-t", topic, stdin=word.encode())
+        read = kcat(alice, "-C", "-t", topic, "-o", "beginning", "-e", "-q", timeout=60)
+        check(word in read.stdout.decode(), "what was written by certificate cannot be read by it")
+        check(topic in java(alice, "--list").stdout.decode(), "Java does not see the topic of its rights")
+        foreign = kcat(bob, "-P", "-t", topic, stdin=b"x", ok=False)
+        check(foreign.returncode != 0 and b"uthorization failed" in foreign.stderr, f"a subject without rights was not refused as such: {foreign.stderr[-200:]}")
+        check(java(new.client("eve"), "--list").returncode != 0, "a certificate of an authority that is not trusted got in")
+        check(connect(world, hosts[0], old.client("web", usage="serverAuth")) is None, "a server's certificate signed a client in")
+
+        both = world.files / "both-authorities.pem"
+        both.write_text(old.ca.read_text() + new.ca.read_text())
+        trust("--ca", both)
+        open_by = lambda client: [connect(world, host, client) for host in hosts]
+        first, second = open_by(alice), open_by(next_alice)
+        passwords = [PlainClient.log_in(host, world.ca, world.user, world.password) for host in hosts]
+        check(all(first + second + passwords), "somebody is refused while both are trusted")
+        shown = world.api("GET", world.path(f"instances/{name}/connections?user={ALICE}")).json["items"]
+        check(len(shown) == 6 and all(one["mechanism"] == "MTLS" and one["certificate"]["subject"] == ALICE for one in shown), f"the list shows {shown[:1]}")
+        plan = world.sluice("access", "certificates", "trust", name, "--ca", new.ca, "--dry-run").stdout.decode()
+        check(f"{ALICE}: 3 connections end" in plan, f"the plan does not say who loses what: {plan}")
+
+        waits = []
+
+        def until_gone(what, opened, client, change):
+            began = time.monotonic()
+            job = world.api("PATCH", world.path(f"instances/{name}/access"), {"mtls": change}, Idempotency_Key=str(uuid.uuid4()))
+            check(job.status == 202, f"{what} answered {job.status} {job.code}")
+            while not all(line.closed() for line in opened) or any(open_by(client)):
+                check(time.monotonic() - began < 10, f"{what}: still let in, or still connected, after 10 s")
+            waits.append(time.monotonic() - began)
+            check(world.wait_job(job.json["id"])["state"] == "succeeded", f"the job of {what} failed")
+
+        until_gone("taking an authority out", first, alice, {"ca_pem": new.ca.read_text()})
+        check(not any(line.closed() for line in second + passwords), "somebody else was closed")
+        until_gone("revoking a certificate", second, next_alice, {"crl_pem": new.revoking(next_alice).read_text()})
+        third = open_by(new.client("carol"))
+        check(all(third), "a certificate that was not revoked is refused")
+        until_gone("switching off", third, new.at / "carol.pem", {"enabled": False})
+        check(not any(line.closed() for line in passwords), "who came by a password was closed")
+    finally:
+        world.sluice("access", "set", name, "--authorization", "open")
+        world.sluice("access", "certificates", "clear", name)
+    return max(waits)
+
