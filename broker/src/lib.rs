@@ -13,6 +13,7 @@ pub mod control;
 pub mod directory;
 pub mod gateway;
 pub mod identity;
+mod incarnation;
 pub mod inter_broker;
 pub mod node;
 pub mod probe;

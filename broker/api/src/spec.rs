@@ -296,6 +296,9 @@ pub struct GatewayLimits {
     /// (product.md §5; Kafka's `max.connections.per.ip`).
     #[serde(default = "default_connections_per_ip")]
     pub max_connections_per_ip: u32,
+    /// Client connections to all brokers of the instance together; 0 is no limit. The same at every node.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_instance_connections: u32,
     /// Partitions that all topics of the instance may have together, those of Kafka and the platform not counted
     /// (product.md §1); 0 is no limit. The same at every node.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -332,6 +335,7 @@ impl Default for GatewayLimits {
             idle_timeout_ms: 600_000,
             max_connections: 10_000,
             max_connections_per_ip: DEFAULT_CONNECTIONS_PER_IP,
+            max_instance_connections: 0,
             max_partitions: 0,
             max_groups: 0,
             ingress_bytes_per_second: None,

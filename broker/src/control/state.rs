@@ -12,6 +12,7 @@ use crate::assertion::Signer;
 use crate::directory::{NodeDirectory, write_atomic};
 use crate::gateway::{Gateway, GatewayError, Snapshot};
 use crate::identity::IdentityError;
+use crate::incarnation::Incarnation;
 use crate::node::{self, Observed};
 use crate::spec::{self, SpecError, change, fence};
 use crate::supervisor::tokens;
@@ -46,6 +47,8 @@ pub enum AcceptError {
     Gateway(#[from] GatewayError),
     #[error("gateway.control: cannot listen on {address}")]
     Control { address: SocketAddr, source: io::Error },
+    #[error("cannot write into the node directory")]
+    Begin(#[source] io::Error),
     #[error("the spec was applied and could not be kept; send it again")]
     Persist(#[source] io::Error),
 }
@@ -55,7 +58,7 @@ impl AcceptError {
         match self {
             Self::Spec(error) => error.code(),
             Self::Identity(_) | Self::Gateway(_) | Self::Control { .. } => RefusalCode::Unservable,
-            Self::Persist(_) => RefusalCode::Unavailable,
+            Self::Begin(_) | Self::Persist(_) => RefusalCode::Unavailable,
         }
     }
 
@@ -100,7 +103,8 @@ impl NodeControl {
         let metrics = NodeMetrics::register(&mut registry);
         let key = tokens::private_key_path(&directory);
         let signer = Signer::new(&spec.identity, move || std::fs::read(&key));
-        let gateway = Gateway::start(&spec, signer, &mut registry)?;
+        let own = Incarnation::begin(&directory.run()).map_err(AcceptError::Begin)?;
+        let gateway = Gateway::start(&spec, signer, own, &mut registry)?;
         Ok(Arc::new(Self {
             supervisor: SupervisorClient::new(directory.clone()),
             directory,

@@ -1,10 +1,12 @@
 //! Who is connected: admission by number, and a card for each live connection.
 //!
 //! Owns the count of all connections and of each IP address, exact under races because admission and
-//! release take one lock; the data path never takes it, it writes the atomics of its own card. Memory is
-//! bounded by the limits: a card a connection, texts of clients shortened. Must not know sockets.
+//! release take one lock; the data path never takes it, it writes the atomics of its own card. Who finds no permit of the
+//! instance's total left waits in line for one, which a release or [`super::permits`] gives. Memory is bounded by the
+//! limits: a card a connection, texts of clients shortened. Must not know sockets.
 
 use super::certificates::{Presented, Trust};
+use super::permits::ledger::Demand;
 use crate::clock::unix_ms;
 use broker_api::connections::{
     CloseConnections, ConnectionFilter, ConnectionList, LiveConnection, MAX_UNKEPT, ShownCertificate, Unkept,
@@ -14,12 +16,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// Longest text of a client that is kept, in bytes: a client could name itself with 32 KiB.
 const MAX_TEXT: usize = 256;
 /// What Kafka calls a client that did not log in.
 const ANONYMOUS: &str = "ANONYMOUS";
+/// Connections that may wait for a permit: a reconnect storm of a node's clients where others hold what is left.
+const MAX_WAITING: usize = 1024;
 
 /// Why there is no place for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +33,16 @@ pub(super) enum Full {
     Broker,
     /// Of the client's IP address.
     Ip,
+    /// Of the instance, and of those who may wait for one.
+    Instance,
+}
+
+/// Where a connection stands that was admitted.
+#[derive(Debug)]
+pub(super) enum Place {
+    Open,
+    /// It may be served when it is told so.
+    Waiting(oneshot::Receiver<()>),
 }
 
 /// What a client said of itself. Written a few times in a connection's life.
@@ -158,25 +173,57 @@ fn shown(text: &str) -> String {
 #[derive(Debug)]
 pub(super) struct Connections {
     live: Mutex<Live>,
+    /// Told when connections come, go or wait, where permits count.
+    demand: Notify,
 }
 
 #[derive(Debug)]
 struct Live {
     next_id: u64,
     cards: BTreeMap<u64, Arc<Card>>,
+    /// Those that wait among them.
     by_ip: HashMap<IpAddr, u32>,
+    /// How many may be open here, of the instance's total; none: as many as the broker takes.
+    permits: Option<u32>,
+    /// In line for a permit.
+    waiting: BTreeMap<u64, (Arc<Card>, oneshot::Sender<()>)>,
+}
+
+impl Live {
+    fn has_permit(&self) -> bool {
+        self.permits.is_none_or(|permits| self.cards.len() < permits as usize)
+    }
+
+    /// Gives permits that are free to those who wait.
+    fn let_in(&mut self) {
+        while self.has_permit()
+            && let Some((id, (card, told))) = self.waiting.pop_first()
+        {
+            self.cards.insert(id, card);
+            // Who does not wait any more gives it back like everybody.
+            let _ = told.send(());
+        }
+    }
 }
 
 impl Connections {
-    pub(super) fn new() -> Self {
+    /// With `permits`, nobody is served before there are some.
+    pub(super) fn new(permits: bool) -> Self {
         // From the clock, so that a gateway never gives an id that one before it gave: it would have
         // had to admit a thousand connections a millisecond.
         let next_id = u64::try_from(unix_ms()).unwrap_or(0).saturating_mul(1000);
-        Self { live: Mutex::new(Live { next_id, cards: BTreeMap::new(), by_ip: HashMap::new() }) }
+        let (cards, by_ip, waiting) = Default::default();
+        let live = Live { next_id, cards, by_ip, permits: permits.then_some(0), waiting };
+        Self { live: Mutex::new(live), demand: Notify::new() }
     }
 
-    /// Takes a place, to be given back by [`Connections::release`].
-    pub(super) fn admit(&self, limits: &GatewayLimits, path: AccessPath, peer: SocketAddr) -> Result<Arc<Card>, Full> {
+    /// Takes a place, or one in line, to be given back by [`Connections::release`].
+    pub(super) fn admit(
+        &self,
+        limits: &GatewayLimits,
+        path: AccessPath,
+        peer: SocketAddr,
+    ) -> Result<(Arc<Card>, Place), Full> {
         let mut live = self.lock();
         if live.cards.len() >= limits.max_connections as usize {
             return Err(Full::Broker);
@@ -187,15 +234,26 @@ impl Connections {
         if of_ip >= limits.max_connections_per_ip {
             return Err(Full::Ip);
         }
+        let place = if live.waiting.is_empty() && live.has_permit() {
+            live.cards.insert(id, card.clone());
+            Place::Open
+        } else if live.waiting.len() < MAX_WAITING {
+            let (tell, told) = oneshot::channel();
+            live.waiting.insert(id, (card.clone(), tell));
+            Place::Waiting(told)
+        } else {
+            return Err(Full::Instance);
+        };
         live.by_ip.insert(card.peer.ip(), of_ip + 1);
         live.next_id += 1;
-        live.cards.insert(id, card.clone());
-        Ok(card)
+        self.tell_demand(&live);
+        Ok((card, place))
     }
 
+    /// Gives a place back, or one in line.
     pub(super) fn release(&self, card: &Card) {
         let mut live = self.lock();
-        if live.cards.remove(&card.id).is_none() {
+        if live.cards.remove(&card.id).is_none() && live.waiting.remove(&card.id).is_none() {
             return;
         }
         if let Some(of_ip) = live.by_ip.get_mut(&card.peer.ip()) {
@@ -203,6 +261,29 @@ impl Connections {
             if *of_ip == 0 {
                 live.by_ip.remove(&card.peer.ip());
             }
+        }
+        live.let_in();
+        self.tell_demand(&live);
+    }
+
+    /// Has somebody decide how many may be open here, by how many are and how many wait; nobody comes or goes meanwhile.
+    pub(super) fn share<T>(&self, decide: impl FnOnce(Demand) -> (Option<u32>, T)) -> T {
+        let mut live = self.lock();
+        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let decided;
+        (live.permits, decided) = decide(Demand { open: count(live.cards.len()), waiting: count(live.waiting.len()) });
+        live.let_in();
+        decided
+    }
+
+    /// Ends when connections came, went or began to wait after the last call, where permits count.
+    pub(super) async fn demanded(&self) {
+        self.demand.notified().await;
+    }
+
+    fn tell_demand(&self, live: &Live) {
+        if live.permits.is_some() {
+            self.demand.notify_one();
         }
     }
 

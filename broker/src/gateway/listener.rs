@@ -1,25 +1,27 @@
 //! Client listeners: opens and closes them as the snapshot says, counts connections, starts a
-//! task for each.
+//! task for each that may be served.
 //!
 //! Listeners share their port (SO_REUSEPORT), so that a new gateway can listen before the old one
 //! stops: a client never finds the port closed.
 
 use super::admission::Admission;
 use super::admission::counted::Counted;
-use super::admission::groups::GroupLog;
-use super::admission::log::{KafkaLog, Log};
-use super::admission::log_topic::LogTopic;
+use super::admission::groups::Groups;
+use super::admission::log_topic::{Kept, LogTopic};
+use super::admission::partitions::Partitions;
 use super::bandwidth::Bandwidth;
 use super::connection;
-use super::connections::{Card, Connections, Full};
+use super::connections::{Card, Connections, Full, Place};
 use super::error::GatewayError;
 use super::gather;
 use super::metrics::{ByPath, Metrics, PathLabel, Refusal};
+use super::permits::{self, OwnBroker};
 use super::proxied;
 use super::scram::KeyCache;
 use super::snapshot::Snapshot;
 use crate::assertion::Signer;
 use crate::error_text;
+use crate::incarnation::Incarnation;
 use crate::inter_broker::Peer;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use broker_api::spec::AccessPath;
@@ -30,7 +32,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -80,23 +82,23 @@ impl Shared {
     pub(super) fn new(snapshot: Snapshot, signer: Signer, metrics: Metrics) -> Result<Arc<Self>, GatewayError> {
         metrics.certificate_ends_at.set(snapshot.certificate.ends_at);
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-        let current = snapshot.clone();
-        let peer: Arc<dyn Fn() -> Arc<Peer> + Send + Sync> = Arc::new(move || current.load().peer.clone());
-        let log = |counted: Counted| LogTopic::new(peer.clone(), counted.log());
-        let partitions = KafkaLog::new(peer.clone(), log(Counted::Partitions));
-        let groups = GroupLog::new(peer.clone(), log(Counted::Groups));
-        Self::with_logs(snapshot, signer, metrics, partitions, groups)
+        let peer = peer_of(&snapshot);
+        let log = |counted: Counted| LogTopic::new(peer.clone(), counted.log(), Kept::AnHour);
+        let partitions = Admission::new(Counted::Partitions, log(Counted::Partitions), Partitions::new(peer.clone()));
+        let groups = Admission::new(Counted::Groups, log(Counted::Groups), Groups::new(peer.clone()));
+        Self::with_admission(snapshot, signer, metrics, partitions, groups)
     }
 
     /// With admission over any logs.
-    pub(super) fn with_logs(
+    pub(super) fn with_admission(
         snapshot: Arc<ArcSwap<Snapshot>>,
         signer: Signer,
         metrics: Metrics,
-        partitions: impl Log + 'static,
-        groups: impl Log + 'static,
+        partitions: Arc<Admission>,
+        groups: Arc<Admission>,
     ) -> Result<Arc<Self>, GatewayError> {
         let bandwidth = Bandwidth::new(&snapshot.load().limits, &metrics);
+        let live = Connections::new(snapshot.load().limits.max_instance_connections > 0);
         let keys = KeyCache::new().map_err(|e| GatewayError::invalid(format!("logins can't be set up: {e}")))?;
         Ok(Arc::new(Self {
             snapshot,
@@ -105,9 +107,9 @@ impl Shared {
             keys,
             signer,
             gather_budget: Arc::default(),
-            live: Connections::new(),
-            partitions: Admission::new(Counted::Partitions, partitions),
-            groups: Admission::new(Counted::Groups, groups),
+            live,
+            partitions,
+            groups,
             bandwidth,
             full_disk: ArcSwapOption::empty(),
             acceptors: TaskTracker::new(),
@@ -135,6 +137,13 @@ impl Shared {
             }
         };
         tokio::join!(run(Counted::Partitions), run(Counted::Groups));
+    }
+
+    /// Keeps the connections of this gateway within its share of the instance's, until the end.
+    pub(super) async fn run_permits(self: Arc<Self>, own: Incarnation) {
+        let peer = peer_of(&self.snapshot);
+        let log = LogTopic::<permits::record::Record>::new(peer.clone(), permits::LOG, Kept::TheLast);
+        permits::keep(&self, &log, &OwnBroker(peer), &own).await;
     }
 
     pub(super) fn admission(&self, counted: Counted) -> &Arc<Admission> {
@@ -191,24 +200,68 @@ impl Shared {
         self.cut.cancel();
     }
 
-    /// Takes a place among the connections of the broker and of the client's IP, given back on drop.
-    pub(super) fn admit(self: &Arc<Self>, path: AccessPath, peer: SocketAddr) -> Result<Permit, Full> {
-        let card = self.live.admit(&self.snapshot().limits, path, peer)?;
-        self.metrics.connections.get_or_create(&ByPath { path: PathLabel(path) }).inc();
-        Ok(Permit { shared: self.clone(), card })
+    /// Takes a place among the connections of the client's IP, the broker and the instance, given back on drop. If told to
+    /// wait, it is not to be served yet.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        path: AccessPath,
+        peer: SocketAddr,
+    ) -> Result<(Permit, Option<oneshot::Receiver<()>>), Full> {
+        let (card, place) = self.live.admit(&self.snapshot().limits, path, peer)?;
+        let mut permit = Permit { shared: self.clone(), card, is_counted: false };
+        match place {
+            Place::Open => {
+                permit.count();
+                Ok((permit, None))
+            }
+            Place::Waiting(told) => Ok((permit, Some(told))),
+        }
     }
 }
 
-/// One counted connection.
+/// How the node's own connections to brokers are made, by what is in force.
+fn peer_of(snapshot: &Arc<ArcSwap<Snapshot>>) -> Arc<dyn Fn() -> Arc<Peer> + Send + Sync> {
+    let current = snapshot.clone();
+    Arc::new(move || current.load().peer.clone())
+}
+
+/// One connection that was admitted.
 pub(super) struct Permit {
     shared: Arc<Shared>,
     pub(super) card: Arc<Card>,
+    is_counted: bool,
+}
+
+impl Permit {
+    fn gauge(&self) -> impl std::ops::Deref<Target = prometheus_client::metrics::gauge::Gauge> + '_ {
+        self.shared.metrics.connections.get_or_create(&ByPath { path: PathLabel(self.card.path) })
+    }
+
+    fn count(&mut self) {
+        self.gauge().inc();
+        self.is_counted = true;
+    }
+
+    /// Waits in line; false when it was in vain.
+    pub(super) async fn wait(&mut self, told: oneshot::Receiver<()>) -> bool {
+        let is_let_in = tokio::select! {
+            () = self.shared.draining.cancelled() => false,
+            () = self.shared.cut.cancelled() => false,
+            told = timeout(permits::WAIT, told) => matches!(told, Ok(Ok(()))),
+        };
+        if is_let_in {
+            self.count();
+        }
+        is_let_in
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         self.shared.live.release(&self.card);
-        self.shared.metrics.connections.get_or_create(&ByPath { path: PathLabel(self.card.path) }).dec();
+        if self.is_counted {
+            self.gauge().dec();
+        }
     }
 }
 
@@ -346,21 +399,27 @@ fn start(mut stream: TcpStream, peer: SocketAddr, path: AccessPath, shared: &Arc
 /// Serves a client that is known by its address.
 fn serve(stream: TcpStream, peer: SocketAddr, path: AccessPath, shared: &Arc<Shared>) {
     // As Kafka refuses what is above max.connections.per.ip: closed before a byte, and clients back off.
-    let permit = match shared.admit(path, peer) {
-        Ok(permit) => permit,
-        Err(full) => {
-            let reason = match full {
-                Full::Broker => Refusal::TooMany,
-                Full::Ip => Refusal::TooManyOfIp,
-            };
-            shared.metrics.refuse(path, reason);
-            return;
+    match shared.admit(path, peer) {
+        Ok((permit, None)) => {
+            shared.connections.spawn(served(stream, permit));
         }
-    };
-    shared.metrics.accepted.get_or_create(&ByPath { path: PathLabel(path) }).inc();
-    let task = connection::serve(stream, permit.card.clone(), shared.clone());
-    shared.connections.spawn(async move {
-        task.await;
-        drop(permit);
-    });
+        Ok((mut permit, Some(told))) => {
+            shared.connections.spawn(async move {
+                if permit.wait(told).await {
+                    served(stream, permit).await;
+                } else {
+                    permit.shared.metrics.refuse(path, Refusal::TooManyOfInstance);
+                }
+            });
+        }
+        Err(Full::Broker) => shared.metrics.refuse(path, Refusal::TooMany),
+        Err(Full::Ip) => shared.metrics.refuse(path, Refusal::TooManyOfIp),
+        Err(Full::Instance) => shared.metrics.refuse(path, Refusal::TooManyOfInstance),
+    }
+}
+
+async fn served(stream: TcpStream, permit: Permit) {
+    let path = PathLabel(permit.card.path);
+    permit.shared.metrics.accepted.get_or_create(&ByPath { path }).inc();
+    connection::serve(stream, permit.card.clone(), permit.shared.clone()).await;
 }

@@ -43,6 +43,7 @@ labels!(
     Refusal {
         TooMany = "too-many-connections",
         TooManyOfIp = "too-many-connections-of-ip",
+        TooManyOfInstance = "too-many-connections-of-instance",
         ProxyHeader = "proxy-header",
         TlsHandshake = "tls-handshake",
         TlsOnPlainPort = "tls-on-plain-port",
@@ -128,6 +129,8 @@ pub(super) struct BandwidthMetrics {
 #[derive(Debug, Clone)]
 pub(super) struct Metrics {
     pub(super) connections: Family<ByPath, Gauge>,
+    /// How many may be open here, of the instance's total.
+    pub(super) connection_permits: Gauge,
     pub(super) accepted: Family<ByPath, Counter>,
     pub(super) refused: Family<ByRefusal, Counter>,
     pub(super) bytes: Family<ByDirection, Counter>,
@@ -155,6 +158,7 @@ impl Metrics {
         };
         let metrics = Self {
             connections: Family::default(),
+            connection_permits: Gauge::default(),
             accepted: Family::default(),
             refused: Family::default(),
             bytes: Family::default(),
@@ -169,6 +173,11 @@ impl Metrics {
             denied: by_api(&denied),
         };
         registry.register("connections", "Open client connections", metrics.connections.clone());
+        registry.register(
+            "connection_permits",
+            "Client connections that this node may have open now, of the instance's total; 0 where there is none",
+            metrics.connection_permits.clone(),
+        );
         registry.register("connections_accepted", "Client connections accepted", metrics.accepted.clone());
         registry.register(
             "connections_refused",

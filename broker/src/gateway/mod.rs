@@ -30,6 +30,7 @@ mod ip_rules;
 mod listener;
 mod login;
 mod metrics;
+mod permits;
 mod pipeline;
 mod proxied;
 mod read_ahead;
@@ -49,6 +50,7 @@ pub use error::GatewayError;
 pub use snapshot::Snapshot;
 
 use crate::assertion::Signer;
+use crate::incarnation::Incarnation;
 use admission::counted::Counted;
 use broker_api::connections::{AskUnkept, CloseConnections, ConnectionList, ListConnections, Unkept};
 use broker_api::groups::GroupUse;
@@ -73,13 +75,20 @@ pub struct Gateway {
 
 impl Gateway {
     /// Listens and serves as `spec` says, and registers the metrics; `signer` tells Kafka who a client is that proved it
-    /// to us. Must be called inside a tokio runtime, which then carries every connection.
-    pub fn start(spec: &NodeSpec, signer: Signer, registry: &mut Registry) -> Result<Self, GatewayError> {
+    /// to us, and `own` which of the node's gateways this one is. Must be called inside a tokio runtime, which then carries
+    /// every connection.
+    pub fn start(
+        spec: &NodeSpec,
+        signer: Signer,
+        own: Incarnation,
+        registry: &mut Registry,
+    ) -> Result<Self, GatewayError> {
         let snapshot = Snapshot::build(spec)?;
         let shared = Shared::new(snapshot, signer, metrics::Metrics::register(registry))?;
         let listeners = Listeners::default();
         listeners.follow(&shared, None)?;
         tokio::spawn(shared.clone().run_admission());
+        tokio::spawn(shared.clone().run_permits(own));
         Ok(Self { shared, listeners })
     }
 

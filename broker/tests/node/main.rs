@@ -6,6 +6,7 @@ mod support;
 
 mod admission;
 mod capacity;
+mod connections;
 mod control;
 mod groups;
 mod harness;

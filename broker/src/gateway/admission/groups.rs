@@ -4,9 +4,8 @@
 //! one of these has answered that it has loaded what it leads. Groups of every protocol are in one list.
 
 use super::ledger::{Topic, Topics};
-use super::log::{Log, Page};
-use super::log_topic::LogTopic;
-use super::record::{Id, Record, Want};
+use super::log::Inventory;
+use super::record::{Id, Want};
 use crate::gateway::filters::acls;
 use crate::inter_broker::{Address, Connection, Peer};
 use futures::future::{BoxFuture, try_join_all};
@@ -34,9 +33,8 @@ const UNKNOWN_TOPIC: i16 = 3;
 const DEAD: &str = "Dead";
 
 /// See the module.
-pub(in crate::gateway) struct GroupLog {
+pub(in crate::gateway) struct Groups {
     peer: Arc<dyn Fn() -> Arc<Peer> + Send + Sync>,
-    log: LogTopic,
     listing: Mutex<Listing>,
 }
 
@@ -53,9 +51,9 @@ struct Coordinators {
     since: Instant,
 }
 
-impl GroupLog {
-    pub(in crate::gateway) fn new(peer: Arc<dyn Fn() -> Arc<Peer> + Send + Sync>, log: LogTopic) -> Self {
-        Self { peer, log, listing: Mutex::default() }
+impl Groups {
+    pub(in crate::gateway) fn new(peer: Arc<dyn Fn() -> Arc<Peer> + Send + Sync>) -> Self {
+        Self { peer, listing: Mutex::default() }
     }
 
     async fn list(&self) -> io::Result<HashSet<String>> {
@@ -167,15 +165,7 @@ fn incomplete(why: &str) -> io::Error {
     io::Error::other(format!("groups can't be counted now: {why}"))
 }
 
-impl Log for GroupLog {
-    fn append<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, io::Result<i64>> {
-        Box::pin(self.log.append(records))
-    }
-
-    fn read(&self, place: i64) -> BoxFuture<'_, io::Result<Page>> {
-        Box::pin(self.log.read(place))
-    }
-
+impl Inventory for Groups {
     fn topics(&self) -> BoxFuture<'_, io::Result<Topics>> {
         Box::pin(async move {
             let groups = self.list().await?;

@@ -1,50 +1,35 @@
-//! What admission asks of Kafka: a log that all gateways share, and what there is of what is counted.
+//! What gateways ask of Kafka to keep a limit: a log that all of them share, and what there is of what is counted.
 //!
-//! [`KafkaLog`] is for partitions: topics are in every broker's metadata. For groups see [`super::groups`].
+//! [`LogTopic`](super::log_topic::LogTopic) is the log. What there is of partitions and groups is [`super::partitions`]'s and
+//! [`super::groups`]'s.
 
-use super::ledger::{Topic, Topics};
-use super::log_topic::{LogTopic, millis};
-use super::record::{Id, Record, Want};
-use crate::gateway::filters::acls;
-use crate::inter_broker::{Connection, Peer};
+use super::ledger::Topics;
+use super::record::Want;
 use futures::future::BoxFuture;
-use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
-use kafka_protocol::messages::{CreatePartitionsRequest, MetadataRequest, TopicName};
-use kafka_protocol::protocol::StrBytes;
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Mutex;
-
-const LIMIT: Duration = Duration::from_secs(5);
-
-// Versions that Kafka 3.9 and 4.x both speak.
-const METADATA: i16 = 12;
-const CREATE_PARTITIONS: i16 = 3;
-
-const UNKNOWN_TOPIC: i16 = 3;
-/// Of a topic that has as many, or more.
-const INVALID_PARTITIONS: i16 = 37;
 
 /// What was read from a place on.
-#[derive(Debug, Default)]
-pub(in crate::gateway) struct Page {
+#[derive(Debug)]
+pub(in crate::gateway) struct Page<R> {
     /// The place is no more: what was read before counts for nothing, and this is the start of the log.
     pub(in crate::gateway) restarted: bool,
-    pub(in crate::gateway) records: Vec<(i64, Record)>,
+    pub(in crate::gateway) records: Vec<(i64, R)>,
     /// Where to read on.
     pub(in crate::gateway) next: i64,
 }
 
-/// All of it may be tried again after an error.
-pub(in crate::gateway) trait Log: Send + Sync {
+/// Records in one order, the same for everybody. All of it may be tried again after an error.
+pub(in crate::gateway) trait Log<R>: Send + Sync {
     /// Appends records next to each other, acknowledged by all replicas in sync; gives the first one's offset. After an
     /// error they may be in the log, or get there later.
-    fn append<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, io::Result<i64>>;
+    fn append<'a>(&'a self, records: &'a [R]) -> BoxFuture<'a, io::Result<i64>>;
 
     /// Reads on from `place`, once there is something to read or after a few seconds.
-    fn read(&self, place: i64) -> BoxFuture<'_, io::Result<Page>>;
+    fn read(&self, place: i64) -> BoxFuture<'_, io::Result<Page<R>>>;
+}
 
+/// What there is of what is counted. All of it may be asked again after an error.
+pub(in crate::gateway) trait Inventory: Send + Sync {
     /// The topics that count, as this node's broker knows them now; or all groups.
     fn topics(&self) -> BoxFuture<'_, io::Result<Topics>>;
 
@@ -55,90 +40,4 @@ pub(in crate::gateway) trait Log: Send + Sync {
     /// Whether what is asked for is there in any case, and so needs no room: known to this node's broker alone, whatever
     /// became of the others.
     fn is_here<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<bool>>;
-}
-
-/// See the module.
-pub(in crate::gateway) struct KafkaLog {
-    peer: Arc<dyn Fn() -> Arc<Peer> + Send + Sync>,
-    log: LogTopic,
-    own: Mutex<Option<Connection>>,
-}
-
-impl KafkaLog {
-    pub(in crate::gateway) fn new(peer: Arc<dyn Fn() -> Arc<Peer> + Send + Sync>, log: LogTopic) -> Self {
-        Self { peer, log, own: Mutex::default() }
-    }
-
-    async fn connect_own(&self) -> io::Result<Connection> {
-        let peer = (self.peer)();
-        peer.connect(&peer.own).await
-    }
-}
-
-impl Log for KafkaLog {
-    fn append<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, io::Result<i64>> {
-        Box::pin(self.log.append(records))
-    }
-
-    fn read(&self, place: i64) -> BoxFuture<'_, io::Result<Page>> {
-        Box::pin(self.log.read(place))
-    }
-
-    fn topics(&self) -> BoxFuture<'_, io::Result<Topics>> {
-        Box::pin(async move {
-            let mut kept = self.own.lock().await;
-            let mut own = match kept.take() {
-                Some(own) => own,
-                None => self.connect_own().await?,
-            };
-            let topics = read_topics(&mut own).await?;
-            *kept = Some(own);
-            Ok(topics)
-        })
-    }
-
-    fn probe<'a>(&'a self, wants: &'a [Want]) -> BoxFuture<'a, io::Result<Vec<Option<bool>>>> {
-        // A connection of its own, and a new one: it must not be older than what it looks for.
-        Box::pin(async move { probe(&mut self.connect_own().await?, wants).await })
-    }
-
-    /// Who makes a topic that exists, or adds partitions, is told by Kafka: nobody needs to know it here.
-    fn is_here<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<bool>> {
-        Box::pin(async { Ok(false) })
-    }
-}
-
-async fn read_topics(own: &mut Connection) -> io::Result<Topics> {
-    let request = MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(false);
-    let answer = own.call(METADATA, &request, LIMIT).await?;
-    let counted = answer.topics.into_iter().filter_map(|topic| {
-        let name = topic.name.filter(|name| acls::is_counted(name))?.to_string();
-        let partitions = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
-        (!topic.partitions.is_empty()).then_some((name, Topic { id: Id(topic.topic_id.as_u128()), partitions }))
-    });
-    Ok(Topics(counted.collect()))
-}
-
-/// Asks to add partitions, and that this not be done: the controller's answer tells how many there are.
-async fn probe(own: &mut Connection, wants: &[Want]) -> io::Result<Vec<Option<bool>>> {
-    let wanted = |want: &Want| {
-        CreatePartitionsTopic::default()
-            .with_name(TopicName(StrBytes::from_string(want.topic.clone())))
-            .with_count(i32::try_from(want.partitions).unwrap_or(i32::MAX))
-            .with_assignments(None)
-    };
-    let request = CreatePartitionsRequest::default()
-        .with_topics(wants.iter().map(wanted).collect())
-        .with_timeout_ms(millis(LIMIT))
-        .with_validate_only(true);
-    let answer = own.call(CREATE_PARTITIONS, &request, LIMIT).await?;
-    let told = |want: &Want| {
-        let result = answer.results.iter().find(|result| *result.name.0 == *want.topic)?;
-        match result.error_code {
-            0 | UNKNOWN_TOPIC => Some(false),
-            INVALID_PARTITIONS => Some(true),
-            _ => None,
-        }
-    };
-    Ok(wants.iter().map(told).collect())
 }

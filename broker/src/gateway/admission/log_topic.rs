@@ -4,10 +4,10 @@
 //! lost; no unclean leader. Kafka's leader of that partition is the one serial point of the instance. Tenants can't reach
 //! it: every `__sluice…` topic is denied to all but the platform. Whoever needs it first makes it.
 
-use super::log::Page;
-use super::record::Record;
+use super::log::{Log, Page};
 use crate::inter_broker::{Address, Connection, Peer};
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -21,16 +21,16 @@ use kafka_protocol::records::{
     Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, Record as KafkaRecord,
     RecordBatchDecoder, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
 };
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::io;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tracing::warn;
 
 const REPLICAS: u32 = 3;
-/// Records count for a minute and a half; an hour is for people who look at what happened.
-const RETENTION_MS: &str = "3600000";
-const SEGMENT_MS: &str = "600000";
 /// How long a read waits for something to come: what an idle gateway costs is one request in this time.
 const READ_WAIT: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(5);
@@ -48,24 +48,49 @@ const UNKNOWN_TOPIC: i16 = 3;
 const TOPIC_EXISTS: i16 = 36;
 const EARLIEST: i64 = -2;
 
+/// How much of a log is kept.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::gateway) enum Kept {
+    /// For records that count for minutes: more than that is for people who look at what happened.
+    AnHour,
+    /// For records of which the last ones count, however old they are.
+    TheLast,
+}
+
+impl Kept {
+    fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::AnHour => &[("retention.ms", "3600000"), ("segment.ms", "600000")],
+            // Kafka 4 takes no smaller segments, of which each holds thousands of records; by default it would drop what is
+            // older than a week.
+            Self::TheLast => &[("retention.ms", "-1"), ("retention.bytes", "1048576"), ("segment.bytes", "1048576")],
+        }
+    }
+}
+
 /// See the module.
-pub(in crate::gateway) struct LogTopic {
+pub(in crate::gateway) struct LogTopic<R> {
     /// Asked for each connection, since certificates change.
     peer: Arc<dyn Fn() -> Arc<Peer> + Send + Sync>,
     name: &'static str,
+    kept: Kept,
+    records: PhantomData<fn() -> R>,
     appends: Mutex<Option<Connection>>,
     reads: Mutex<Option<Connection>>,
 }
 
 // A connection goes back only after it served: one that failed, or that nobody waits for any more, is closed.
-impl LogTopic {
-    pub(in crate::gateway) fn new(peer: Arc<dyn Fn() -> Arc<Peer> + Send + Sync>, name: &'static str) -> Self {
+impl<R: Serialize + DeserializeOwned + Send + Sync> LogTopic<R> {
+    pub(in crate::gateway) fn new(
+        peer: Arc<dyn Fn() -> Arc<Peer> + Send + Sync>,
+        name: &'static str,
+        kept: Kept,
+    ) -> Self {
         let [appends, reads] = Default::default();
-        Self { peer, name, appends, reads }
+        Self { peer, name, kept, records: PhantomData, appends, reads }
     }
 
-    /// See [`Log::append`](super::log::Log::append).
-    pub(super) async fn append(&self, records: &[Record]) -> io::Result<i64> {
+    async fn append_to_leader(&self, records: &[R]) -> io::Result<i64> {
         let mut kept = self.appends.lock().await;
         let mut leader = match kept.take() {
             Some(leader) => leader,
@@ -76,8 +101,7 @@ impl LogTopic {
         Ok(offset)
     }
 
-    /// See [`Log::read`](super::log::Log::read).
-    pub(super) async fn read(&self, place: i64) -> io::Result<Page> {
+    async fn read_from_leader(&self, place: i64) -> io::Result<Page<R>> {
         let mut kept = self.reads.lock().await;
         let mut leader = match kept.take() {
             Some(leader) => leader,
@@ -105,7 +129,7 @@ impl LogTopic {
             return Ok(own);
         }
         let broker = answer.brokers.iter().find(|broker| broker.node_id == leader);
-        let broker = broker.ok_or_else(|| io::Error::other("the leader of the admission log is away"))?;
+        let broker = broker.ok_or_else(|| io::Error::other("the leader of the log is away"))?;
         peer.connect(&Address::named(&broker.host, broker.port)?).await
     }
 
@@ -118,10 +142,8 @@ impl LogTopic {
             ("unclean.leader.election.enable", "false"),
             ("cleanup.policy", "delete"),
             ("message.timestamp.type", "LogAppendTime"),
-            ("retention.ms", RETENTION_MS),
-            ("segment.ms", SEGMENT_MS),
         ];
-        let settings = settings.map(|(name, value)| {
+        let settings = settings.iter().chain(self.kept.settings()).map(|&(name, value)| {
             CreatableTopicConfig::default()
                 .with_name(StrBytes::from_static_str(name))
                 .with_value(Some(StrBytes::from_static_str(value)))
@@ -130,7 +152,7 @@ impl LogTopic {
             .with_name(self.topic())
             .with_num_partitions(1)
             .with_replication_factor(i16::try_from(replicas).unwrap_or(1))
-            .with_configs(settings.into());
+            .with_configs(settings.collect());
         let request = CreateTopicsRequest::default().with_topics(vec![wanted]).with_timeout_ms(millis(LIMIT));
         let answer = own.call(CREATE_TOPICS, &request, LIMIT).await?;
         match answer.topics.first().map_or(UNKNOWN_TOPIC, |made| made.error_code) {
@@ -139,7 +161,7 @@ impl LogTopic {
         }
     }
 
-    async fn append_at(&self, leader: &mut Connection, records: &[Record]) -> io::Result<i64> {
+    async fn append_at(&self, leader: &mut Connection, records: &[R]) -> io::Result<i64> {
         let data = PartitionProduceData::default().with_index(0).with_records(Some(encoded(records)?));
         let data = TopicProduceData::default().with_name(self.topic()).with_partition_data(vec![data]);
         let request =
@@ -154,7 +176,7 @@ impl LogTopic {
         }
     }
 
-    async fn read_at(&self, leader: &mut Connection, place: i64) -> io::Result<Page> {
+    async fn read_at(&self, leader: &mut Connection, place: i64) -> io::Result<Page<R>> {
         let partition = FetchPartition::default()
             .with_partition(0)
             .with_current_leader_epoch(NO_PARTITION_LEADER_EPOCH)
@@ -204,7 +226,17 @@ impl LogTopic {
     }
 }
 
-fn encoded(records: &[Record]) -> io::Result<Bytes> {
+impl<R: Serialize + DeserializeOwned + Send + Sync> Log<R> for LogTopic<R> {
+    fn append<'a>(&'a self, records: &'a [R]) -> BoxFuture<'a, io::Result<i64>> {
+        Box::pin(self.append_to_leader(records))
+    }
+
+    fn read(&self, place: i64) -> BoxFuture<'_, io::Result<Page<R>>> {
+        Box::pin(self.read_from_leader(place))
+    }
+}
+
+fn encoded<R: Serialize>(records: &[R]) -> io::Result<Bytes> {
     let records = (0i32..).zip(records).map(|(number, record)| {
         Ok(KafkaRecord {
             transactional: false,
@@ -231,10 +263,10 @@ fn encoded(records: &[Record]) -> io::Result<Bytes> {
 }
 
 /// The records from `place` on: a batch begins before, and the last one may be cut.
-fn decoded(mut bytes: Bytes, place: i64) -> io::Result<Page> {
+fn decoded<R: DeserializeOwned>(mut bytes: Bytes, place: i64) -> io::Result<Page<R>> {
     /// Base offset and length, which does not count these two.
     const BATCH_HEAD: usize = 12;
-    let mut page = Page { next: place, ..Page::default() };
+    let mut page = Page { restarted: false, records: Vec::new(), next: place };
     while let Some(length) = bytes.get(8..BATCH_HEAD).and_then(|length| length.first_chunk::<4>()) {
         let size = BATCH_HEAD + u32::from_be_bytes(*length) as usize;
         if bytes.len() < size {
@@ -246,7 +278,7 @@ fn decoded(mut bytes: Bytes, place: i64) -> io::Result<Page> {
             match serde_json::from_slice(record.value.as_deref().unwrap_or_default()) {
                 Ok(read) => page.records.push((record.offset, read)),
                 Err(error) => {
-                    warn!(%error, kafka.offset = record.offset, "a record of the admission log is not understood")
+                    warn!(%error, kafka.offset = record.offset, "a record of a log is not understood")
                 }
             }
         }

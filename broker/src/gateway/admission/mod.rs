@@ -19,6 +19,7 @@ pub(super) mod groups;
 pub(super) mod ledger;
 pub(super) mod log;
 pub(super) mod log_topic;
+pub(super) mod partitions;
 pub(super) mod record;
 pub(super) mod seen;
 
@@ -26,7 +27,7 @@ use super::filters::admitted::{Asked, Change, Item, Outcome};
 use super::filters::split::Refusal;
 use counted::Counted;
 use ledger::{EXPIRY, Ledger, START_WITHIN, Topics, Verdict};
-use log::{Log, Page};
+use log::{Inventory, Log, Page};
 use record::{Deleted, End, Id, Intent, Record, Want};
 use seen::{Pass, Seen};
 use std::collections::HashMap;
@@ -66,7 +67,8 @@ struct Outgoing {
 /// See the module.
 pub(super) struct Admission {
     counted: Counted,
-    log: Box<dyn Log>,
+    log: Box<dyn Log<Record>>,
+    inventory: Box<dyn Inventory>,
     ledger: Mutex<Ledger>,
     /// Every record below this offset is in the ledger.
     applied: watch::Sender<i64>,
@@ -97,11 +99,16 @@ impl Admitted {
 }
 
 impl Admission {
-    pub(super) fn new(counted: Counted, log: impl Log + 'static) -> Arc<Self> {
+    pub(super) fn new(
+        counted: Counted,
+        log: impl Log<Record> + 'static,
+        inventory: impl Inventory + 'static,
+    ) -> Arc<Self> {
         let (outbox, outgoing) = mpsc::unbounded_channel();
         Arc::new(Self {
             counted,
             log: Box::new(log),
+            inventory: Box::new(inventory),
             ledger: Mutex::new(Ledger::of(counted)),
             applied: watch::Sender::new(0),
             topics: AsyncMutex::default(),
@@ -197,7 +204,7 @@ impl Admission {
                 continue;
             }
             let wants: Vec<_> = lost.iter().map(|(_, want)| want.clone()).collect();
-            let probe = || timeout(PROMPTLY, self.log.probe(&wants));
+            let probe = || timeout(PROMPTLY, self.inventory.probe(&wants));
             let Ok(Ok(_)) = probe().await else { continue };
             sleep(PROBE_EVERY).await;
             let Ok(Ok(told)) = probe().await else { continue };
@@ -244,7 +251,7 @@ impl Admission {
     async fn is_here(&self, asked: &Asked) -> bool {
         for item in &asked.items {
             let Some(name) = item.name.as_deref().filter(|_| item.partitions.is_some()) else { continue };
-            if !matches!(timeout(PROMPTLY, self.log.is_here(name)).await, Ok(Ok(true))) {
+            if !matches!(timeout(PROMPTLY, self.inventory.is_here(name)).await, Ok(Ok(true))) {
                 return false;
             }
         }
@@ -351,10 +358,10 @@ impl Admission {
             return Ok(topics.clone());
         }
         let at = Instant::now();
-        let topics = Arc::new(match self.log.topics().await {
+        let topics = Arc::new(match self.inventory.topics().await {
             Ok(topics) => topics,
             // A connection that was idle may be gone; a second one tells.
-            Err(_) => self.log.topics().await?,
+            Err(_) => self.inventory.topics().await?,
         });
         *read = Some((at, topics.clone()));
         Ok(topics)

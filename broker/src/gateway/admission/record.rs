@@ -1,4 +1,5 @@
-//! What gateways write to the admission logs: to that of groups, each as a topic of one partition. JSON, so that an operator can read it with any consumer.
+//! What gateways write to the admission logs: to that of groups, each as a topic of one partition. JSON, so that an operator
+//! can read it with any consumer.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,10 @@
 //! Admission as a client meets it: the gateway's real code between a client, a Kafka that the test plays, and an admission
 //! log in memory.
 
+use super::super::admission::Admission;
+use super::super::admission::counted::Counted;
 use super::super::admission::ledger::{Topic, Topics};
-use super::super::admission::log::{Log, Page};
+use super::super::admission::log::{Inventory, Log, Page};
 use super::super::admission::record::{Id, Record, Want};
 use super::*;
 use arc_swap::ArcSwap;
@@ -64,13 +66,18 @@ impl Memory {
 }
 
 impl Memory {
+    /// Over this log, what it says.
+    pub(super) fn admission(&self, counted: Counted) -> Arc<Admission> {
+        Admission::new(counted, self.clone(), self.clone())
+    }
+
     /// How many records were written.
     pub(super) fn length(&self) -> usize {
         self.0.records.lock().unwrap().len()
     }
 }
 
-impl Log for Memory {
+impl Log<Record> for Memory {
     fn append<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, io::Result<i64>> {
         Box::pin(async move {
             self.check()?;
@@ -82,7 +89,7 @@ impl Log for Memory {
         })
     }
 
-    fn read(&self, place: i64) -> BoxFuture<'_, io::Result<Page>> {
+    fn read(&self, place: i64) -> BoxFuture<'_, io::Result<Page<Record>>> {
         Box::pin(async move {
             loop {
                 let appended = self.0.appended.notified();
@@ -98,7 +105,9 @@ impl Log for Memory {
             }
         })
     }
+}
 
+impl Inventory for Memory {
     fn topics(&self) -> BoxFuture<'_, io::Result<Topics>> {
         Box::pin(async move { self.check().map(|()| self.0.topics.lock().unwrap().clone()) })
     }
@@ -126,7 +135,8 @@ fn rig_with(log: &Memory, limit: u32, auto_create: bool) -> Rig {
     spec.gateway.auto_create_topics = auto_create;
     let metrics = Metrics::register(&mut Registry::default());
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::build(&spec).unwrap()));
-    let shared = Shared::with_logs(snapshot, signer(), metrics, log.clone(), Memory::default()).unwrap();
+    let (partitions, groups) = (log.admission(Counted::Partitions), Memory::default().admission(Counted::Groups));
+    let shared = Shared::with_admission(snapshot, signer(), metrics, partitions, groups).unwrap();
     tokio::spawn(shared.clone().run_admission());
     Rig::over(shared)
 }

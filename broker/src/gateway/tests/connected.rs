@@ -37,7 +37,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 
 #[test]
 fn never_more_than_200_of_one_address_are_in_when_many_come_and_go_at_once() {
-    let connections = Connections::new();
+    let connections = Connections::new(false);
     let limits = GatewayLimits::default();
     let (inside, most) = (AtomicU32::new(0), AtomicU32::new(0));
     let together = Barrier::new(8);
@@ -49,7 +49,7 @@ fn never_more_than_200_of_one_address_are_in_when_many_come_and_go_at_once() {
                 let mut held = Vec::new();
                 for round in 0..cases(2_000) {
                     match connections.admit(limits, PATHS[round % 2], peer("192.0.2.1", thread)) {
-                        Ok(card) => {
+                        Ok((card, _)) => {
                             most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                             held.push(card);
                         }
@@ -73,7 +73,7 @@ fn never_more_than_200_of_one_address_are_in_when_many_come_and_go_at_once() {
     assert_eq!(most.into_inner(), 200, "all 200 places were taken, and no more");
     assert_eq!(connections.open(), 0);
     let all: Vec<_> =
-        (0..200).map(|port| connections.admit(&limits, PATHS[0], peer("192.0.2.1", port)).unwrap()).collect();
+        (0..200).map(|port| connections.admit(&limits, PATHS[0], peer("192.0.2.1", port)).unwrap().0).collect();
     assert_eq!(connections.admit(&limits, PATHS[1], peer("::ffff:192.0.2.1", 9)).unwrap_err(), Full::Ip);
     connections.admit(&limits, PATHS[1], peer("192.0.2.2", 9)).expect("another address has places of its own");
     connections.release(&all[0]);

@@ -1,6 +1,7 @@
 //! The limit of consumer groups as clients meet it: the gateway's real code between a client, a Kafka that the test plays,
 //! and a log in memory.
 
+use super::super::admission::counted::Counted;
 use super::super::table::{RequestRule, TABLE};
 use super::admission::Memory;
 use super::definitions::{Direction, Message, of_kafka};
@@ -25,7 +26,8 @@ fn rig(log: &Memory, limit: u32) -> Rig {
     spec.gateway.limits.max_groups = limit;
     let metrics = Metrics::register(&mut Registry::default());
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::build(&spec).unwrap()));
-    let shared = Shared::with_logs(snapshot, signer(), metrics, Memory::default(), log.clone()).unwrap();
+    let (partitions, groups) = (Memory::default().admission(Counted::Partitions), log.admission(Counted::Groups));
+    let shared = Shared::with_admission(snapshot, signer(), metrics, partitions, groups).unwrap();
     tokio::spawn(shared.clone().run_admission());
     Rig::over(shared)
 }

@@ -3,6 +3,7 @@
 
 use super::super::{Gateway, GatewayError};
 use super::*;
+use crate::incarnation::Incarnation;
 use prometheus_client::encoding::text::encode;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore};
@@ -91,7 +92,8 @@ pub(super) async fn beats<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> 
 
 pub(super) fn start(spec: &NodeSpec) -> (Gateway, Registry) {
     let mut registry = Registry::default();
-    (Gateway::start(spec, signer(), &mut registry).expect("a good spec"), registry)
+    let own = Incarnation::begin(tempfile::tempdir().expect("a directory").path()).expect("a life");
+    (Gateway::start(spec, signer(), own, &mut registry).expect("a good spec"), registry)
 }
 
 #[tokio::test]

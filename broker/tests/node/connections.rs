@@ -1,0 +1,129 @@
+//! The total of connections of an instance of three brokers with a real Kafka: crowds before every gateway and before one, at
+//! the limit, while a gateway is replaced, a node dies and the limit changes.
+
+use crate::admission::{CLUSTER_SOON, Client};
+use crate::harness::{Node, kill, until};
+use crate::support::{KAFKA_NEW, tools_with_kafka};
+use kafka_protocol::messages::ApiVersionsRequest;
+use std::time::Duration;
+
+const TOTAL: usize = 30;
+/// Many times what a connection waits at most before it is refused.
+const REFUSED_WITHIN: Duration = Duration::from_secs(20);
+
+/// A client that is served, and stays; none if it was refused.
+fn client(node: &Node) -> Option<Client> {
+    let mut client = Client::of(node);
+    client.call(0, &ApiVersionsRequest::default()).map(|_| client)
+}
+
+/// Clients before these brokers, until each of several is refused three times on end.
+fn crowd(nodes: &[&Node]) -> Vec<Client> {
+    std::thread::scope(|scope| {
+        let one = |node: &Node| {
+            let (mut served, mut refused) = (Vec::new(), 0);
+            while refused < 3 {
+                match client(node) {
+                    Some(client) => {
+                        served.push(client);
+                        refused = 0;
+                    }
+                    None => refused += 1,
+                }
+            }
+            served
+        };
+        let crowd: Vec<_> =
+            nodes.iter().flat_map(|node| [*node; 3]).map(|node| scope.spawn(move || one(node))).collect();
+        crowd.into_iter().flat_map(|one| one.join().unwrap()).collect()
+    })
+}
+
+/// Open connections that the gateways tell of.
+fn open(nodes: &[Node]) -> u64 {
+    let of = |node: &Node| {
+        let (_, status) = node.ask("GET", "/v1/status", b"");
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        status["gateway"]["connections"].as_u64().unwrap()
+    };
+    nodes.iter().map(of).sum()
+}
+
+fn set_total(nodes: &mut [Node], total: usize) {
+    for node in nodes {
+        let mut spec = node.spec.clone();
+        spec.generation += 1;
+        spec.gateway.limits.max_instance_connections = total as u32;
+        assert_eq!(node.put_spec(&spec).0, 200);
+        node.spec = spec;
+    }
+}
+
+#[test]
+fn never_more_clients_of_all_brokers_than_may_be_and_all_of_these_while_gateways_and_a_node_die() {
+    let Some(tools) = tools_with_kafka(KAFKA_NEW) else { return };
+    let mut nodes = Node::cluster(KAFKA_NEW, 3, &tools, |spec| {
+        spec.gateway.limits.max_instance_connections = TOTAL as u32;
+    });
+    nodes.iter_mut().for_each(Node::start_with_gateway);
+    for node in &nodes {
+        node.wait_until_running_within(CLUSTER_SOON);
+    }
+    for node in &nodes {
+        until("a first client of each broker", CLUSTER_SOON, || client(node));
+    }
+    until("the first clients have left", CLUSTER_SOON, || (open(&nodes) == 0).then_some(()));
+
+    let mut served = crowd(&nodes.iter().collect::<Vec<_>>());
+    assert_eq!(served.len(), TOTAL, "from all sides");
+    assert_eq!(open(&nodes), TOTAL as u64);
+    for (round, left) in [(0, 7), (1, TOTAL), (2, 1)] {
+        served.truncate(TOTAL - left);
+        // One broker may have all that is left, at once.
+        served.extend(crowd(&[&nodes[round]]));
+        assert_eq!(served.len(), TOTAL, "round {round}");
+    }
+    let began = std::time::Instant::now();
+    assert!(client(&nodes[1]).is_none());
+    assert!(began.elapsed() < REFUSED_WITHIN, "refused after {:?}", began.elapsed());
+
+    // Who hears of a higher total tells all; below what is open, nobody is cut.
+    set_total(&mut nodes[..1], TOTAL + 5);
+    served.extend(crowd(&[&nodes[2]]));
+    assert_eq!(served.len(), TOTAL + 5);
+    set_total(&mut nodes, TOTAL);
+    assert_eq!(open(&nodes), TOTAL as u64 + 5);
+    served.truncate(TOTAL);
+    until("the last ones have left", CLUSTER_SOON, || (open(&nodes) == TOTAL as u64).then_some(()));
+    assert_eq!(crowd(&[&nodes[0]]).len(), 0, "no room yet");
+
+    // A gateway that is replaced: the old one's clients move to the new one, which may have what that gives back.
+    let (status, told) = nodes[0].ask_supervisor("POST", "/gateway/replace", b"").unwrap();
+    assert_eq!(status, 200, "{told}");
+    served.clear();
+    let served = until("the whole total in use after a replacement", CLUSTER_SOON, || {
+        let served = crowd(&[&nodes[0], &nodes[1]]);
+        assert!(served.len() <= TOTAL, "{} of {TOTAL}", served.len());
+        (served.len() == TOTAL).then_some(served)
+    });
+
+    // A node dies with what it holds, which the others can't use before it is back or out of the cluster.
+    let mut kept = served;
+    std::thread::scope(|scope| {
+        let victim = &nodes[0];
+        let broker = victim.wait_until_running();
+        kill(victim.gateway_pid());
+        kill(broker);
+        let crowds = scope.spawn(|| crowd(&[&nodes[1], &nodes[2]]));
+        let more = crowds.join().unwrap();
+        assert!(open(&nodes[1..]) <= TOTAL as u64);
+        kept.extend(more);
+        assert_ne!(victim.wait_until_running_within(CLUSTER_SOON), broker);
+    });
+    drop(kept);
+    until("the whole total before the one that died, and no more", CLUSTER_SOON, || {
+        let served = crowd(&[&nodes[0]]);
+        assert!(served.len() <= TOTAL, "{} of {TOTAL}", served.len());
+        (served.len() == TOTAL).then_some(())
+    });
+}
