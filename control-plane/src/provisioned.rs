@@ -134,6 +134,7 @@ impl Provisioned {
             storage_gb: instance.storage_gb,
             access: instance.access.clone(),
             capacity: instance.capacity,
+            connections: instance.connections,
             disabled_users: instance.disabled_users.clone(),
             ended_logins: instance.ended_logins.clone(),
         };

@@ -15,6 +15,7 @@ pub mod certificate;
 pub mod client_connections;
 pub mod client_quota;
 pub mod connection;
+pub mod connection_limits;
 pub mod id;
 pub mod instance;
 pub mod job;

@@ -10,6 +10,15 @@ pub struct Usage {
     /// Of every protocol, with members or with offsets only. `null` while it can't be told: a broker is on its way back, and the
     /// groups that it looked after are being taken over.
     pub groups: Option<GroupUsage>,
+    /// Of clients to all brokers that answer.
+    pub connections: ConnectionUsage,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConnectionUsage {
+    /// Open now.
+    pub used: u64,
+    pub limit: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -1,15 +1,15 @@
 //! How much an instance uses of what it was sold, asked of its brokers.
 
 use crate::{
-    app::{App, AppError, Refusal, client_connections},
+    app::{App, AppError, Refusal, client_connections, instances},
     domain::{actor::ProjectScope, rights::Right},
 };
 use control_plane_api::{
     problem::ProblemCode,
-    usage::{GroupUsage, PartitionUsage, Usage},
+    usage::{ConnectionUsage, GroupUsage, PartitionUsage, Usage},
 };
 
-/// Every broker knows it: the first that answers counts.
+/// Every broker knows of partitions and groups: the first that answers counts. Each knows its own connections.
 pub async fn get_usage(app: &App, scope: &ProjectScope, id_or_name: &str) -> Result<Usage, AppError> {
     scope.require(Right::InstanceRead)?;
     let (instance, nodes) = client_connections::find(app, scope, id_or_name).await?;
@@ -20,9 +20,11 @@ pub async fn get_usage(app: &App, scope: &ProjectScope, id_or_name: &str) -> Res
         });
         match partitions {
             Ok(known) => {
+                let connections = instances::get_connection_limits(app, scope, id_or_name).await?;
                 return Ok(Usage {
                     partitions: PartitionUsage { used: known.used, limit: known.limit },
                     groups: groups.ok().map(|known| GroupUsage { used: known.used, limit: known.limit }),
+                    connections: ConnectionUsage { used: connections.used, limit: connections.total.into() },
                 });
             }
             Err(error) => {

@@ -15,6 +15,7 @@ pub mod certificate;
 pub mod client_paths;
 pub mod client_quota;
 pub mod connection;
+pub mod connection_limits;
 pub mod kafka_rights;
 pub mod kafka_user;
 pub mod names;

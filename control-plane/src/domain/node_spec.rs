@@ -4,6 +4,7 @@
 use crate::domain::{
     bandwidth, capacity,
     client_paths::{self, Place},
+    connection_limits::{self, Limits},
     storage,
 };
 use broker_api::{
@@ -27,7 +28,7 @@ use std::{
 };
 
 /// Raised when the same rows give other specs than before: running instances are told, by a new generation.
-pub const REVISION: i32 = 3;
+pub const REVISION: i32 = 4;
 
 /// Largest message (product.md §5: 10 MB).
 const MAX_MESSAGE_BYTES: u64 = 10 * 1024 * 1024;
@@ -48,6 +49,7 @@ pub struct InstanceIntent {
     pub storage_gb: u32,
     pub access: Access,
     pub capacity: capacity::Rule,
+    pub connections: connection_limits::Chosen,
     /// See [`GatewaySpec::disabled_users`].
     pub disabled_users: Vec<String>,
     /// See [`GatewaySpec::ended_logins`].
@@ -154,7 +156,7 @@ pub fn build(
             bearer: instance.access.oauthbearer.as_ref().map(bearer),
             client_certificates: client_certificates(&instance.access.mtls),
             server_tls: keys.clients,
-            limits: limits(&instance.spec),
+            limits: limits(&instance.spec, instance.connections.in_force(instance.spec.client_connections)),
             disabled_users: instance.disabled_users.clone(),
             ended_logins: instance.ended_logins.clone(),
             capacity: capacity_rule(instance.capacity),
@@ -181,10 +183,13 @@ pub fn client_certificates(mtls: &Mtls) -> Option<ClientCertificates> {
 }
 
 /// What one broker may take of what the spec sells.
-fn limits(spec: &Spec) -> GatewayLimits {
+fn limits(spec: &Spec, connections: Limits) -> GatewayLimits {
     let share = Some(bandwidth::share(spec));
     GatewayLimits {
-        max_connections: spec.client_connections,
+        // One broker may have all of the instance's.
+        max_connections: connection_limits::MOST_ALLOWED,
+        max_connections_per_ip: connections.per_ip,
+        max_instance_connections: connections.total,
         max_partitions: spec.partitions,
         max_groups: spec.consumer_groups,
         ingress_bytes_per_second: share,

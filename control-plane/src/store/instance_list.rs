@@ -85,7 +85,8 @@ pub async fn list(
     // A project holds some hundred instances at most (its quota), so that one statement for all orders costs nothing.
     let rows: Vec<InstanceRow> = sqlx::query_as(
         "select i.id, i.project_id, name, description, labels, i.state, state_reason, kafka_version, region, zones, spec,
-                storage_gb, disk_type, capacity_policy, capacity_threshold_percent, auto_create_topics, access, deletion_protection, first_user, i.revision,
+                storage_gb, disk_type, capacity_policy, capacity_threshold_percent, max_connections, max_connections_per_ip,
+                allowed_connections, auto_create_topics, access, deletion_protection, first_user, i.revision,
                 j.id as active_job, i.created_at, i.updated_at
          from instances i
          left join jobs j on j.resource_id = i.id and j.state not in ('succeeded', 'failed', 'cancelled')

@@ -3,14 +3,14 @@
 //! `revision` is the entity tag: whoever changes what a tenant sees of an instance, its brokers among it, raises it.
 
 use crate::{
-    domain::{capacity, states},
-    store::{StoreError, TenantTx},
+    domain::{capacity, connection_limits, states},
+    store::{StoreError, SystemTx, TenantTx},
 };
 use chrono::{DateTime, Utc};
 use control_plane_api::{
     access::Access,
     catalogue::Spec,
-    id::{InstanceId, JobId, ProjectId},
+    id::{InstanceId, JobId, OrganisationId, ProjectId},
     instance::{CapacityPolicy, InstanceState},
 };
 use sqlx::{FromRow, types::Json};
@@ -33,6 +33,7 @@ pub struct InstanceRecord {
     pub storage_gb: u32,
     pub disk_type: String,
     pub capacity: capacity::Rule,
+    pub connections: connection_limits::Chosen,
     pub auto_create_topics: bool,
     pub access: Access,
     pub deletion_protection: bool,
@@ -41,6 +42,24 @@ pub struct InstanceRecord {
     pub active_job: Option<JobId>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+}
+
+/// Limits of connections that were chosen.
+#[derive(FromRow)]
+pub(super) struct ConnectionsRow {
+    max_connections: Option<i32>,
+    max_connections_per_ip: Option<i32>,
+    allowed_connections: Option<i32>,
+}
+
+impl From<ConnectionsRow> for connection_limits::Chosen {
+    fn from(row: ConnectionsRow) -> Self {
+        Self {
+            total: row.max_connections.map(i32::unsigned_abs),
+            per_ip: row.max_connections_per_ip.map(i32::unsigned_abs),
+            allowed: row.allowed_connections.map(i32::unsigned_abs),
+        }
+    }
 }
 
 /// Shared with the list.
@@ -61,6 +80,8 @@ pub(super) struct InstanceRow {
     disk_type: String,
     capacity_policy: String,
     capacity_threshold_percent: i32,
+    #[sqlx(flatten)]
+    connections: ConnectionsRow,
     auto_create_topics: bool,
     access: Json<Access>,
     deletion_protection: bool,
@@ -99,6 +120,7 @@ impl TryFrom<InstanceRow> for InstanceRecord {
                 threshold_percent: u8::try_from(row.capacity_threshold_percent)
                     .map_err(|_| unknown("threshold", &row.capacity_threshold_percent.to_string()))?,
             },
+            connections: row.connections.into(),
             auto_create_topics: row.auto_create_topics,
             access: row.access.0,
             deletion_protection: row.deletion_protection,
@@ -209,7 +231,8 @@ pub async fn find(tx: &mut TenantTx, id: Option<InstanceId>, name: &str) -> Resu
     let (org, project) = (tx.org(), tx.project());
     let row: Option<InstanceRow> = sqlx::query_as(
         "select i.id, i.project_id, name, description, labels, i.state, state_reason, kafka_version, region, zones, spec,
-                storage_gb, disk_type, capacity_policy, capacity_threshold_percent, auto_create_topics, access, deletion_protection, first_user, i.revision,
+                storage_gb, disk_type, capacity_policy, capacity_threshold_percent, max_connections, max_connections_per_ip,
+                allowed_connections, auto_create_topics, access, deletion_protection, first_user, i.revision,
                 j.id as active_job, i.created_at, i.updated_at
          from instances i
          left join jobs j on j.resource_id = i.id and j.state not in ('succeeded', 'failed', 'cancelled')
@@ -312,6 +335,40 @@ pub async fn set_capacity(
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Sets how many clients may be connected, and raises the generation that its nodes are told.
+pub async fn set_connections(
+    tx: &mut TenantTx,
+    id: InstanceId,
+    chosen: connection_limits::Chosen,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let org = tx.org();
+    let number = |limit: Option<u32>| limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX));
+    sqlx::query(
+        "update instances set max_connections = $3, max_connections_per_ip = $4, allowed_connections = $5,
+                generation = generation + 1, revision = revision + 1, updated_at = $6
+         where org_id = $1 and id = $2",
+    )
+    .bind(org)
+    .bind(id.uuid())
+    .bind(number(chosen.total))
+    .bind(number(chosen.per_ip))
+    .bind(number(chosen.allowed))
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Whose instance it is.
+pub async fn owner(tx: &mut SystemTx, id: InstanceId) -> Result<Option<(OrganisationId, ProjectId)>, StoreError> {
+    let row: Option<(Uuid, Uuid)> = sqlx::query_as("select org_id, project_id from instances where id = $1")
+        .bind(id.uuid())
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(row.map(|(org, project)| (OrganisationId::from_uuid(org), ProjectId::from_uuid(project))))
 }
 
 /// The instance is on its way out: its job has been queued in the same transaction.

@@ -4,10 +4,11 @@
 //! For `sluice_system` only. Writes of jobs happen in transactions that hold the job's row (`store::jobs::lock`).
 //! Everything inserted here is inserted once: a repeat finds what was there and takes that.
 
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, instances::ConnectionsRow};
 use crate::domain::{
     capacity,
     client_paths::{Network, Place},
+    connection_limits,
 };
 use chrono::{DateTime, Utc};
 use control_plane_api::{
@@ -39,6 +40,7 @@ pub struct InstanceRow {
     pub storage_gb: u32,
     pub access: Access,
     pub capacity: capacity::Rule,
+    pub connections: connection_limits::Chosen,
     /// Kafka users that are refused.
     pub disabled_users: Vec<String>,
     /// Kafka users whose logins ended at a generation.
@@ -79,6 +81,8 @@ struct RawInstance {
     access: Value,
     capacity_policy: String,
     capacity_threshold_percent: i32,
+    #[sqlx(flatten)]
+    connections: ConnectionsRow,
     disabled_users: Vec<String>,
     ended_logins: Json<BTreeMap<String, u64>>,
     generation: i64,
@@ -119,6 +123,7 @@ impl TryFrom<RawInstance> for InstanceRow {
                 threshold_percent: u8::try_from(raw.capacity_threshold_percent)
                     .map_err(|error| corrupt("instances", error))?,
             },
+            connections: raw.connections.into(),
             disabled_users: raw.disabled_users,
             ended_logins: raw.ended_logins.0,
             generation: u64::try_from(raw.generation).map_err(|error| corrupt("instances", error))?,
@@ -130,7 +135,7 @@ impl TryFrom<RawInstance> for InstanceRow {
 pub async fn load(tx: &mut Connection, id: InstanceId) -> Result<Option<(InstanceRow, Vec<BrokerRow>)>> {
     let instance: Option<RawInstance> = sqlx::query_as(
         "select id, org_id, name, state, kafka_version, cluster_id, spec, storage_gb, access, capacity_policy,
-                capacity_threshold_percent, generation,
+                capacity_threshold_percent, max_connections, max_connections_per_ip, allowed_connections, generation,
                 array(select u.name from kafka_users u where u.instance_id = i.id and disabled order by u.name) as disabled_users,
                 (select coalesce(jsonb_object_agg(u.name, logins_since), '{}') from kafka_users u
                  where u.instance_id = i.id and logins_since is not null) as ended_logins

@@ -81,6 +81,8 @@ const TABLE: &[(&str, Access)] = &[
     ("get_bandwidth", Project(Right::InstanceRead)),
     ("get_capacity", Project(Right::InstanceRead)),
     ("update_capacity", Project(Right::InstanceUpdate)),
+    ("get_connection_limits", Project(Right::InstanceRead)),
+    ("update_connection_limits", Project(Right::InstanceUpdate)),
     ("delete_instance", Project(Right::InstanceDelete)),
     ("list_kafka_users", Project(Right::KafkaUserRead)),
     ("get_kafka_user", Project(Right::KafkaUserRead)),
@@ -123,6 +125,7 @@ const TABLE: &[(&str, Access)] = &[
     ("put_spec", Operator),
     ("list_zone_rooms", Operator),
     ("put_zone_room", Operator),
+    ("put_connection_allowance", Operator),
 ];
 
 /// An operation with what it takes to call it.

@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 
+from crowd import FEW, Crowd, limits, settled
 from ledger import percentile, until
 from sluice import PlainClient, check
 
@@ -53,4 +54,24 @@ def connections(world, count):
     left = lambda: sum(total(world, ip) for ip in [crowd, *(f"127.0.2.{n}" for n in range(8))])
     until("nothing is counted any more", lambda: left() == 0)
     check(PlainClient.anonymous(host, source=crowd), "the address is refused for ever")
-    return f"200 of 250 of one address served, refusals within {max(refusals) * 1000:.0f} ms, p50 {percentile(refusals, 0.5) * 1000:.1f}; {count} came and went, 0 counted after"
+    filled = instance_total(world, max(2, count // 1000))
+    return f"{filled}; 200 of 250 of one address served, refusals within {max(refusals) * 1000:.0f} ms, p50 {percentile(refusals, 0.5) * 1000:.1f}; {count} came and went, 0 counted after"
+
+
+def instance_total(world, rounds):
+    """A total that is reached from all brokers and from one, again and again, and never passed."""
+    name, crowd, random_ = world.instance["name"], Crowd(world), random.Random(79)
+    world.sluice("connection", "set-limits", name, "--total", str(FEW))
+    try:
+        others = settled(world, 0, seconds=10)
+        for round_ in range(rounds):
+            where = crowd.hosts if round_ % 2 == 0 else [random_.choice(crowd.hosts)]
+            crowd.fill(where)
+            check(len(crowd.served) == FEW - others, f"{len(crowd.served)} of {FEW} were served beside {others} in round {round_}")
+            check(settled(world, FEW) == FEW, f"the count says {limits(world)}")
+            random_.shuffle(crowd.served)
+            crowd.leave(random_.randrange(1, FEW - others))
+    finally:
+        crowd.leave(len(crowd.served))
+        world.sluice("connection", "set-limits", name, "--total", "default")
+    return f"the instance's {FEW} reached {rounds} times, exactly"

@@ -1,13 +1,24 @@
-//! For operators of the platform: catalogue and room.
+//! For operators of the platform: catalogue, room, and what an instance may have beyond its spec.
 
-use super::api;
+use super::{api, connection::Chosen, instance::plan_text};
 use crate::{
-    client::call::{Call, path},
+    client::{
+        Doc,
+        call::{Call, path},
+    },
     context::Context,
     error::{Error, Result},
 };
 use clap::{Args, Subcommand};
-use control_plane_api::catalogue::{KafkaVersion, PutKafkaVersion, PutSpec, PutZoneRoom, Spec, ZoneRoom};
+use control_plane_api::{
+    catalogue::{KafkaVersion, PutKafkaVersion, PutSpec, PutZoneRoom, Spec, ZoneRoom},
+    connection_limits::PutConnectionAllowance,
+    instance::Plan,
+    job::Job,
+};
+
+/// How long the server is asked to hold its answer for a job's end; brokers are told within moments.
+const JOB_SECONDS: u64 = 20;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -21,6 +32,20 @@ pub enum Command {
     Room,
     /// Say how much a zone has room for; what is taken of it stays taken
     SetRoom(SetRoom),
+    /// Say how many connections an instance's tenant may allow
+    SetConnections(SetConnections),
+}
+
+#[derive(Debug, Args)]
+pub struct SetConnections {
+    /// Id of the instance
+    instance: String,
+    /// To all brokers together, or `default`: as many as the spec says
+    #[arg(long, value_name = "N")]
+    allow: Chosen,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +122,18 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
             one.push(args.zone);
             let body = PutZoneRoom { vcpus: args.vcpus, memory_gib: args.memory, storage_gb: args.storage };
             out.one::<ZoneRoom>(&client.fetch(&Call::put(one).json(&body)?).await?)
+        }
+        Command::SetConnections(args) => {
+            let mut one = path("operator/v1/instances");
+            one.extend([args.instance.clone(), "connection-allowance".to_owned()]);
+            let call = Call::put(one).json(&PutConnectionAllowance { connections: args.allow.0 })?;
+            if args.dry_run {
+                let plan: Doc<Plan> = client.fetch(&call.query("dry_run", true)).await?;
+                return out.value(&plan.value, &args.instance, &plan_text(&plan.typed()?));
+            }
+            // The job is the tenant's, who alone can watch it.
+            let call = call.header("prefer", format!("wait={JOB_SECONDS}"));
+            out.one::<Job>(&client.fetch(&call).await?)
         }
         Command::Room => out.list(&client.catalogue::<ZoneRoom>(&Call::get(path("operator/v1/zones"))).await?),
     }

@@ -66,6 +66,9 @@ const COMMANDS: &[&str] = &[
     "connection list orders --ip 192.0.2.1 --user a --client-id b --broker 1",
     "connection kick orders 1-7 --yes",
     "connection kick orders --user a --yes",
+    "connection limits orders",
+    "connection set-limits orders --total 60 --per-ip default",
+    "connection set-limits orders --per-ip 100 --dry-run",
     "failed-creation list",
     "failed-creation delete broken",
     "failed-creation delete --all --yes",
@@ -91,6 +94,8 @@ const COMMANDS: &[&str] = &[
     "operator version put 4.3.1 --oldest-client 2.1",
     "operator room",
     "operator set-room local-1a --vcpus 8 --memory 16 --storage 900",
+    "operator set-connections ins_01jd9mz5w8e4wahj8k6t3v2q7x --allow 5000",
+    "operator set-connections ins_01jd9mz5w8e4wahj8k6t3v2q7x --allow default --dry-run",
     "logout",
 ];
 

@@ -5,6 +5,7 @@ mod bandwidth;
 mod capacity;
 mod change;
 mod configure;
+mod connection_limits;
 mod create;
 mod list;
 mod statuses;
@@ -14,6 +15,10 @@ pub use bandwidth::get_bandwidth;
 pub use capacity::{get_capacity, plan_capacity, update_capacity};
 pub(crate) use change::{allow, lock};
 pub use change::{delete_instance, plan_deletion, plan_update, update_instance};
+pub use connection_limits::{
+    get_connection_limits, plan_connection_allowance, plan_connection_limits, put_connection_allowance,
+    update_connection_limits,
+};
 pub use create::{create_instance, plan_instance};
 pub use list::list_instances;
 pub(crate) use list::split;

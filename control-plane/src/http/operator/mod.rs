@@ -2,9 +2,10 @@
 
 pub mod capacity;
 pub mod catalogue;
+pub mod connection_limits;
 
 use crate::http::ApiRouter;
 
 pub fn router() -> ApiRouter {
-    ApiRouter::new().merge(catalogue::router()).merge(capacity::router())
+    ApiRouter::new().merge(catalogue::router()).merge(capacity::router()).merge(connection_limits::router())
 }

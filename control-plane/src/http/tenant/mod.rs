@@ -11,6 +11,7 @@ pub mod certificates;
 pub mod client_connections;
 pub mod client_quotas;
 pub mod connection;
+pub mod connection_limits;
 pub mod errors;
 pub mod failed_creations;
 pub mod instances;
@@ -43,6 +44,7 @@ pub fn router() -> ApiRouter {
         .merge(bandwidth::router())
         .merge(capacity::router())
         .merge(connection::router())
+        .merge(connection_limits::router())
         .merge(certificates::router())
         .merge(kafka_users::router())
         .merge(kafka_rights::router())

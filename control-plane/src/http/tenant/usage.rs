@@ -16,8 +16,8 @@ pub fn router() -> ApiRouter {
 
 /// Get the usage
 ///
-/// Partitions and consumer groups that exist, and how many the instance was sold with. Asked of the brokers when the call is made; `unavailable` when
-/// none of them answers.
+/// Partitions, consumer groups and connections of clients that there are, and how many the instance may have. Asked of the brokers when the
+/// call is made; `unavailable` when none of them answers.
 #[utoipa::path(get, path = "/v1/projects/{project}/instances/{instance}/usage", tag = "instance", security(("bearer" = [])),
     params(("project" = String, Path, description = "Id or name."), ("instance" = String, Path, description = "Id or name.")),
     responses((status = 200, body = Usage), (status = "default", body = Problem, content_type = "application/problem+json")))]

@@ -10,6 +10,7 @@ mod client_connections;
 mod client_quotas;
 mod cloud;
 mod connection;
+mod connection_limits;
 mod failed;
 mod jobs;
 mod kafka_users;

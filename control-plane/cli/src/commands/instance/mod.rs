@@ -145,11 +145,12 @@ async fn usage(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
     let instance = resolve::instance(ctx, scope, wanted).await?.typed()?;
     let call = Call::get(scope.path(&["instances", &instance.id.to_string(), "usage"]));
     let doc: Doc<Usage> = ctx.client.fetch(&call).await?;
-    let Usage { partitions, groups } = doc.typed()?;
+    let Usage { partitions, groups, connections } = doc.typed()?;
     let groups = groups.map_or("can't be told now".to_owned(), |groups| format!("{} of {}", groups.used, groups.limit));
     let details = [
         ("Partitions".to_owned(), format!("{} of {}", partitions.used, partitions.limit)),
         ("Consumer groups".to_owned(), groups),
+        ("Connections".to_owned(), format!("{} of {}", connections.used, connections.limit)),
     ];
     ctx.out.value(&doc.value, &instance.name, &table::details(&details, ctx.out.color))
 }
