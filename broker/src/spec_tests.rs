@@ -61,6 +61,22 @@ fn a_field_that_is_not_known_is_refused() {
 }
 
 #[test]
+fn rates_of_addresses_are_sent_as_they_are_and_only_where_there_are_some() {
+    let mut rated = spec();
+    let without = serde_json::to_value(&rated).unwrap();
+    assert_eq!(
+        without["gateway"].get("connection_rates"),
+        None,
+        "an older node would refuse a field that it does not know"
+    );
+    rated.gateway.connection_rates.of_ip =
+        [([192, 0, 2, 7].into(), 5), ([0xfd00, 0, 0, 0, 0, 0, 0, 1].into(), 2)].into();
+    let sent = serde_json::to_value(&rated).unwrap();
+    assert_eq!(sent["gateway"]["connection_rates"], serde_json::json!({ "of_ip": { "192.0.2.7": 5, "fd00::1": 2 } }));
+    assert_eq!(parse(&serde_json::to_vec(&sent).unwrap()).unwrap(), rated);
+}
+
+#[test]
 fn a_spec_that_could_not_work_is_refused_with_the_field() {
     type Break = fn(&mut NodeSpec);
     let cases: [(&str, Break); 7] = [
@@ -119,10 +135,11 @@ fn changed(edit: fn(&mut NodeSpec)) -> Change {
 
 #[test]
 fn what_only_the_gateway_serves_is_hot() {
-    let edits: [fn(&mut NodeSpec); 3] = [
+    let edits: [fn(&mut NodeSpec); 4] = [
         |spec| spec.gateway.disabled_users.push("alice".to_owned()),
         |spec| spec.gateway.listeners.clear(),
         |spec| spec.gateway.limits.max_connections = 1,
+        |spec| spec.gateway.connection_rates.default = Some(5),
     ];
     for edit in edits {
         assert_eq!(changed(edit), Change { hot: true, ..Change::default() });

@@ -133,6 +133,7 @@ impl Provisioned {
             spec: instance.spec.clone(),
             storage_gb: instance.storage_gb,
             access: instance.access.clone(),
+            connection_rates: instance.connection_rates.clone(),
             capacity: instance.capacity,
             connections: instance.connections,
             disabled_users: instance.disabled_users.clone(),

@@ -1,7 +1,7 @@
 //! Quotas of clients: Kafka's words for them, and which are the platform's.
 //!
 //! One place for the gateway (what clients may do) and the control plane (what the REST API may do): two rules would be
-//! a hole. Pure; the words are those of Kafka's protocol (KIP-13, KIP-124, KIP-546, KIP-599).
+//! a hole. Pure; the words are those of Kafka's protocol (KIP-13, KIP-124, KIP-546, KIP-599, KIP-612).
 
 use crate::acl::is_platform_user;
 
@@ -9,6 +9,8 @@ use crate::acl::is_platform_user;
 pub mod entity {
     pub const USER: &str = "user";
     pub const CLIENT_ID: &str = "client-id";
+    /// Not given to Kafka, which sees the gateways' addresses only: they keep its rules ([`crate::spec::ConnectionRates`]).
+    pub const IP: &str = "ip";
 }
 
 /// What is limited.
@@ -17,6 +19,9 @@ pub mod key {
     pub const CONSUMER_BYTE_RATE: &str = "consumer_byte_rate";
     pub const REQUEST_PERCENTAGE: &str = "request_percentage";
     pub const CONTROLLER_MUTATION_RATE: &str = "controller_mutation_rate";
+    /// Of an address.
+    pub const CONNECTION_CREATION_RATE: &str = "connection_creation_rate";
+    /// What Kafka keeps.
     pub const ALL: [&str; 4] = [PRODUCER_BYTE_RATE, CONSUMER_BYTE_RATE, REQUEST_PERCENTAGE, CONTROLLER_MUTATION_RATE];
 }
 

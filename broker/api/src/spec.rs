@@ -129,6 +129,9 @@ pub struct GatewaySpec {
     /// Which addresses may connect.
     #[serde(default, skip_serializing_if = "IpRules::is_open")]
     pub ip_rules: IpRules,
+    /// How fast client addresses may open connections.
+    #[serde(default, skip_serializing_if = "ConnectionRates::is_unlimited")]
+    pub connection_rates: ConnectionRates,
     /// Tokens that clients may log in with by OAUTHBEARER.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer: Option<BearerTrust>,
@@ -219,6 +222,25 @@ impl IpRules {
     /// Whether everybody may connect.
     pub fn is_open(&self) -> bool {
         self.allow.is_empty() && self.deny.is_empty()
+    }
+}
+
+/// Connections a second that one client address may open to this broker (KIP-612), each ≥ 1; those above are refused. An IPv4
+/// address in IPv6 form is the IPv4 address.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionRates {
+    /// Of every address that is not named; none: as fast as it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<u32>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub of_ip: BTreeMap<IpAddr, u32>,
+}
+
+impl ConnectionRates {
+    /// Whether nobody is held back.
+    pub fn is_unlimited(&self) -> bool {
+        self.default.is_none() && self.of_ip.is_empty()
     }
 }
 

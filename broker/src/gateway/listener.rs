@@ -11,6 +11,7 @@ use super::admission::log_topic::{Kept, LogTopic};
 use super::admission::partitions::Partitions;
 use super::bandwidth::Bandwidth;
 use super::connection;
+use super::connection_rates::Arrivals;
 use super::connections::{Card, Connections, Full, Place};
 use super::error::GatewayError;
 use super::gather;
@@ -28,9 +29,9 @@ use broker_api::spec::AccessPath;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::timeout;
@@ -56,6 +57,7 @@ pub(super) struct Shared {
     pub(super) signer: Signer,
     pub(super) gather_budget: Arc<gather::Budget>,
     pub(super) live: Connections,
+    arrivals: Arrivals,
     partitions: Arc<Admission>,
     groups: Arc<Admission>,
     pub(super) bandwidth: Bandwidth,
@@ -108,6 +110,7 @@ impl Shared {
             signer,
             gather_budget: Arc::default(),
             live,
+            arrivals: Arrivals::new(),
             partitions,
             groups,
             bandwidth,
@@ -198,6 +201,12 @@ impl Shared {
 
     pub(super) fn cut(&self) {
         self.cut.cancel();
+    }
+
+    /// Whether this address opens connections as fast as it may; counts this one if so.
+    fn is_in_time(&self, client: IpAddr) -> bool {
+        let rate = self.snapshot().connection_rates.of(client);
+        rate.is_none_or(|rate| self.arrivals.admit(client, rate, Instant::now()))
     }
 
     /// Takes a place among the connections of the client's IP, the broker and the instance, given back on drop. If told to
@@ -370,7 +379,7 @@ async fn accept(listener: TcpListener, path: AccessPath, shared: Arc<Shared>, st
 
 fn start(mut stream: TcpStream, peer: SocketAddr, path: AccessPath, shared: &Arc<Shared>) {
     if !shared.snapshot().is_balancer(peer.ip()) {
-        return serve(stream, peer, path, shared);
+        return welcome(stream, peer, path, shared);
     }
     let Ok(place) = shared.introductions.clone().try_acquire_owned() else {
         shared.metrics.refuse(path, Refusal::TooMany);
@@ -386,7 +395,9 @@ fn start(mut stream: TcpStream, peer: SocketAddr, path: AccessPath, shared: &Arc
         };
         drop(place);
         match client {
-            Ok(Ok(client)) => serve(stream, client.unwrap_or(peer), path, &introduced),
+            Ok(Ok(Some(client))) => welcome(stream, client, path, &introduced),
+            // No client: a balancer whose health checks were held back would take the broker for dead.
+            Ok(Ok(None)) => serve(stream, peer, path, &introduced),
             Ok(Err(error)) => {
                 introduced.metrics.refuse(path, Refusal::ProxyHeader);
                 info!(balancer.address = %peer, gateway.path = path.as_str(), error = error_text(&error), "refused a connection of a balancer");
@@ -396,7 +407,16 @@ fn start(mut stream: TcpStream, peer: SocketAddr, path: AccessPath, shared: &Arc
     });
 }
 
-/// Serves a client that is known by its address.
+/// Serves a client that is known by its address, unless that opens connections too fast.
+fn welcome(stream: TcpStream, client: SocketAddr, path: AccessPath, shared: &Arc<Shared>) {
+    if shared.is_in_time(client.ip()) {
+        serve(stream, client, path, shared);
+    } else {
+        shared.metrics.refuse(path, Refusal::TooFastOfIp);
+    }
+}
+
+/// Serves whoever is there, unless there is no place.
 fn serve(stream: TcpStream, peer: SocketAddr, path: AccessPath, shared: &Arc<Shared>) {
     // As Kafka refuses what is above max.connections.per.ip: closed before a byte, and clients back off.
     match shared.admit(path, peer) {

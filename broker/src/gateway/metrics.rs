@@ -44,6 +44,7 @@ labels!(
         TooMany = "too-many-connections",
         TooManyOfIp = "too-many-connections-of-ip",
         TooManyOfInstance = "too-many-connections-of-instance",
+        TooFastOfIp = "connection-rate-of-ip",
         ProxyHeader = "proxy-header",
         TlsHandshake = "tls-handshake",
         TlsOnPlainPort = "tls-on-plain-port",

@@ -18,6 +18,7 @@ mod block;
 mod certificates;
 mod conduit;
 mod connection;
+mod connection_rates;
 mod connections;
 mod duplex;
 mod error;

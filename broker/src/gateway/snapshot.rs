@@ -6,6 +6,7 @@
 use super::admission::counted::Counted;
 use super::bearer;
 use super::certificates;
+use super::connection_rates::ConnectionRates;
 use super::error::GatewayError;
 use super::ip_rules::{IpRules, networks, within};
 use super::tls;
@@ -36,6 +37,7 @@ pub struct Snapshot {
     pub(super) auto_create_topics: bool,
     pub(super) disabled_users: HashSet<String>,
     ip_rules: IpRules,
+    pub(super) connection_rates: ConnectionRates,
     balancers: Vec<IpNet>,
     pub(super) bearer: Option<bearer::Trust>,
     /// Certificates that clients may sign in with.
@@ -82,6 +84,7 @@ impl Snapshot {
             }
         }
         let ip_rules = IpRules::parse(&gateway.ip_rules)?;
+        let connection_rates = ConnectionRates::parse(&gateway.connection_rates)?;
         let bearer = gateway.bearer.as_ref().map(bearer::Trust::parse).transpose()?;
         let balancers = networks("balancers", &gateway.balancers)?;
         let certificate = tls::load("server_tls", &gateway.server_tls)?;
@@ -95,6 +98,7 @@ impl Snapshot {
             limits: gateway.limits.clone(),
             auto_create_topics: gateway.auto_create_topics,
             ip_rules,
+            connection_rates,
             balancers,
             bearer,
             clients,

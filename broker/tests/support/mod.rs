@@ -127,6 +127,7 @@ impl TestInstance {
                 client_certificates: None,
                 auto_create_topics: false,
                 ip_rules: Default::default(),
+                connection_rates: Default::default(),
                 disabled_users: Vec::new(),
                 ended_logins: Default::default(),
                 capacity: Default::default(),

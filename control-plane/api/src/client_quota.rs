@@ -1,4 +1,5 @@
-//! Quotas of an instance's clients. Those of users and client ids live in Kafka, which keeps them on each broker for itself.
+//! Quotas of an instance's clients. Kafka keeps those of users and client ids, the gateways those of addresses: on each broker for
+//! itself.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -6,8 +7,8 @@ use utoipa::{IntoParams, ToSchema};
 /// Most rules of one request.
 pub const MAX_RULES: usize = 100;
 
-/// Whom a rule is for: a user, a client id, or one of each. A `default_…` part stands for all that have no rule of their
-/// own; each of them has the figure for itself.
+/// Whom a rule is for: a user, a client id, or one of each; or an IP address, alone. A `default_…` part stands for all that have no
+/// rule of their own; each of them has the figure for itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuotaEntity {
@@ -24,6 +25,12 @@ pub struct QuotaEntity {
     /// Every client id without a rule of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub default_client_id: bool,
+    /// One address that clients connect from, IPv4 or IPv6; behind a balancer the client's, not the balancer's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
+    /// Every address without a rule of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub default_ip: bool,
 }
 
 /// What a rule allows. Kafka counts on each broker for itself, but `controller_mutation_rate`, which holds for the instance.
@@ -43,6 +50,9 @@ pub struct QuotaLimits {
     /// Partitions made or deleted a second, in the whole instance; 0.1 to 10 000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controller_mutation_rate: Option<f64>,
+    /// Connections a second that an address opens to one broker; 1 to 10 000. The only figure of addresses, and of nobody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_creation_rate: Option<u32>,
 }
 
 /// One of the figures of [`QuotaLimits`], by its name there, which is Kafka's.
@@ -53,11 +63,17 @@ pub enum QuotaKey {
     ConsumerByteRate,
     RequestPercentage,
     ControllerMutationRate,
+    ConnectionCreationRate,
 }
 
 impl QuotaKey {
-    pub const ALL: [Self; 4] =
-        [Self::ProducerByteRate, Self::ConsumerByteRate, Self::RequestPercentage, Self::ControllerMutationRate];
+    pub const ALL: [Self; 5] = [
+        Self::ProducerByteRate,
+        Self::ConsumerByteRate,
+        Self::RequestPercentage,
+        Self::ControllerMutationRate,
+        Self::ConnectionCreationRate,
+    ];
 }
 
 /// A rule, as it is set.
@@ -101,6 +117,12 @@ pub struct QuotaFilter {
     /// `true`: every client id without a rule of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_client_id: Option<bool>,
+    /// Address of clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
+    /// `true`: every address without a rule of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_ip: Option<bool>,
     /// Rules that limit this; in a deletion only this figure goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(inline)]
@@ -117,6 +139,9 @@ pub struct QuotaClient {
     /// `client.id`; a client that gives none when it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// Its address; any without a rule of its own when it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
 }
 
 /// Who shares a figure.
@@ -129,6 +154,8 @@ pub enum QuotaShare {
     User,
     /// All connections with this client id, whatever their users.
     ClientId,
+    /// All connections of this address.
+    Ip,
 }
 
 /// What holds a client back in the end.
@@ -148,6 +175,9 @@ pub enum QuotaDecider {
 pub struct EffectiveQuotas {
     pub user: String,
     pub client_id: String,
+    /// As asked for, IPv4 where an IPv4 address came in IPv6 form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
     /// How many brokers each keep the figures for themselves.
     pub brokers: u32,
     pub limits: Vec<EffectiveLimit>,

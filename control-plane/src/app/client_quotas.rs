@@ -1,7 +1,8 @@
 //! Quotas of an instance's clients: listed, explained, set, deleted.
 //!
-//! Kafka keeps them, and is asked each time: what was set through Kafka's own tools is there as well. A change is a job that
-//! names every figure of it. The platform's own quotas are neither shown nor touched.
+//! Kafka keeps those of users and client ids, and is asked each time: what was set through Kafka's own tools is there as well.
+//! Those of addresses are in the instance's row, and its gateways are told. A change is a job that names every figure of it. The
+//! platform's own quotas are neither shown nor touched.
 
 use crate::{
     app::{
@@ -14,6 +15,7 @@ use crate::{
         client_quota::{
             self as quotas,
             effective::{self, Bounds},
+            ip,
         },
         plan::{self, Effect},
         rights::Right,
@@ -22,21 +24,23 @@ use crate::{
         engine::{NewJob, Resource, enqueue},
         workflow::{ClientQuotaChange, client_quota_change::Params},
     },
-    store::instances::InstanceRecord,
+    store::{self, instances::InstanceRecord},
 };
+use broker_api::spec::ConnectionRates;
 use control_plane_api::{
     client_quota::{
         ClientQuota, EffectiveQuotas, QuotaClient, QuotaEntity, QuotaFilter, QuotaKey, QuotaLimits, QuotaRule,
         SetClientQuotas,
     },
-    id::{InstanceId, JobId},
+    id::JobId,
     instance::{Change, Check, Plan},
     job::Job,
     page::{Page, PageQuery},
+    problem::FieldError,
 };
 use serde_json::{Value, json};
 
-/// By user and client id, defaults last.
+/// By user, client id and address, defaults first.
 pub async fn list_client_quotas(
     app: &App,
     scope: &ProjectScope,
@@ -46,9 +50,10 @@ pub async fn list_client_quotas(
 ) -> Result<Page<ClientQuota>, AppError> {
     scope.require(Right::KafkaUserRead)?;
     let request = PageRequest::<QuotaEntity>::parse(query)?;
+    let filter = QuotaFilter { ip: address(filter.ip.as_deref())?, ..filter.clone() };
     let record = kafka::serving(app, scope, instance).await?;
-    let mut found = rules(app, record.id).await?;
-    found.retain(|rule| quotas::fits(filter, rule));
+    let mut found = rules(app, &record).await?;
+    found.retain(|rule| quotas::fits(&filter, rule));
     found.sort_by(|a, b| a.entity.cmp(&b.entity));
     let total = request.count.then_some(found.len() as u64);
     let rest = found.into_iter().filter(|rule| request.after.as_ref().is_none_or(|last| rule.entity > *last));
@@ -65,11 +70,11 @@ pub async fn explain_client_quotas(
     client: &QuotaClient,
 ) -> Result<EffectiveQuotas, AppError> {
     scope.require(Right::KafkaUserRead)?;
+    let client = QuotaClient { ip: address(client.ip.as_deref())?, ..client.clone() };
     let record = kafka::serving(app, scope, instance).await?;
-    let rules = rules(app, record.id).await?;
+    let rules = rules(app, &record).await?;
     let bounds = Bounds { brokers: record.spec.brokers, bandwidth_share: bandwidth::share(&record.spec) };
-    let user = client.user.as_deref().unwrap_or(effective::ANONYMOUS);
-    Ok(effective::effective(&rules, user, client.client_id.as_deref().unwrap_or_default(), bounds))
+    Ok(effective::effective(&rules, &client, bounds))
 }
 
 /// A change that its caller may make, of a request whose shape is right.
@@ -98,11 +103,13 @@ struct Decided {
 /// Rules to be set.
 pub fn set_client_quotas(scope: &ProjectScope, request: &SetClientQuotas) -> Result<Wanted, AppError> {
     scope.require(Right::KafkaUserWrite)?;
-    let faults = quotas::check(&request.rules);
+    let rules = request.rules.iter().cloned().map(|rule| QuotaRule { entity: ip::spelled(rule.entity), ..rule });
+    let rules: Vec<QuotaRule> = rules.collect();
+    let faults = quotas::check(&rules);
     if !faults.is_empty() {
         return Err(Refusal::invalid(faults).into());
     }
-    Ok(Wanted { operation: "set_client_quotas", change: Wish::Set(request.rules.clone()) })
+    Ok(Wanted { operation: "set_client_quotas", change: Wish::Set(rules) })
 }
 
 /// The rule of exactly this entity, or a figure of it, to be deleted.
@@ -113,6 +120,8 @@ pub fn delete_client_quotas(scope: &ProjectScope, filter: &QuotaFilter) -> Resul
         default_user: filter.default_user.unwrap_or(false),
         client_id: filter.client_id.clone(),
         default_client_id: filter.default_client_id.unwrap_or(false),
+        ip: address(filter.ip.as_deref())?,
+        default_ip: filter.default_ip.unwrap_or(false),
     };
     let mut faults = Vec::new();
     quotas::check_entity("", &entity, &mut faults);
@@ -120,6 +129,12 @@ pub fn delete_client_quotas(scope: &ProjectScope, filter: &QuotaFilter) -> Resul
         return Err(Refusal::invalid(faults).into());
     }
     Ok(Wanted { operation: "delete_client_quotas", change: Wish::Delete(entity, filter.key) })
+}
+
+/// That of a query, in the spelling that rules are told apart by.
+fn address(text: Option<&str>) -> Result<Option<String>, AppError> {
+    let known = |text| ip::parse(text).ok_or_else(|| Refusal::invalid(vec![ip::fault("ip", text)]));
+    Ok(text.map(known).transpose()?.map(|ip| ip.to_string()))
 }
 
 impl Wish {
@@ -162,6 +177,9 @@ pub async fn change_client_quotas(
     };
     let record = instances::lock(&mut write.tx, instance).await?;
     kafka::free(&record)?;
+    if let Some(rates) = connection_rates(&record, &set, &remove)? {
+        store::instances::set_connection_rates(&mut write.tx, record.id, &rates, app.clock.now()).await?;
+    }
     let detail = json!({ "set": set, "removed": remove });
     let job = NewJob::<ClientQuotaChange> {
         id: JobId::generate(),
@@ -190,6 +208,7 @@ pub async fn plan_client_quotas(
 ) -> Result<Plan, AppError> {
     let (record, present, decided) = decide(app, scope, instance, wanted).await?;
     kafka::free(&record)?;
+    connection_rates(&record, &decided.set, &decided.remove)?;
     let (steps, eta_seconds) = job_views::planned::<ClientQuotaChange>(app).await?;
     Ok(Plan {
         checks: checks(&record, wanted, &decided),
@@ -242,13 +261,30 @@ async fn decide(
     wanted: &Wanted,
 ) -> Result<(InstanceRecord, Vec<QuotaRule>, Decided), AppError> {
     let record = kafka::serving(app, scope, instance).await?;
-    let present = rules(app, record.id).await?;
+    let present = rules(app, &record).await?;
     let decided = wanted.change.decide(&present);
     Ok((record, present, decided))
 }
 
+/// Those that the change leaves, if it touches them.
+fn connection_rates(
+    record: &InstanceRecord,
+    set: &[QuotaRule],
+    remove: &[QuotaRule],
+) -> Result<Option<ConnectionRates>, Refusal> {
+    let rates = ip::changed(&record.connection_rates, set, remove);
+    if rates.as_ref().is_some_and(|rates| rates.of_ip.len() > ip::MAX_ADDRESSES) {
+        let detail = format!("{} addresses may have a rule of their own; delete some first", ip::MAX_ADDRESSES);
+        let fault = FieldError::new("/rules", "quota-ip-many", detail).with("limit", ip::MAX_ADDRESSES);
+        return Err(Refusal::invalid(vec![fault]));
+    }
+    Ok(rates)
+}
+
 /// What the tenant has set.
-async fn rules(app: &App, instance: InstanceId) -> Result<Vec<QuotaRule>, AppError> {
-    let cluster = kafka::cluster(app, instance).await?;
-    app.kafka.client_quotas(&cluster).await.map_err(|error| kafka::failed(instance, error))
+async fn rules(app: &App, record: &InstanceRecord) -> Result<Vec<QuotaRule>, AppError> {
+    let cluster = kafka::cluster(app, record.id).await?;
+    let mut rules = app.kafka.client_quotas(&cluster).await.map_err(|error| kafka::failed(record.id, error))?;
+    rules.extend(ip::rules(&record.connection_rates));
+    Ok(rules)
 }

@@ -11,8 +11,9 @@ use broker_api::{
     ports,
     secret::Secret,
     spec::{
-        AccessPath, AdvertisedAddress, BearerTrust, CapacityPolicy, CapacityRule, ClientCertificates, GatewayLimits,
-        GatewaySpec, IpRules, Jvm, KafkaSpec, Listener, NodeIdentity, NodeSpec, Role, TlsIdentity, Voter,
+        AccessPath, AdvertisedAddress, BearerTrust, CapacityPolicy, CapacityRule, ClientCertificates, ConnectionRates,
+        GatewayLimits, GatewaySpec, IpRules, Jvm, KafkaSpec, Listener, NodeIdentity, NodeSpec, Role, TlsIdentity,
+        Voter,
     },
 };
 use control_plane_api::{
@@ -48,6 +49,7 @@ pub struct InstanceIntent {
     pub spec: Spec,
     pub storage_gb: u32,
     pub access: Access,
+    pub connection_rates: ConnectionRates,
     pub capacity: capacity::Rule,
     pub connections: connection_limits::Chosen,
     /// See [`GatewaySpec::disabled_users`].
@@ -153,6 +155,7 @@ pub fn build(
             balancers: site.balancers.iter().map(ToString::to_string).collect(),
             auto_create_topics: instance.access.auto_create_topics,
             ip_rules: IpRules { allow: instance.access.allow_ips.clone(), deny: instance.access.deny_ips.clone() },
+            connection_rates: instance.connection_rates.clone(),
             bearer: instance.access.oauthbearer.as_ref().map(bearer),
             client_certificates: client_certificates(&instance.access.mtls),
             server_tls: keys.clients,

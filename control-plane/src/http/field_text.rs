@@ -59,9 +59,11 @@ pub fn chinese(fault: &FieldError) -> Option<String> {
         }
         "acl-filter-wide" => "找到 {found} 条规则；一次最多删除 {limit} 条，请缩小范围",
         // Quotas of clients.
-        "quota-entity-missing" => {
-            "请指定用户、客户端 ID，或二者各一；default_user 与 default_client_id 代表其余所有用户或客户端"
-        }
+        "quota-entity-missing" => "请指定用户、客户端 ID（或二者各一），或地址；default_… 代表其余全部",
+        "quota-ip-alone" => "地址须单独指定：建立连接时，对方的用户与客户端 ID 尚不可知",
+        "quota-ip" => "不是客户端地址；请给出一个地址，如 10.1.2.3 或 fd00::1，不接受网段",
+        "quota-ip-many" => "最多 {limit} 个地址可以有自己的规则，请先删除一些",
+        "quota-limit-kind" => "此类规则没有这一项；可接受：{accepted}",
         "quota-entity-both" => "{field} 与 default_{field} 只能给出一个",
         "quota-name" => "名称须为 1 至 255 个字符，不含控制字符",
         "quota-platform-user" => "该用户属于平台；请指定自己的用户",

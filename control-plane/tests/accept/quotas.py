@@ -1,4 +1,4 @@
-"""Row E4: quotas of users and client ids, as clients of two families are slowed by them and nobody is cut."""
+"""Row E4: quotas of users and client ids, as clients of two families are slowed by them and nobody is cut; and how fast an address connects."""
 
 import contextlib
 import json
@@ -6,8 +6,8 @@ import os
 import subprocess
 import time
 
-from rows import row
-from sluice import check, eventually, run
+from rows import row, within
+from sluice import PlainClient, check, eventually, run
 
 LINE = 1000
 PRODUCE, CONSUME = 500_000, 1_000_000
@@ -15,6 +15,9 @@ PRODUCE, CONSUME = 500_000, 1_000_000
 BURST_SECONDS = 12
 # Three such times: one burst more or less is a third.
 MEASURED_SECONDS = 33
+# Addresses of clients, and what the first may open a second on one broker.
+HELD_BACK, FREE, CONNECTIONS = "127.0.0.77", "127.0.0.78", 2
+CONNECTING_SECONDS = 10
 
 
 class Quotas:
@@ -80,6 +83,46 @@ def of_quota(rate, quota, what):
     return f"{rate / quota * 100:.0f} %"
 
 
+def let_in(host, source):
+    """Whether a connection from this address was served; it ends."""
+    client = PlainClient.anonymous(host, source=source)
+    if client:
+        client.connection.close()
+    return client is not None
+
+
+def connect_at_a_rate(world, q):
+    """In words."""
+    began = time.monotonic()
+    q.sluice("set", "--ip", HELD_BACK, "--connections", CONNECTIONS)
+    for host in world.hosts:
+        eventually(f"{HELD_BACK} is held back on {host}", lambda: not let_in(host, HELD_BACK), pause=0)
+    took = time.monotonic() - began
+    limit = q.explained("--ip", HELD_BACK)["connection_creation_rate"]
+    check(limit["effective"] == CONNECTIONS and limit["effective_over_all"] == 3 * CONNECTIONS, f"explained as {limit}")
+
+    host, served, deadline = world.hosts[0], 0, time.monotonic() + CONNECTING_SECONDS
+    while time.monotonic() < deadline:
+        served += let_in(host, HELD_BACK)
+        check(let_in(host, FREE), f"{FREE} was refused")
+        time.sleep(0.05)  # Ten times as often as it may.
+    # A second's worth passes at once.
+    check(CONNECTING_SECONDS <= served <= CONNECTIONS * (CONNECTING_SECONDS + 1), f"{served} of {HELD_BACK} were let in, in {CONNECTING_SECONDS} s")
+
+    # Kafka itself would never see the address: its own tool is told what does.
+    login = ["--command-config", world.java_properties()]
+    tool = world.java("kafka.admin.ConfigCommand", *login, "--alter", "--entity-type", "ips", "--entity-name", FREE,
+                      "--add-config", "connection_creation_rate=1", way="private_sasl_ssl", ok=False)
+    told = (tool.stdout + tool.stderr).decode()
+    check(tool.returncode != 0 and "/client-quotas" in told, f"Kafka's own tool was told {told[-300:]}")
+    for refused in (["10.0.0.0/8", "--connections", "2"], [FREE, "--connections", "0"], [FREE, "--produce", "1MB"]):
+        check(q.sluice("set", "--ip", *refused, ok=False).returncode == 4, f"{refused} was taken")
+    q.sluice("delete", "--ip", HELD_BACK, "--yes")
+    for host in world.hosts:
+        check(all(let_in(host, HELD_BACK) for _ in range(10)), f"{HELD_BACK} is still held back on {host}")
+    return f"an address connects at {served / CONNECTING_SECONDS:.1f} a second of {CONNECTIONS}, {within(took)}, another as it likes"
+
+
 @row("E4")
 def quotas(world):
     q = Quotas(world)
@@ -89,6 +132,7 @@ def quotas(world):
     free = 40_000_000 / (time.monotonic() - began)
     check(free > 6 * CONSUME, f"without a quota only {free:.0f} bytes a second went")
     try:
+        connecting = connect_at_a_rate(world, q)
         q.sluice("set", "--user", world.user, "--produce", "500kB", "--consume", "1MB")
         listed = q.sluice("list", "--user", world.user).stdout.decode()
         check("500 kB/s a broker, 1.5 MB/s in all" in listed, f"the list says {listed}")
@@ -139,7 +183,7 @@ def quotas(world):
         for refused in (["--user", "sluice-node", "--produce", "1MB"], ["--user", "a", "--produce", "1"], ["--user", "a", "--requests", "0"]):
             check(q.sluice("set", *refused, ok=False).returncode == 4, f"{refused} was taken")
     finally:
-        for entity in (["--user", world.user], ["--client-id", "quota-java"], ["--user", world.user, "--client-id", "fast"], ["--default-user"]):
+        for entity in (["--user", world.user], ["--client-id", "quota-java"], ["--user", world.user, "--client-id", "fast"], ["--default-user"], ["--ip", HELD_BACK]):
             q.sluice("delete", *entity, "--yes", ok=False)
     return (f"a user produces at {of_quota(produced, PRODUCE, 'a producer')} and consumes at {of_quota(consumed, CONSUME, 'a consumer')} of its quota, "
-            f"no connection lost, no rebalance; Java is told of {throttled:.0f} ms; by topic and address not yet")
+            f"no connection lost, no rebalance; Java is told of {throttled:.0f} ms; {connecting}; by topic not yet")

@@ -1,5 +1,5 @@
-//! Client quotas: tenants may limit their own users and client ids. Not by address, since Kafka sees the gateway's, and
-//! not the platform's users, whose own quotas they do not see either.
+//! Client quotas: tenants may limit their own users and client ids. Not addresses, of which Kafka sees only the gateway's: the
+//! gateway keeps their rates itself, as the REST API sets them. Not the platform's users, whose quotas tenants do not see either.
 
 use super::split::{self, Refusal, Shape};
 use super::{Decision, Format, Scope, code};
@@ -12,14 +12,17 @@ pub(in crate::gateway) fn alter(scope: Scope<'_>, format: Format, body: &[u8]) -
     for _ in 0..split::items(&mut r)? {
         let start = r.position();
         let entity_at = r.position();
-        let mut refusal = scope.user.is_none().then(|| {
-            Refusal::new(code::CLUSTER_AUTHORIZATION_FAILED, "quotas can be altered only by a user who logged in")
-        });
+        let mut refusal = None;
         for _ in 0..r.array()? {
             let (kind, name) = (r.string()?, r.nullable_string()?);
             r.tags()?;
             refusal = refusal.or_else(|| entity_refusal(kind, name));
         }
+        // Last: a login does not help with what nobody can have.
+        refusal = refusal.or_else(|| {
+            let reason = "quotas can be altered only by a user who logged in";
+            scope.user.is_none().then(|| Refusal::new(code::CLUSTER_AUTHORIZATION_FAILED, reason))
+        });
         let entity = r.since(entity_at);
         for _ in 0..r.array()? {
             r.string()?; // quota
@@ -48,9 +51,14 @@ fn entity_refusal(kind: &str, name: Option<&str>) -> Option<Refusal> {
             Some(Refusal::new(code::CLUSTER_AUTHORIZATION_FAILED, "this user belongs to the platform"))
         }
         (entity::USER | entity::CLIENT_ID, _) => None,
+        (entity::IP, _) => Some(Refusal::new(
+            code::INVALID_REQUEST,
+            "Kafka does not see clients' addresses here; the service does: set their connection rates by \
+             POST /v1/projects/{project}/instances/{instance}/client-quotas, or `sluice quota set INSTANCE --ip ADDRESS`",
+        )),
         (other, _) => Some(Refusal::new(
             code::INVALID_REQUEST,
-            format!("a quota by {other} can't be enforced behind the gateway; user and client-id are accepted"),
+            format!("there are no quotas by {other:?}; user and client-id are accepted"),
         )),
     }
 }

@@ -128,6 +128,37 @@ async fn exactly_200_connections_of_one_address_are_served_over_both_paths() {
 }
 
 #[tokio::test]
+async fn an_address_that_connects_too_fast_is_refused_until_its_rate_lets_it_in_or_is_raised() {
+    let kafka = Echo::start().await;
+    let mut spec = kafka.spec();
+    spec.gateway.connection_rates.default = Some(1);
+    let (gateway, registry) = start(&spec);
+    let mut first = kafka.client().await;
+    beats(&mut first).await.expect("the first is let in");
+    // Connected by the kernel at once: the gateway accepts them one after the other, all within a moment.
+    let mut crowd = Vec::new();
+    for _ in 0..20 {
+        crowd.push(kafka.client().await);
+    }
+    let mut refused = 0;
+    for client in &mut crowd {
+        refused += u32::from(beats(client).await.is_err());
+    }
+    assert!(refused > 0, "20 came at once, and all were let in");
+    let let_in = async { while beats(&mut kafka.client().await).await.is_err() {} };
+    within(let_in).await;
+    beats(&mut first).await.expect("who is in stays in");
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    assert!(text.contains("reason=\"connection-rate-of-ip\"}"), "{text}");
+    spec.gateway.connection_rates.of_ip.insert([127, 0, 0, 1].into(), 1000);
+    gateway.apply(&spec).unwrap();
+    for _ in 0..5 {
+        beats(&mut kafka.client().await).await.expect("its own rate is higher");
+    }
+}
+
+#[tokio::test]
 async fn a_list_shows_who_a_client_is_and_what_it_moved() {
     let mut rig = Rig::new();
     let (mut client, _served) = rig.plaintext();
@@ -208,6 +239,51 @@ async fn a_connection_that_is_kicked_ends_and_the_others_do_not() {
     assert!(text.contains("sluice_node_connections_refused_total{path=\"private-plaintext\",reason=\"kicked\"} 2"));
 }
 
+/// Connects from an address of the machine, and says as a balancer does for whom: for itself when no client is given.
+async fn introduced(to: SocketAddr, from: &str, client: Option<&str>) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(peer(from, 0)).unwrap();
+    let mut stream = socket.connect(to).await.unwrap();
+    let command = if client.is_some() { ppp::v2::Command::Proxy } else { ppp::v2::Command::Local };
+    let addresses = (peer(client.unwrap_or(from), 40_001), to);
+    let header =
+        ppp::v2::Builder::with_addresses(ppp::v2::Version::Two | command, ppp::v2::Protocol::Stream, addresses);
+    stream.write_all(&header.build().unwrap()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn clients_behind_a_balancer_have_rates_of_their_own_and_it_looks_after_brokers_as_often_as_it_likes() {
+    let kafka = Echo::start().await;
+    let mut spec = kafka.spec();
+    spec.gateway.connection_rates.default = Some(1);
+    spec.gateway.connection_rates.of_ip.insert([203, 0, 113, 9].into(), 1000);
+    spec.gateway.balancers = vec!["127.0.0.1/32".to_owned()];
+    let (_gateway, registry) = start(&spec);
+    let to = SocketAddr::new(kafka.bind, 9092);
+    let through = async |client: &'static str| introduced(to, "127.0.0.1", Some(client)).await;
+    beats(&mut through("203.0.113.7").await).await.expect("the first of an address");
+    beats(&mut through("203.0.113.8").await).await.expect("the first of another one");
+    for _ in 0..5 {
+        beats(&mut through("203.0.113.9").await).await.expect("an address with a rate of its own");
+        beats(&mut introduced(to, "127.0.0.1", None).await).await.expect("the balancer itself");
+    }
+    // All sent before one is looked at, so that they come within a second.
+    let mut crowd = Vec::new();
+    for _ in 0..20 {
+        crowd.push(through("203.0.113.7").await);
+    }
+    let mut refused = 0;
+    for client in &mut crowd {
+        refused += u32::from(beats(client).await.is_err());
+    }
+    assert!(refused > 0, "20 came at once, and all were let in");
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    let line = format!("path=\"private-plaintext\",reason=\"connection-rate-of-ip\"}} {refused}");
+    assert!(text.contains(&line), "{text}");
+}
+
 /// Behind a balancer every client would look like the balancer: 200 for one address would be 200 for all.
 #[tokio::test]
 async fn clients_behind_a_balancer_count_by_their_own_address_and_nobody_else_may_name_one() {
@@ -217,19 +293,8 @@ async fn clients_behind_a_balancer_count_by_their_own_address_and_nobody_else_ma
     spec.gateway.ip_rules.deny = vec!["203.0.113.66/32".to_owned()];
     spec.gateway.balancers = vec!["127.0.0.1/32".to_owned()];
     let (gateway, _) = start(&spec);
-    let introduced = async |from: &str, client: &str| {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind(SocketAddr::new(from.parse().unwrap(), 0)).unwrap();
-        let mut stream = socket.connect(SocketAddr::new(kafka.bind, 9092)).await.unwrap();
-        let addresses: (SocketAddr, SocketAddr) = (peer(client, 40_001), SocketAddr::new(kafka.bind, 9092));
-        let header = ppp::v2::Builder::with_addresses(
-            ppp::v2::Version::Two | ppp::v2::Command::Proxy,
-            ppp::v2::Protocol::Stream,
-            addresses,
-        );
-        stream.write_all(&header.build().unwrap()).await.unwrap();
-        stream
-    };
+    let to = SocketAddr::new(kafka.bind, 9092);
+    let introduced = async |from: &'static str, client: &'static str| introduced(to, from, Some(client)).await;
     let mut one = introduced("127.0.0.1", "203.0.113.7").await;
     beats(&mut one).await.unwrap();
     let mut other = introduced("127.0.0.1", "203.0.113.8").await;

@@ -113,6 +113,7 @@ pub(super) fn spec() -> NodeSpec {
             balancers: vec![],
             auto_create_topics: false,
             ip_rules: Default::default(),
+            connection_rates: Default::default(),
             bearer: None,
             client_certificates: None,
             disabled_users: vec!["mallory".into()],

@@ -444,16 +444,20 @@ fn quotas_are_altered_for_own_users_and_clients_only() {
             EntryData::default().with_entity(vec![entity]).with_ops(vec![op])
         };
         let good = vec![entry("user", Some("bob")), entry("client-id", None), entry("user", None)];
-        let bad = vec![entry("ip", Some("10.0.0.1")), entry("user", Some("sluice-node"))];
+        let bad =
+            vec![entry("ip", Some("10.0.0.1")), entry("topic", Some("orders")), entry("user", Some("sluice-node"))];
         let message = AlterClientQuotasRequest::default().with_entries([bad, good.clone()].concat());
         let ask = |user| asked::<_, AlterClientQuotasResponse>(ApiKey::AlterClientQuotas, version, user, &message);
         let Outcome::Amended(kept, merge) = ask(ALICE) else { panic!("some refused") };
         assert_eq!(kept.entries, good);
         let merged = merge(&AlterClientQuotasResponse::default());
-        assert_eq!(merged.entries.iter().map(|e| e.error_code).collect::<Vec<_>>(), [42, 31]);
+        assert_eq!(merged.entries.iter().map(|e| e.error_code).collect::<Vec<_>>(), [42, 42, 31]);
         assert_eq!(merged.entries[0].entity[0].entity_type.as_str(), "ip");
+        let reason = merged.entries[0].error_message.as_ref().unwrap();
+        assert!(reason.contains("/client-quotas") && reason.contains("sluice quota set"), "{reason}");
+        assert!(merged.entries[1].error_message.as_ref().unwrap().contains("no quotas by \"topic\""), "{merged:?}");
         let Outcome::Answered(answer) = ask(ANONYMOUS) else { panic!("all refused") };
-        assert_eq!(answer.entries.len(), 5);
+        assert_eq!(answer.entries.len(), 6);
     }
 }
 

@@ -23,7 +23,7 @@ use control_plane_api::{
 pub enum Command {
     /// Quotas of an instance's clients; without an instance those of the project
     List(List),
-    /// Set what clients may take: a rule of a user, a client id, or one of each
+    /// Set what clients may take: a rule of a user, a client id, or one of each; or of an address
     Set(Set),
     /// Delete a rule, or one figure of it
     Delete(Delete),
@@ -37,7 +37,8 @@ pub struct List {
     instance: Option<String>,
     #[command(flatten)]
     entity: Entity,
-    /// Rules that limit this: producer_byte_rate, consumer_byte_rate, request_percentage or controller_mutation_rate
+    /// Rules that limit this: producer_byte_rate, consumer_byte_rate, request_percentage, controller_mutation_rate or
+    /// connection_creation_rate
     #[arg(long, value_parser = word::<QuotaKey>)]
     key: Option<QuotaKey>,
     #[command(flatten)]
@@ -58,11 +59,18 @@ pub struct Entity {
     /// Every client id without a rule of its own
     #[arg(long)]
     default_client_id: bool,
+    /// Address of clients
+    #[arg(long, conflicts_with = "default_ip")]
+    ip: Option<String>,
+    /// Every address without a rule of its own
+    #[arg(long)]
+    default_ip: bool,
 }
 
 impl Entity {
     fn is_empty(&self) -> bool {
-        self.user.is_none() && self.client_id.is_none() && !self.default_user && !self.default_client_id
+        let names = [&self.user, &self.client_id, &self.ip];
+        names.into_iter().all(Option::is_none) && !self.default_user && !self.default_client_id && !self.default_ip
     }
 
     fn filter(self, key: Option<QuotaKey>) -> QuotaFilter {
@@ -71,6 +79,8 @@ impl Entity {
             default_user: self.default_user.then_some(true),
             client_id: self.client_id,
             default_client_id: self.default_client_id.then_some(true),
+            ip: self.ip,
+            default_ip: self.default_ip.then_some(true),
             key,
         }
     }
@@ -94,6 +104,9 @@ pub struct Set {
     /// Partitions made or deleted a second, in the whole instance
     #[arg(long, value_name = "RATE")]
     mutations: Option<f64>,
+    /// Connections a second that an address opens to one broker
+    #[arg(long, value_name = "RATE")]
+    connections: Option<u32>,
     /// Show what would change, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -105,7 +118,8 @@ pub struct Delete {
     instance: String,
     #[command(flatten)]
     entity: Entity,
-    /// Only this figure: producer_byte_rate, consumer_byte_rate, request_percentage or controller_mutation_rate
+    /// Only this figure: producer_byte_rate, consumer_byte_rate, request_percentage, controller_mutation_rate or
+    /// connection_creation_rate
     #[arg(long, value_parser = word::<QuotaKey>)]
     key: Option<QuotaKey>,
     /// Show what would go, and do nothing
@@ -123,6 +137,9 @@ pub struct Explain {
     /// client.id
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
+    /// Its address; any without a rule of its own when it is not given
+    #[arg(long)]
+    ip: Option<String>,
 }
 
 pub async fn run(ctx: &Context, command: Command) -> Result<()> {
@@ -157,15 +174,18 @@ async fn set(ctx: &Context, scope: &Scope, args: Set) -> Result<()> {
         consumer_byte_rate: args.consume,
         request_percentage: args.requests,
         controller_mutation_rate: args.mutations,
+        connection_creation_rate: args.connections,
     };
     if args.entity.is_empty() {
         return Err(whom());
     }
     if limits == QuotaLimits::default() {
-        return Err(Error::Usage("say how much: --produce, --consume, --requests or --mutations".to_owned()));
+        return Err(Error::Usage(
+            "say how much: --produce, --consume, --requests or --mutations; of an address --connections".to_owned(),
+        ));
     }
-    let Entity { user, default_user, client_id, default_client_id } = args.entity;
-    let entity = QuotaEntity { user, default_user, client_id, default_client_id };
+    let Entity { user, default_user, client_id, default_client_id, ip, default_ip } = args.entity;
+    let entity = QuotaEntity { user, default_user, client_id, default_client_id, ip, default_ip };
     let (instance, path) = path(ctx, scope, &args.instance).await?;
     let call = Call::post(path).json(&SetClientQuotas { rules: vec![QuotaRule { entity, limits }] })?;
     carry_out(ctx, scope, &instance.name, call, args.dry_run, None).await
@@ -181,13 +201,13 @@ async fn delete(ctx: &Context, scope: &Scope, args: Delete) -> Result<()> {
 }
 
 fn whom() -> Error {
-    Error::Usage("say whom: --user, --default-user, --client-id or --default-client-id".to_owned())
+    Error::Usage("say whom: --user, --client-id, --ip, or --default-user, --default-client-id, --default-ip".to_owned())
 }
 
 async fn explain(ctx: &Context, scope: &Scope, args: Explain) -> Result<()> {
     let (instance, mut path) = path(ctx, scope, &args.instance).await?;
     path.push("effective".to_owned());
-    let client = QuotaClient { user: args.user, client_id: args.client_id };
+    let client = QuotaClient { user: args.user, client_id: args.client_id, ip: args.ip };
     let doc: Doc<EffectiveQuotas> = ctx.client.fetch(&Call::get(path).queries(&client)?).await?;
     let shown = doc.typed()?;
     let details: Vec<(String, String)> =
@@ -201,6 +221,7 @@ fn title(key: QuotaKey) -> &'static str {
         QuotaKey::ConsumerByteRate => "Consume",
         QuotaKey::RequestPercentage => "Requests",
         QuotaKey::ControllerMutationRate => "Mutations",
+        QuotaKey::ConnectionCreationRate => "Connections",
     }
 }
 
@@ -209,7 +230,7 @@ fn explained(limit: &EffectiveLimit) -> String {
     let figure = |value: f64| match limit.key {
         QuotaKey::ProducerByteRate | QuotaKey::ConsumerByteRate => format!("{}/s", bytes(value as u64)),
         QuotaKey::RequestPercentage => format!("{value} %"),
-        QuotaKey::ControllerMutationRate => format!("{value}/s"),
+        QuotaKey::ControllerMutationRate | QuotaKey::ConnectionCreationRate => format!("{value}/s"),
     };
     let figures = match (limit.effective, limit.effective_over_all) {
         (Some(one), Some(all)) if limit.key != QuotaKey::ControllerMutationRate => {

@@ -208,14 +208,23 @@ impl Row for ClientQuota {
     const COLUMNS: &'static [Column<Self>] = &[
         col("USER", |q| part(&q.entity.user, q.entity.default_user)),
         col("CLIENT ID", |q| part(&q.entity.client_id, q.entity.default_client_id)),
+        col("IP", |q| part(&q.entity.ip, q.entity.default_ip)),
         col("PRODUCE", |q| rates(q.limits.producer_byte_rate, q.limits_over_all.producer_byte_rate)),
         col("CONSUME", |q| rates(q.limits.consumer_byte_rate, q.limits_over_all.consumer_byte_rate)),
         col("REQUESTS", |q| q.limits.request_percentage.map_or_else(dash, |percent| format!("{percent} %"))),
         col("MUTATIONS", |q| q.limits.controller_mutation_rate.map_or_else(dash, |rate| format!("{rate}/s"))),
+        col("CONNECTIONS", |q| {
+            q.limits.connection_creation_rate.map_or_else(dash, |rate| format!("{rate}/s a broker"))
+        }),
     ];
 
     fn name(&self) -> String {
-        [&self.entity.user, &self.entity.client_id].into_iter().flatten().cloned().collect::<Vec<_>>().join("/")
+        [&self.entity.user, &self.entity.client_id, &self.entity.ip]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("/")
     }
 }
 

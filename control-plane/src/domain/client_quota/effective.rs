@@ -1,8 +1,9 @@
 //! Which rule holds for a client, and what it comes to: by Kafka's own precedence (KIP-13, KIP-55), in words.
 
-use super::limit;
+use super::{ip, limit};
 use control_plane_api::client_quota::{
-    EffectiveLimit, EffectiveQuotas, MatchingRule, QuotaDecider, QuotaEntity, QuotaKey, QuotaRule, QuotaShare,
+    EffectiveLimit, EffectiveQuotas, MatchingRule, QuotaClient, QuotaDecider, QuotaEntity, QuotaKey, QuotaRule,
+    QuotaShare,
 };
 use std::fmt::Write as _;
 
@@ -42,10 +43,21 @@ fn candidates(user: &str, client_id: &str) -> Vec<(QuotaEntity, QuotaShare)> {
     ]
 }
 
+/// The same for who opens connections: an address has its own rate, whichever rule gives it.
+fn addresses(address: Option<&str>) -> Vec<(QuotaEntity, QuotaShare)> {
+    let own = address.map(|ip| QuotaEntity { ip: Some(ip.to_owned()), ..QuotaEntity::default() });
+    let other = QuotaEntity { default_ip: true, ..QuotaEntity::default() };
+    own.into_iter().chain([other]).map(|entity| (entity, QuotaShare::Ip)).collect()
+}
+
 /// What holds for a client by these rules. Each figure is decided for itself, as Kafka does.
-pub fn effective(rules: &[QuotaRule], user: &str, client_id: &str, bounds: Bounds) -> EffectiveQuotas {
-    let candidates = candidates(user, client_id);
+pub fn effective(rules: &[QuotaRule], client: &QuotaClient, bounds: Bounds) -> EffectiveQuotas {
+    let user = client.user.as_deref().unwrap_or(ANONYMOUS);
+    let client_id = client.client_id.as_deref().unwrap_or_default();
+    let of_client = candidates(user, client_id);
+    let of_address = addresses(client.ip.as_deref());
     let limits = QuotaKey::ALL.map(|key| {
+        let candidates = if ip::is_key(key) { &of_address } else { &of_client };
         let mut matching = candidates.iter().filter_map(|(entity, share)| {
             let rule = rules.iter().find(|rule| rule.entity == *entity)?;
             Some((MatchingRule { entity: entity.clone(), limit: limit(&rule.limits, key)? }, *share))
@@ -56,6 +68,7 @@ pub fn effective(rules: &[QuotaRule], user: &str, client_id: &str, bounds: Bound
     EffectiveQuotas {
         user: user.to_owned(),
         client_id: client_id.to_owned(),
+        ip: client.ip.clone(),
         brokers: bounds.brokers,
         limits: limits.into(),
     }
@@ -105,9 +118,14 @@ pub fn said(entity: &QuotaEntity) -> String {
         (None, true) => Some("every client id without a rule of its own".to_owned()),
         (None, false) => None,
     };
+    let address = match (&entity.ip, entity.default_ip) {
+        (Some(ip), _) => Some(format!("address {ip}")),
+        (None, true) => Some("every address without a rule of its own".to_owned()),
+        (None, false) => None,
+    };
     match (user, client) {
         (Some(user), Some(client)) => format!("{user} with {client}"),
-        (user, client) => user.or(client).unwrap_or_default(),
+        (user, client) => user.or(client).or(address).unwrap_or_default(),
     }
 }
 
@@ -116,6 +134,7 @@ fn figure(key: QuotaKey, value: f64) -> String {
         QuotaKey::ProducerByteRate | QuotaKey::ConsumerByteRate => format!("{value} bytes a second"),
         QuotaKey::RequestPercentage => format!("{value} % of one thread"),
         QuotaKey::ControllerMutationRate => format!("{value} partitions a second"),
+        QuotaKey::ConnectionCreationRate => format!("{value} connections a second"),
     }
 }
 
@@ -127,6 +146,7 @@ fn explain(limit: &EffectiveLimit, brokers: u32) -> String {
                 Some(QuotaShare::UserAndClientId) => "all connections of this user with this client id",
                 Some(QuotaShare::User) => "all connections of this user",
                 Some(QuotaShare::ClientId) => "all connections with this client id, whatever their user",
+                Some(QuotaShare::Ip) => "all clients of one address",
                 None => "nobody",
             };
             let place =
@@ -143,20 +163,20 @@ fn explain(limit: &EffectiveLimit, brokers: u32) -> String {
         let others: Vec<String> = limit.overruled.iter().map(|rule| said(&rule.entity)).collect();
         let _ = write!(text, "; it goes before the more general one of {}", others.join(", then of "));
     }
-    text.push_str(". ");
+    text.push('.');
     match (limit.decided_by, limit.bandwidth_share) {
         (QuotaDecider::Rule, Some(share)) => {
-            let _ = write!(text, "A broker's share of the bandwidth bought, {share} bytes a second, is not less.");
+            let _ = write!(text, " A broker's share of the bandwidth bought, {share} bytes a second, is not less.");
         }
         (QuotaDecider::Bandwidth, Some(share)) => {
             let less = if limit.rule.is_some() { " That is less, and counts." } else { "" };
             let _ = write!(
                 text,
-                "A broker's share of the bandwidth bought is {share} bytes a second for all clients together.{less}"
+                " A broker's share of the bandwidth bought is {share} bytes a second for all clients together.{less}"
             );
         }
         (QuotaDecider::Rule, None) => {}
-        _ => text.push_str("There is no limit."),
+        _ => text.push_str(" There is no limit."),
     }
     if let Some(over_all) = limit.effective_over_all.filter(|_| limit.key != QuotaKey::ControllerMutationRate) {
         let _ = write!(
@@ -165,7 +185,7 @@ fn explain(limit: &EffectiveLimit, brokers: u32) -> String {
             figure(limit.key, over_all)
         );
     }
-    text.trim_end().to_owned()
+    text
 }
 
 #[cfg(test)]
@@ -195,7 +215,11 @@ mod tests {
     }
 
     fn produce(rules: &[QuotaRule], user: &str, client_id: &str) -> EffectiveLimit {
-        effective(rules, user, client_id, BOUNDS).limits.remove(0)
+        effective(rules, &client(user, client_id), BOUNDS).limits.remove(0)
+    }
+
+    fn client(user: &str, client_id: &str) -> QuotaClient {
+        QuotaClient { user: Some(user.to_owned()), client_id: Some(client_id.to_owned()), ip: None }
     }
 
     #[test]
@@ -252,8 +276,8 @@ mod tests {
     fn each_figure_is_decided_for_itself_and_that_of_the_controller_is_the_instances() {
         let mut rules = vec![rule(json!({ "user": "shop" }), 200_000), rule(json!({ "default_user": true }), 100_000)];
         rules[1].limits.controller_mutation_rate = Some(2.0);
-        let found = effective(&rules, "shop", "till", BOUNDS);
-        let [produce, consume, request, mutation] = &found.limits[..] else { panic!("{found:?}") };
+        let found = effective(&rules, &client("shop", "till"), BOUNDS);
+        let [produce, consume, request, mutation, _] = &found.limits[..] else { panic!("{found:?}") };
         assert_eq!(produce.effective, Some(200_000.0));
         assert_eq!((consume.rule.is_none(), consume.decided_by), (true, QuotaDecider::Bandwidth));
         assert_eq!((request.effective, request.decided_by), (None, QuotaDecider::Nothing));
@@ -264,5 +288,26 @@ mod tests {
             "The rule of every user without a rule of its own gives 2 partitions a second in the instance, \
              shared by all connections of this user."
         );
+    }
+
+    #[test]
+    fn an_address_has_its_own_rate_or_that_of_every_other() {
+        let rule = |entity, rate: u32| -> QuotaRule {
+            serde_json::from_value(json!({ "entity": entity, "limits": { "connection_creation_rate": rate } })).unwrap()
+        };
+        let rules = [rule(json!({ "default_ip": true }), 20), rule(json!({ "ip": "10.0.0.1" }), 5)];
+        let rate = |ip: Option<&str>| {
+            let client = QuotaClient { ip: ip.map(str::to_owned), ..client("shop", "till") };
+            effective(&rules, &client, BOUNDS).limits.remove(4)
+        };
+        let rates = [Some("10.0.0.1"), Some("10.0.0.2"), None].map(|ip| rate(ip).effective);
+        assert_eq!(rates, [Some(5.0), Some(20.0), Some(20.0)]);
+        assert_eq!(
+            rate(Some("10.0.0.1")).explanation,
+            "The rule of address 10.0.0.1 gives 5 connections a second on each broker, shared by all clients of one \
+             address; it goes before the more general one of every address without a rule of its own. \
+             Over 3 brokers that is at most 15 connections a second, for who uses all of them."
+        );
+        assert_eq!(effective(&[], &client("shop", "till"), BOUNDS).limits[4].effective, None);
     }
 }

@@ -2,11 +2,13 @@
 //! rule holds for a client. The platform's own are named by [`broker_api::quota`].
 
 pub mod effective;
+pub mod ip;
 
 use crate::domain::plan;
 use broker_api::{
     acl::is_platform_user,
     quota::{entity, key},
+    spec::DEFAULT_CONNECTIONS_PER_IP,
 };
 use control_plane_api::{
     client_quota::{ClientQuota, MAX_RULES, QuotaEntity, QuotaFilter, QuotaKey, QuotaLimits, QuotaRule},
@@ -23,10 +25,13 @@ const LEAST_BYTES: u64 = 20_000;
 const MOST_BYTES: u64 = 1_000_000_000_000;
 const REQUEST_PERCENTAGE: RangeInclusive<f64> = 1.0..=10_000.0;
 const MUTATION_RATE: RangeInclusive<f64> = 0.1..=10_000.0;
+const CONNECTION_RATE: RangeInclusive<f64> = 1.0..=10_000.0;
 /// Below it a request of 1 MB, what producers send at most by default, pauses its client for more than 2 s.
 const SLOW_BYTES: u64 = 80_000;
 /// Below it a busy client's heartbeats wait as well.
 const LOW_PERCENTAGE: f64 = 5.0;
+/// Below it all connections that an address may have take longer than 10 s to come back.
+const LOW_CONNECTION_RATE: u32 = DEFAULT_CONNECTIONS_PER_IP / 10;
 
 /// Kafka's word for a figure.
 pub fn word(key: QuotaKey) -> &'static str {
@@ -35,6 +40,7 @@ pub fn word(key: QuotaKey) -> &'static str {
         QuotaKey::ConsumerByteRate => key::CONSUMER_BYTE_RATE,
         QuotaKey::RequestPercentage => key::REQUEST_PERCENTAGE,
         QuotaKey::ControllerMutationRate => key::CONTROLLER_MUTATION_RATE,
+        QuotaKey::ConnectionCreationRate => key::CONNECTION_CREATION_RATE,
     }
 }
 
@@ -45,6 +51,7 @@ pub fn limit(limits: &QuotaLimits, key: QuotaKey) -> Option<f64> {
         QuotaKey::ConsumerByteRate => limits.consumer_byte_rate.map(|bytes| bytes as f64),
         QuotaKey::RequestPercentage => limits.request_percentage,
         QuotaKey::ControllerMutationRate => limits.controller_mutation_rate,
+        QuotaKey::ConnectionCreationRate => limits.connection_creation_rate.map(f64::from),
     }
 }
 
@@ -55,6 +62,7 @@ pub fn set_limit(limits: &mut QuotaLimits, key: QuotaKey, value: Option<f64>) {
         QuotaKey::ConsumerByteRate => limits.consumer_byte_rate = value.map(|bytes| bytes as u64),
         QuotaKey::RequestPercentage => limits.request_percentage = value,
         QuotaKey::ControllerMutationRate => limits.controller_mutation_rate = value,
+        QuotaKey::ConnectionCreationRate => limits.connection_creation_rate = value.map(|rate| rate as u32),
     }
 }
 
@@ -63,7 +71,7 @@ pub fn figures(limits: &QuotaLimits) -> impl Iterator<Item = (QuotaKey, f64)> {
     QuotaKey::ALL.into_iter().filter_map(|key| Some((key, limit(limits, key)?)))
 }
 
-/// The entity in Kafka's words: kind and name of each part, no name for a default.
+/// The entity in Kafka's words: kind and name of each part, no name for a default. None for an address, whose rules Kafka is not given.
 pub fn parts(entity: &QuotaEntity) -> impl Iterator<Item = (&'static str, Option<&str>)> {
     fn part<'a>(
         kind: &'static str,
@@ -110,7 +118,7 @@ pub fn check(rules: &[QuotaRule]) -> Vec<FieldError> {
     for (index, rule) in rules.iter().enumerate() {
         let place = format!("/rules/{index}");
         check_entity(&format!("{place}/entity"), &rule.entity, &mut faults);
-        check_limits(&format!("{place}/limits"), &rule.limits, &mut faults);
+        check_limits(&format!("{place}/limits"), rule, &mut faults);
         if !seen.insert(&rule.entity) {
             let detail = "this entity has a rule in this request already: name all its figures in one";
             faults.push(FieldError::new(format!("{place}/entity"), "quota-twice", detail));
@@ -121,19 +129,33 @@ pub fn check(rules: &[QuotaRule]) -> Vec<FieldError> {
 
 /// Faults of whom a rule is for. `place` is the pointer to it; of a query it is empty.
 pub fn check_entity(place: &str, entity: &QuotaEntity, faults: &mut Vec<FieldError>) {
-    if parts(entity).next().is_none() {
-        let detail =
-            "name a user, a client id, or one of each; default_user and default_client_id stand for all others";
-        faults.push(FieldError::new(place, "quota-entity-missing", detail));
+    let is_of_client = parts(entity).next().is_some();
+    match (is_of_client, ip::is_of_ip(entity)) {
+        (false, false) => {
+            let detail = "name a user, a client id, or one of each; or an address; default_… stands for all others";
+            faults.push(FieldError::new(place, "quota-entity-missing", detail));
+        }
+        (true, true) => {
+            let detail =
+                "an address is named alone: who opens a connection has not said yet which user and client it is";
+            faults.push(FieldError::new(place, "quota-ip-alone", detail));
+        }
+        _ => {}
     }
-    for (field, name, default) in
-        [("user", &entity.user, entity.default_user), ("client_id", &entity.client_id, entity.default_client_id)]
-    {
+    for (field, name, default) in [
+        ("user", &entity.user, entity.default_user),
+        ("client_id", &entity.client_id, entity.default_client_id),
+        ("ip", &entity.ip, entity.default_ip),
+    ] {
         let at = if place.is_empty() { field.to_owned() } else { format!("{place}/{field}") };
         let Some(name) = name else { continue };
         if default {
             let detail = format!("{field} and default_{field} exclude each other: name one of them");
             faults.push(FieldError::new(at.clone(), "quota-entity-both", detail).with("field", field));
+        }
+        if field == "ip" {
+            faults.extend(ip::parse(name).is_none().then(|| ip::fault(at, name)));
+            continue;
         }
         if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
             let detail = format!("a name is 1 to {LONGEST_NAME} characters, none of them a control character");
@@ -146,19 +168,27 @@ pub fn check_entity(place: &str, entity: &QuotaEntity, faults: &mut Vec<FieldErr
     }
 }
 
-fn check_limits(place: &str, limits: &QuotaLimits, faults: &mut Vec<FieldError>) {
-    if figures(limits).next().is_none() {
-        let names = QuotaKey::ALL.map(word).join(", ");
-        let detail = format!("name at least one of {names}");
-        faults.push(FieldError::new(place, "quota-limit-missing", detail).with("accepted", names));
+fn check_limits(place: &str, rule: &QuotaRule, faults: &mut Vec<FieldError>) {
+    let is_of_ip = ip::is_of_ip(&rule.entity);
+    let accepted: Vec<&str> = QuotaKey::ALL.into_iter().filter(|key| is_of_ip == ip::is_key(*key)).map(word).collect();
+    let accepted = accepted.join(", ");
+    if figures(&rule.limits).next().is_none() {
+        let detail = format!("name at least one of {accepted}");
+        faults.push(FieldError::new(place, "quota-limit-missing", detail).with("accepted", accepted.clone()));
     }
-    for (key, value) in figures(limits) {
+    for (key, value) in figures(&rule.limits) {
+        if is_of_ip != ip::is_key(key) {
+            let detail = format!("a rule of this kind has no such figure; {accepted} are accepted");
+            let fault = FieldError::new(format!("{place}/{}", word(key)), "quota-limit-kind", detail);
+            faults.push(fault.with("accepted", accepted.clone()));
+        }
         let (range, unit) = match key {
             QuotaKey::ProducerByteRate | QuotaKey::ConsumerByteRate => {
                 (LEAST_BYTES as f64..=MOST_BYTES as f64, "bytes a second on one broker")
             }
             QuotaKey::RequestPercentage => (REQUEST_PERCENTAGE, "percent of one thread of a broker"),
             QuotaKey::ControllerMutationRate => (MUTATION_RATE, "partitions a second"),
+            QuotaKey::ConnectionCreationRate => (CONNECTION_RATE, "connections a second to one broker"),
         };
         if !range.contains(&value) {
             let (min, max) = (range.start(), range.end());
@@ -177,6 +207,8 @@ pub fn fits(filter: &QuotaFilter, rule: &QuotaRule) -> bool {
     let is = |wanted: Option<bool>, default| wanted.is_none_or(|wanted| wanted == default);
     named(&filter.user, &rule.entity.user)
         && named(&filter.client_id, &rule.entity.client_id)
+        && named(&filter.ip, &rule.entity.ip)
+        && is(filter.default_ip, rule.entity.default_ip)
         && is(filter.default_user, rule.entity.default_user)
         && is(filter.default_client_id, rule.entity.default_client_id)
         && filter.key.is_none_or(|key| limit(&rule.limits, key).is_some())
@@ -184,14 +216,19 @@ pub fn fits(filter: &QuotaFilter, rule: &QuotaRule) -> bool {
 
 /// The rule as it is shown, of an instance with so many brokers.
 pub fn view(rule: QuotaRule, brokers: u32) -> ClientQuota {
-    let brokers = u64::from(brokers);
-    let QuotaLimits { producer_byte_rate, consumer_byte_rate, request_percentage, controller_mutation_rate } =
-        rule.limits;
-    let limits_over_all = QuotaLimits {
-        producer_byte_rate: producer_byte_rate.map(|rate| rate.saturating_mul(brokers)),
-        consumer_byte_rate: consumer_byte_rate.map(|rate| rate.saturating_mul(brokers)),
-        request_percentage: request_percentage.map(|rate| rate * brokers as f64),
+    let QuotaLimits {
+        producer_byte_rate,
+        consumer_byte_rate,
+        request_percentage,
         controller_mutation_rate,
+        connection_creation_rate,
+    } = rule.limits;
+    let limits_over_all = QuotaLimits {
+        producer_byte_rate: producer_byte_rate.map(|rate| rate.saturating_mul(brokers.into())),
+        consumer_byte_rate: consumer_byte_rate.map(|rate| rate.saturating_mul(brokers.into())),
+        request_percentage: request_percentage.map(|rate| rate * f64::from(brokers)),
+        controller_mutation_rate,
+        connection_creation_rate: connection_creation_rate.map(|rate| rate.saturating_mul(brokers)),
     };
     ClientQuota { entity: rule.entity, limits: rule.limits, limits_over_all }
 }
@@ -225,6 +262,15 @@ pub fn checks(rules: &[QuotaRule], share: u64) -> Vec<Check> {
         let detail = "request_percentage counts every request, heartbeats too: so low a figure may rebalance groups";
         checks.push(plan::warning("heartbeats-wait", detail));
     }
+    let connections = rules.iter().filter_map(|rule| rule.limits.connection_creation_rate);
+    if let Some(rate) = connections.min().filter(|rate| (1..LOW_CONNECTION_RATE).contains(rate)) {
+        let seconds = DEFAULT_CONNECTIONS_PER_IP / rate;
+        let detail = format!(
+            "at {rate} connections a second the {DEFAULT_CONNECTIONS_PER_IP} that an address may have are back {seconds} s after \
+             they were lost, as when a broker restarts"
+        );
+        checks.push(plan::warning("slow-return", detail));
+    }
     checks
 }
 
@@ -254,6 +300,43 @@ mod tests {
             (shop.clone(), json!({}), "limits", "quota-limit-missing"),
             (shop.clone(), json!({ "producer_byte_rate": 19_999 }), "limits/producer_byte_rate", "out-of-range"),
             (shop.clone(), json!({ "consumer_byte_rate": 0 }), "limits/consumer_byte_rate", "out-of-range"),
+            (
+                json!({ "user": "a", "ip": "10.0.0.1" }),
+                json!({ "connection_creation_rate": 1 }),
+                "entity",
+                "quota-ip-alone",
+            ),
+            (json!({ "ip": "10.0.0.0/8" }), json!({ "connection_creation_rate": 1 }), "entity/ip", "quota-ip"),
+            (
+                json!({ "ip": "10.0.0.1", "default_ip": true }),
+                json!({ "connection_creation_rate": 1 }),
+                "entity/ip",
+                "quota-entity-both",
+            ),
+            (
+                json!({ "ip": "10.0.0.1" }),
+                json!({ "producer_byte_rate": 50_000 }),
+                "limits/producer_byte_rate",
+                "quota-limit-kind",
+            ),
+            (
+                shop.clone(),
+                json!({ "connection_creation_rate": 5 }),
+                "limits/connection_creation_rate",
+                "quota-limit-kind",
+            ),
+            (
+                json!({ "default_ip": true }),
+                json!({ "connection_creation_rate": 10_001 }),
+                "limits/connection_creation_rate",
+                "out-of-range",
+            ),
+            (
+                json!({ "ip": "fd00::1" }),
+                json!({ "connection_creation_rate": 0 }),
+                "limits/connection_creation_rate",
+                "out-of-range",
+            ),
             (shop.clone(), json!({ "request_percentage": 0.5 }), "limits/request_percentage", "out-of-range"),
             (
                 shop.clone(),
@@ -314,6 +397,7 @@ mod tests {
             consumer_byte_rate: None,
             request_percentage: Some(75.0),
             controller_mutation_rate: Some(2.0),
+            connection_creation_rate: None,
         };
         assert_eq!(shown, expected);
     }

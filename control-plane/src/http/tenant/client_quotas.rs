@@ -30,8 +30,8 @@ pub fn router() -> ApiRouter {
 
 /// List quotas of clients
 ///
-/// Rules of users and client ids that fit the filter, asked of Kafka when the call is made; what was set through Kafka's own tools
-/// is among them. Each broker keeps a rate for itself, so that the figure over the instance is given beside it.
+/// Rules of users, client ids and addresses that fit the filter. Kafka is asked when the call is made: what was set through its own
+/// tools is among them. Each broker keeps a rate for itself, so that the figure over the instance is given beside it.
 #[utoipa::path(get, path = "/v1/projects/{project}/instances/{instance}/client-quotas", tag = "kafka users", security(("bearer" = [])),
     params(("project" = String, Path, description = "Id or name."), ("instance" = String, Path, description = "Id or name."),
         QuotaFilter, PageQuery),
@@ -48,8 +48,8 @@ async fn list_client_quotas(
 
 /// Set quotas of clients
 ///
-/// Answers with the job; when it has succeeded every broker that answers keeps to the rules. Clients above a rate are slowed, none is
-/// disconnected. Figures that are not named stay. With `dry_run=true` the answer is what would change.
+/// Answers with the job; when it has succeeded every broker keeps to the rules. Clients above a rate are slowed; connections that an
+/// address opens too fast are closed before a byte, as Kafka's clients know it and try again; none that is open ends. Figures that are not named stay. With `dry_run=true` the answer is what would change.
 #[utoipa::path(post, path = "/v1/projects/{project}/instances/{instance}/client-quotas", tag = "kafka users", request_body = SetClientQuotas, security(("bearer" = [])),
     params(("project" = String, Path, description = "Id or name."), ("instance" = String, Path, description = "Id or name."), DryRun,
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats with the same key get the first answer, for 24 hours."),
@@ -93,8 +93,8 @@ async fn delete_client_quotas(
 
 /// Explain quotas of a client
 ///
-/// For a user and a client id: which rule wins by Kafka's precedence, which it overrules, and what it comes to on one broker and on
-/// all of them beside the bandwidth that was bought, in words.
+/// For a user, a client id and an address: which rule wins by Kafka's precedence, which it overrules, and what it comes to on one
+/// broker and on all of them beside the bandwidth that was bought, in words.
 #[utoipa::path(get, path = "/v1/projects/{project}/instances/{instance}/client-quotas/effective", tag = "kafka users", security(("bearer" = [])),
     params(("project" = String, Path, description = "Id or name."), ("instance" = String, Path, description = "Id or name."), QuotaClient),
     responses((status = 200, body = EffectiveQuotas), (status = "default", body = Problem, content_type = "application/problem+json")))]

@@ -1,12 +1,14 @@
-//! `client-quota-change`: quotas of the tenant's clients are set and deleted; nothing restarts.
+//! `client-quota-change`: quotas of the tenant's clients are set and deleted; nothing restarts. Kafka is told of those of users
+//! and client ids, the gateways of those of addresses.
 //!
 //! The request has decided which, from what Kafka had then: the trail names each figure, and a repeat does no more. What was
 //! asked for stands, so a step that fails for good waits for a person.
 
 use super::{
     Environment,
-    provisioning::{kafka_error, provisioned},
+    provisioning::{kafka_error, provisioned, push_specs},
 };
+use crate::domain::client_quota::ip;
 use crate::jobs::engine::{Limits, OnFailure, Step, StepContext, StepError, Workflow};
 use crate::store::SystemTx;
 use async_trait::async_trait;
@@ -43,12 +45,15 @@ impl Workflow for ClientQuotaChange {
     const EXCLUSIVE: bool = false;
 
     fn steps() -> Vec<Box<dyn Step<Self>>> {
-        vec![Box::new(WriteQuotas)]
+        vec![Box::new(WriteQuotas), Box::new(TellBrokers)]
     }
 }
 
-/// Every broker that answers keeps to the quotas.
+/// Every broker that answers keeps to the quotas of users and client ids.
 struct WriteQuotas;
+
+/// Every gateway keeps to those of addresses, which the request has written with a higher generation.
+struct TellBrokers;
 
 /// What the job's result says.
 #[derive(Serialize)]
@@ -73,12 +78,47 @@ impl Step<ClientQuotaChange> for WriteQuotas {
 
     async fn run(&self, context: &StepContext<'_, ClientQuotaChange>) -> Result<(), StepError> {
         let Params { instance_id, set, remove } = context.params;
+        let of_kafka = |rules: &[QuotaRule]| -> Vec<QuotaRule> {
+            rules.iter().filter(|rule| !ip::is_of_ip(&rule.entity)).cloned().collect()
+        };
+        let (set, remove) = (of_kafka(set), of_kafka(remove));
+        if set.is_empty() && remove.is_empty() {
+            return Ok(());
+        }
         let cluster = provisioned(context, *instance_id).await?.cluster();
         let kafka = &context.environment.platform.kafka;
         let failed = |error| kafka_error(ProblemCode::BrokerNotReady, &error);
         // Instances that are older than this have not been given it.
         kafka.shield_platform(&cluster).await.map_err(failed)?;
-        kafka.put_client_quotas(&cluster, set, remove).await.map_err(failed)
+        kafka.put_client_quotas(&cluster, &set, &remove).await.map_err(failed)
+    }
+
+    async fn undo(&self, _context: &StepContext<'_, ClientQuotaChange>) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Step<ClientQuotaChange> for TellBrokers {
+    fn name(&self) -> &'static str {
+        "tell-brokers"
+    }
+
+    fn title(&self) -> &'static str {
+        "Tell brokers"
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { deadline: PATIENCE, ..Limits::default() }
+    }
+
+    async fn run(&self, context: &StepContext<'_, ClientQuotaChange>) -> Result<(), StepError> {
+        let Params { instance_id, set, remove } = context.params;
+        if !set.iter().chain(remove).any(|rule| ip::is_of_ip(&rule.entity)) {
+            return Ok(());
+        }
+        let provisioned = provisioned(context, *instance_id).await?;
+        push_specs(context.environment, &provisioned).await
     }
 
     async fn commit(&self, tx: &mut SystemTx, context: &StepContext<'_, ClientQuotaChange>) -> Result<(), StepError> {

@@ -3,6 +3,7 @@
 use super::cloud::{Cloud, INSTANCES};
 use crate::support::Answer;
 use axum::http::Method;
+use broker_api::spec::ConnectionRates;
 use control_plane::drivers::simulation::{Fault, Operation, Severity, When};
 use control_plane_api::{
     audit::AuditEvent,
@@ -160,11 +161,12 @@ async fn what_cannot_be_is_refused_in_both_languages_and_what_should_be_known_is
         let chinese = problem.errors.iter().all(|fault| fault.detail.chars().any(|c| ('一'..='龥').contains(&c)));
         assert_eq!(chinese, language == "zh-CN", "{:?}", problem.errors);
     }
-    // By topic and by address there are none, rather than ones that do nothing.
-    for entity in [json!({ "topic": "orders" }), json!({ "ip": "10.0.0.1" })] {
-        let body = rules(&[(entity, json!({ "producer_byte_rate": 1_000_000 }))]);
-        cloud.ask_quotas(Method::POST, "", body).await.problem("malformed-request");
-    }
+    // By topic there are none, and of bytes by address none, rather than ones that do nothing.
+    let by_topic = rules(&[(json!({ "topic": "orders" }), json!({ "producer_byte_rate": 1_000_000 }))]);
+    cloud.ask_quotas(Method::POST, "", by_topic).await.problem("malformed-request");
+    let by_address = rules(&[(json!({ "ip": "10.0.0.1" }), json!({ "producer_byte_rate": 1_000_000 }))]);
+    let problem = cloud.ask_quotas(Method::POST, "", by_address).await.problem("validation-failed");
+    assert_eq!(problem.errors[0].code, "quota-limit-kind");
     let problem = cloud.ask_quotas(Method::DELETE, "", None).await.problem("validation-failed");
     assert_eq!(problem.errors[0].code, "quota-entity-missing");
 
@@ -173,6 +175,100 @@ async fn what_cannot_be_is_refused_in_both_languages_and_what_should_be_known_is
     let codes: Vec<_> = plan.checks.iter().map(|check| check.code.as_str()).collect();
     assert_eq!((codes, plan.changes.len()), (vec!["live", "long-pauses"], 1));
     assert!(cloud.quotas("").await.items.is_empty(), "nothing was set");
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn rules_of_addresses_are_told_to_every_gateway_and_listed_with_kafkas() {
+    let cloud = Cloud::start().await;
+    let id = cloud.bought("orders").await.id;
+    let told = || {
+        let nodes = cloud.world.nodes().into_iter().filter(|node| node.instance == id);
+        nodes.map(|node| cloud.world.spec(node).unwrap().gateway.connection_rates).collect::<Vec<_>>()
+    };
+    let wanted = [
+        (json!({ "ip": "::ffff:10.0.0.1" }), json!({ "connection_creation_rate": 5 })),
+        (json!({ "default_ip": true }), json!({ "connection_creation_rate": 50 })),
+        (json!({ "user": "shop" }), json!({ "producer_byte_rate": 1_000_000 })),
+    ];
+    let plan: Plan = cloud.ask_quotas(Method::POST, "?dry_run=true", rules(&wanted)).await.expect(200);
+    let address = json!({ "entity": { "ip": "10.0.0.1" }, "connection_creation_rate": 5.0 });
+    assert_eq!((plan.changes.len(), &plan.changes[0].to), (3, &address));
+    assert_eq!((plan.checks.len(), plan.checks[1].code.as_str()), (2, "slow-return"));
+    assert_eq!(told(), vec![ConnectionRates::default(); 3], "a plan changes nothing");
+
+    let job = cloud.quotas_changed(Method::POST, "", rules(&wanted)).await;
+    assert_eq!(job.result, Some(json!({ "set": 3, "removed": 0 })));
+    let rates = ConnectionRates { default: Some(50), of_ip: [("10.0.0.1".parse().unwrap(), 5)].into() };
+    assert_eq!(told(), vec![rates; 3]);
+    assert_eq!(cloud.world.quotas(id).expect("shielded").len(), 1, "Kafka is told of its own only");
+    let again = cloud.quotas_changed(Method::POST, "", rules(&wanted[..2])).await;
+    assert_eq!(again.result, Some(json!({ "set": 0, "removed": 0 })), "it was so");
+
+    let listed = cloud.quotas("?key=connection_creation_rate").await;
+    assert_eq!(entities(&listed), [json!({ "default_ip": true }), json!({ "ip": "10.0.0.1" })]);
+    assert_eq!(listed.items[1].limits_over_all.connection_creation_rate, Some(15), "three brokers");
+    for query in ["?ip=10.0.0.1", "?ip=::ffff:a00:1"] {
+        assert_eq!(entities(&cloud.quotas(query).await), [json!({ "ip": "10.0.0.1" })], "{query}");
+        let explained = cloud.explained(query).await;
+        assert_eq!(explained.ip.as_deref(), Some("10.0.0.1"));
+        assert_eq!((explained.limits[4].effective, explained.limits[4].overruled.len()), (Some(5.0), 1));
+    }
+    let other = cloud.explained("?ip=fd00::7").await;
+    assert_eq!((other.limits[4].effective, other.limits[4].effective_over_all), (Some(50.0), Some(150.0)));
+
+    cloud.quotas_changed(Method::DELETE, "?ip=::ffff:10.0.0.1&key=connection_creation_rate", None).await;
+    cloud.quotas_changed(Method::DELETE, "?default_ip=true", None).await;
+    assert_eq!(told(), vec![ConnectionRates::default(); 3]);
+    assert_eq!(entities(&cloud.quotas("").await), [json!({ "user": "shop" })]);
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_rule_of_an_address_is_refused_with_its_place_and_there_are_a_thousand_at_most() {
+    let cloud = Cloud::start().await;
+    cloud.bought("orders").await;
+    let of = |entity: Value| (entity, json!({ "connection_creation_rate": 5 }));
+    let bad = [
+        of(json!({ "ip": "10.0.0.0/8" })),
+        of(json!({ "ip": "10.0.0.1" })),
+        of(json!({ "ip": "::ffff:10.0.0.1" })),
+        of(json!({ "ip": "10.0.0.2", "user": "shop" })),
+        of(json!({ "user": "shop" })),
+        (json!({ "default_ip": true }), json!({ "connection_creation_rate": 0 })),
+    ];
+    let expected = [
+        ("/rules/0/entity/ip", "quota-ip"),
+        ("/rules/2/entity", "quota-twice"),
+        ("/rules/3/entity", "quota-ip-alone"),
+        ("/rules/4/limits/connection_creation_rate", "quota-limit-kind"),
+        ("/rules/5/limits/connection_creation_rate", "out-of-range"),
+    ];
+    for language in ["en", "zh-CN"] {
+        let call = cloud.app.post(QUOTAS, rules(&bad).unwrap()).by(cloud.owner()).header("accept-language", language);
+        let problem: Problem = call.send().await.problem("validation-failed");
+        let faults: Vec<_> = problem.errors.iter().map(|fault| (fault.pointer.as_str(), fault.code.as_str())).collect();
+        assert_eq!(faults, expected);
+        let chinese = problem.errors.iter().all(|fault| fault.detail.chars().any(|c| ('一'..='龥').contains(&c)));
+        assert_eq!(chinese, language == "zh-CN", "{:?}", problem.errors);
+    }
+    for (method, query) in [(Method::GET, ""), (Method::GET, "/effective"), (Method::DELETE, "")] {
+        let problem = cloud.ask_quotas(method, &format!("{query}?ip=shop"), None).await.problem("validation-failed");
+        assert_eq!((problem.errors[0].pointer.as_str(), problem.errors[0].code.as_str()), ("ip", "quota-ip"));
+    }
+
+    for block in 0..10 {
+        let hundred: Vec<_> = (0..100).map(|last| of(json!({ "ip": format!("10.0.{block}.{last}") }))).collect();
+        cloud.quotas_changed(Method::POST, "", rules(&hundred)).await;
+    }
+    let one_more = [of(json!({ "ip": "10.1.0.1" }))];
+    for query in ["", "?dry_run=true"] {
+        let problem = cloud.ask_quotas(Method::POST, query, rules(&one_more)).await.problem("validation-failed");
+        assert_eq!(problem.errors[0].code, "quota-ip-many");
+    }
+    cloud.quotas_changed(Method::POST, "", rules(&[of(json!({ "default_ip": true }))])).await;
+    cloud.quotas_changed(Method::DELETE, "?ip=10.0.9.99", None).await;
+    cloud.quotas_changed(Method::POST, "", rules(&one_more)).await;
     cloud.stop().await;
 }
 

@@ -190,6 +190,7 @@ pub fn spec(node: NodeRef, address: IpAddr) -> NodeSpec {
             balancers: Vec::new(),
             auto_create_topics: false,
             ip_rules: Default::default(),
+            connection_rates: Default::default(),
             bearer: None,
             client_certificates: None,
             disabled_users: Vec::new(),
