@@ -98,6 +98,8 @@ pub(super) struct Presented {
     serial: String,
     /// Seconds since 1970.
     ends_at: i64,
+    /// When it is worth nothing any more.
+    pub(super) expires_at: Instant,
     /// What it was last found good by.
     by: ArcSwap<Trust>,
 }
@@ -112,7 +114,9 @@ impl Presented {
             let (subject, issuer) = (subject::text(leaf.subject()), subject::text(leaf.issuer()));
             (subject, issuer, serial, leaf.validity().not_after.timestamp())
         };
-        Some(Self { chain, subject, issuer, serial, ends_at, by: ArcSwap::new(trust) })
+        let left = u64::try_from(ends_at.saturating_sub(unix_ms() / 1000)).unwrap_or(0);
+        let expires_at = Instant::now() + Duration::from_secs(left.min(LONGEST));
+        Some(Self { chain, subject, issuer, serial, ends_at, expires_at, by: ArcSwap::new(trust) })
     }
 
     /// Who the client is, by what is trusted now.
@@ -136,12 +140,6 @@ impl Presented {
         let now = UnixTime::since_unix_epoch(Duration::from_millis(unix_ms().max(0).unsigned_abs()));
         let Some((leaf, others)) = self.chain.split_first() else { return Err(Stranger::SwitchedOff) };
         trust.verifier.verify_client_cert(leaf, others, now).map(drop).map_err(Stranger::Untrusted)
-    }
-
-    /// When it is worth nothing any more.
-    pub(super) fn expires_at(&self) -> Instant {
-        let left = u64::try_from(self.ends_at.saturating_sub(unix_ms() / 1000)).unwrap_or(0);
-        Instant::now() + Duration::from_secs(left.min(LONGEST))
     }
 
     pub(super) fn view(&self) -> ShownCertificate {

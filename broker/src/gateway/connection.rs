@@ -258,7 +258,6 @@ fn idle(shared: &Shared) -> Duration {
 async fn undecided(certificate: Option<Arc<Presented>>, card: &Card, shared: &Shared) -> End {
     let Some(certificate) = certificate else { return std::future::pending().await };
     let mut changes = shared.changes();
-    let expires_at = certificate.expires_at();
     loop {
         {
             let snapshot = shared.snapshot();
@@ -271,7 +270,7 @@ async fn undecided(certificate: Option<Arc<Presented>>, card: &Card, shared: &Sh
         }
         tokio::select! {
             () = changed(&mut changes) => {}
-            () = sleep_until(expires_at) => return End::LoginExpired,
+            () = sleep_until(certificate.expires_at) => return End::LoginExpired,
         }
     }
 }

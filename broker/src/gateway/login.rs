@@ -421,7 +421,7 @@ where
             return Err(refused(&user, "the user is disabled, or its name belongs to the platform".into()));
         }
         self.assert(&user, unix_ms() / 1000).await?;
-        let expires_at = Some(certificate.expires_at());
+        let expires_at = Some(certificate.expires_at);
         let (certificate, by) = (Some(certificate), ProvedBy::Assertion);
         Ok(Session { user, mechanism: MTLS, began_under, expires_at, certificate, by })
     }

@@ -143,6 +143,12 @@ type Fault = (&'static str, String);
 fn list(der: &CertificateRevocationListDer<'static>, authorities: &[ClientAuthority]) -> Result<RevocationList, Fault> {
     let unreadable = |why: String| ("not-a-crl", why);
     let (_, list) = CertificateRevocationList::from_der(der).map_err(|error| unreadable(error.to_string()))?;
+    // What `openssl ca` makes unless it is told otherwise.
+    if list.version().is_none() {
+        let why =
+            "it is of version 1; version 2 is accepted: name crl_extensions in the section of openssl ca".to_owned();
+        return Err(unreadable(why));
+    }
     let issuer = list.issuer().to_string();
     let ders: Vec<CertificateDer<'static>> = authorities
         .iter()

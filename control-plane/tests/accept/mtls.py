@@ -34,7 +34,8 @@ class Authority:
         """The list on which this client's certificate stands."""
         config, crl = self.at / "ca.cnf", self.at / "list.pem"
         (self.at / "index.txt").touch()
-        config.write_text(f"[ca]\ndefault_ca=own\n[own]\ndatabase={self.at}/index.txt\ndefault_md=sha256\ndefault_crl_days=7\n")
+        config.write_text(f"[ca]\ndefault_ca=own\n[own]\ndatabase={self.at}/index.txt\ndefault_md=sha256\ndefault_crl_days=7\ncrl_extensions=two\ncrlnumber={self.at}/number\n[two]\nauthorityKeyIdentifier=keyid\n")
+        (self.at / "number").write_text("01\n")
         common = ["openssl", "ca", "-config", config, "-keyfile", self.key, "-cert", self.ca]
         run(*common, "-revoke", client.with_name(f"{client.stem}-leaf.pem"))
         run(*common, "-gencrl", "-out", crl)
