@@ -78,7 +78,7 @@ class Quotas:
 
 
 def of_quota(rate, quota, what):
-    # Without a quota it would be six times as much; a busy machine may give less.
+    # Without a quota it would be twice as much at least; a busy machine may give less.
     check(0.3 < rate / quota < 1.7, f"{what} went at {rate:.0f} bytes a second, the quota is {quota}")
     return f"{rate / quota * 100:.0f} %"
 
@@ -130,7 +130,7 @@ def quotas(world):
     began = time.monotonic()
     world.kcat("-P", "-t", q.topic, "-l", q.lines(40), timeout=120)
     free = 40_000_000 / (time.monotonic() - began)
-    check(free > 6 * CONSUME, f"without a quota only {free:.0f} bytes a second went")
+    check(free > 2 * CONSUME, f"without a quota only {free:.0f} bytes a second went")
     try:
         connecting = connect_at_a_rate(world, q)
         q.sluice("set", "--user", world.user, "--produce", "500kB", "--consume", "1MB")
@@ -170,7 +170,7 @@ def quotas(world):
         began = time.monotonic()
         run("kcat", *q.sasl, "-P", "-t", q.topic, "-l", q.lines(40), timeout=120)
         freed = 40_000_000 / (time.monotonic() - began)
-        check(freed > 6 * PRODUCE, f"after the deletion only {freed:.0f} bytes a second went")
+        check(freed > 3 * PRODUCE, f"after the deletion only {freed:.0f} bytes a second went")
 
         # Everybody else may be slowed to a crawl: the service itself is not, and shows none of its own rules.
         q.sluice("set", "--default-user", "--produce", "20kB", "--consume", "20kB", "--requests", "1", "--mutations", "0.1")
