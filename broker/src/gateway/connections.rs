@@ -37,6 +37,16 @@ pub(super) enum Full {
     Instance,
 }
 
+/// How many may be open here, of the instance's total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// There is no total.
+    Unlimited,
+    Permits(u32),
+    /// More are open than may be, over all brokers: whoever leaves makes room for nobody.
+    Closed,
+}
+
 /// Where a connection stands that was admitted.
 #[derive(Debug)]
 pub(super) enum Place {
@@ -183,15 +193,18 @@ struct Live {
     cards: BTreeMap<u64, Arc<Card>>,
     /// Those that wait among them.
     by_ip: HashMap<IpAddr, u32>,
-    /// How many may be open here, of the instance's total; none: as many as the broker takes.
-    permits: Option<u32>,
+    room: Room,
     /// In line for a permit.
     waiting: BTreeMap<u64, (Arc<Card>, oneshot::Sender<()>)>,
 }
 
 impl Live {
     fn has_permit(&self) -> bool {
-        self.permits.is_none_or(|permits| self.cards.len() < permits as usize)
+        match self.room {
+            Room::Unlimited => true,
+            Room::Permits(permits) => self.cards.len() < permits as usize,
+            Room::Closed => false,
+        }
     }
 
     /// Gives permits that are free to those who wait.
@@ -213,7 +226,8 @@ impl Connections {
         // had to admit a thousand connections a millisecond.
         let next_id = u64::try_from(unix_ms()).unwrap_or(0).saturating_mul(1000);
         let (cards, by_ip, waiting) = Default::default();
-        let live = Live { next_id, cards, by_ip, permits: permits.then_some(0), waiting };
+        let room = if permits { Room::Permits(0) } else { Room::Unlimited };
+        let live = Live { next_id, cards, by_ip, room, waiting };
         Self { live: Mutex::new(live), demand: Notify::new() }
     }
 
@@ -267,11 +281,11 @@ impl Connections {
     }
 
     /// Has somebody decide how many may be open here, by how many are and how many wait; nobody comes or goes meanwhile.
-    pub(super) fn share<T>(&self, decide: impl FnOnce(Demand) -> (Option<u32>, T)) -> T {
+    pub(super) fn share<T>(&self, decide: impl FnOnce(Demand) -> (Room, T)) -> T {
         let mut live = self.lock();
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         let decided;
-        (live.permits, decided) = decide(Demand { open: count(live.cards.len()), waiting: count(live.waiting.len()) });
+        (live.room, decided) = decide(Demand { open: count(live.cards.len()), waiting: count(live.waiting.len()) });
         live.let_in();
         decided
     }
@@ -282,7 +296,7 @@ impl Connections {
     }
 
     fn tell_demand(&self, live: &Live) {
-        if live.permits.is_some() {
+        if live.room != Room::Unlimited {
             self.demand.notify_one();
         }
     }

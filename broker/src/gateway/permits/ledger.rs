@@ -130,6 +130,12 @@ impl Ledger {
         self.granted.min(self.asked)
     }
 
+    /// Whether more permits are held than may be, after the limit was lowered: then nobody is let in.
+    pub(in crate::gateway) fn is_over(&self) -> bool {
+        let held: u64 = self.held().map(|held| u64::from(held.permits)).sum();
+        self.force.as_ref().is_some_and(|force| held > force.limit.most.into())
+    }
+
     /// What to write now, if anything. From here on [`Self::permits`] is no more than it asks for.
     pub(in crate::gateway) fn next(&mut self, demand: Demand, known: &Known<'_>, now: Instant) -> Option<Record> {
         let force = self.force.as_ref()?;
@@ -169,7 +175,7 @@ impl Ledger {
         self.held().filter(is_silent)
     }
 
-    /// The shares in force, and the limit that they keep to.
+    /// The shares in force.
     fn held(&self) -> impl Iterator<Item = &Held> + '_ {
         self.force.iter().flat_map(|force| &force.held)
     }

@@ -17,6 +17,7 @@ pub(super) mod record;
 
 use super::admission::log::{Log, Page};
 use super::admission::record::Id;
+use super::connections::Room;
 use super::listener::Shared;
 use crate::incarnation::Incarnation;
 use crate::inter_broker::Peer;
@@ -80,7 +81,7 @@ pub(super) async fn keep(shared: &Shared, log: &dyn Log<Record>, roster: &dyn Ro
             if before {
                 return take_part(shared, log, roster, own).await;
             }
-            shared.live.share(|_| (None, ()));
+            shared.live.share(|_| (Room::Unlimited, ()));
             std::future::pending().await
         };
         let switched = async { while changes.changed().await.is_ok() && has_total() == before {} };
@@ -176,7 +177,8 @@ impl Member<'_> {
         let (permits, record) = self.shared.live.share(|demand| {
             let record = if may_write { ledger.next(demand, &known, now) } else { None };
             let permits = ledger.permits();
-            (Some(permits), (permits, record))
+            let room = if ledger.is_over() { Room::Closed } else { Room::Permits(permits) };
+            (room, (permits, record))
         });
         self.shared.metrics.connection_permits.set(permits.into());
         record

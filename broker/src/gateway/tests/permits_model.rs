@@ -33,6 +33,9 @@ struct Gateway {
 
 impl Gateway {
     fn let_in(&mut self) {
+        if self.ledger.is_over() {
+            return;
+        }
         let free = self.permits.saturating_sub(self.demand.open).min(self.demand.waiting);
         self.demand.open += free;
         self.demand.waiting -= free;
