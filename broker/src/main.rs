@@ -7,6 +7,7 @@ use broker::supervisor::jvm::Tools;
 use broker::supervisor::{self, SupervisorOptions, Timing};
 use broker::telemetry::{self, LogTarget};
 use clap::{Args, Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -95,8 +96,17 @@ fn run_supervisor(args: SupervisorArgs) -> Result<()> {
 fn run_gateway(args: GatewayArgs) -> Result<()> {
     let directory = open(&args.common, "gateway")?;
     let drain_deadline = Duration::from_secs(args.drain_seconds);
+    all_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async { Ok(control::run(directory, until_asked_to_stop()?, drain_deadline).await?) })
+}
+
+/// As many files as the process may have: each connection is two.
+fn all_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, files = ?limit.current, "cannot open more files: connections are limited by them");
+    }
 }
 
 fn gateway_command(directory: &NodeDirectory) -> Result<(PathBuf, Vec<OsString>)> {

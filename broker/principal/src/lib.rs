@@ -11,7 +11,7 @@ pub const MAX_TEXT: usize = 4096;
 /// Rules of a list.
 pub const MAX_RULES: usize = 32;
 /// What a pattern may take when it is compiled, bytes: what a person writes fits in a tenth.
-const MAX_COMPILED: usize = 1 << 20;
+const MAX_COMPILED: usize = 1 << 17;
 /// Longest name that a principal has, in characters: longer ones can't be named in access rules.
 pub const MAX_NAME: usize = 255;
 

@@ -49,12 +49,13 @@ pub async fn run(
 ) -> Result<(), ControlError> {
     let node = NodeControl::start(directory.clone())?;
     let server = tokio::spawn(server::serve(node.control(), routes::router(node.clone()), shutdown.clone()));
+    // It goes on while the gateway drains.
+    tokio::spawn(announce_ready(&directory).map_err(ControlError::Announce)?.beat());
     info!(node.directory = %directory.root().display(), "gateway serves");
     tokio::select! {
-        ended = announce_ready(&directory) => match ended.map_err(ControlError::Announce)? {},
         () = shutdown.cancelled() => {}
         () = watch_directory(&node) => {}
-        () = keep_capacity(&node, Capacity::new(directory.clone())) => {}
+        () = keep_capacity(&node, Capacity::new(directory)) => {}
     }
     info!("gateway drains");
     node.drain(drain_deadline).await;

@@ -11,10 +11,8 @@ use super::process::{Launch, PROCESS_VARIABLE, Process, ProcessRole};
 use super::rotate;
 use crate::clock;
 use crate::directory::NodeDirectory;
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs::File;
-use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use std::{env, fs, io};
@@ -341,17 +339,28 @@ fn ready_file(run: &Path, nonce: &str) -> PathBuf {
     run.join(format!("gateway-{nonce}.ready"))
 }
 
-/// Called by the gateway when it serves; drives the mark until it is dropped. Does nothing where no supervisor started it.
-pub async fn announce_ready(directory: &NodeDirectory) -> io::Result<Infallible> {
+/// The mark of a gateway that serves.
+#[derive(Debug)]
+pub struct Mark(Option<File>);
+
+/// Called by the gateway when it serves. Does nothing where no supervisor started it.
+pub fn announce_ready(directory: &NodeDirectory) -> io::Result<Mark> {
     let nonce = env::var(PROCESS_VARIABLE).ok().and_then(|mark| mark.strip_prefix("gateway:").map(str::to_owned));
-    let Some(nonce) = nonce.filter(|nonce| nonce.bytes().all(|byte| byte.is_ascii_hexdigit())) else {
-        return pending().await;
-    };
-    let mark = File::create(ready_file(&directory.run(), &nonce))?;
-    let mut beat = interval(BEAT_EVERY);
-    loop {
-        beat.tick().await;
-        // A time and no text: that needs no room on a full disk.
-        mark.set_modified(clock::now())?;
+    let nonce = nonce.filter(|nonce| nonce.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    Ok(Mark(nonce.map(|nonce| File::create(ready_file(&directory.run(), &nonce))).transpose()?))
+}
+
+impl Mark {
+    /// Shows that the gateway lives, until it ends.
+    pub async fn beat(self) {
+        let Some(mark) = self.0 else { return };
+        let mut beat = interval(BEAT_EVERY);
+        loop {
+            beat.tick().await;
+            // A time and no text: that needs no room on a full disk.
+            if let Err(error) = mark.set_modified(clock::now()) {
+                warn!(%error, "could not show that the gateway lives");
+            }
+        }
     }
 }

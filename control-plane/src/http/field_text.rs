@@ -98,6 +98,7 @@ pub fn chinese(fault: &FieldError) -> Option<String> {
         "not-a-crl" => "须为 PEM 格式的第 2 版证书吊销列表（X509 CRL）",
         "crl-twice" => "同一签发者（{issuer}）的吊销列表重复；只需提供较新的一份",
         "crl-of-stranger" => "吊销列表不是由所提供的 CA 签发的",
+        "crl-partial" => "该吊销列表只涵盖部分证书（issuingDistributionPoint）；请提供该 CA 的完整列表",
         "crl-ambiguous" => "有两个名称相同而密钥不同的 CA，无法区分吊销列表属于哪一个",
         "principal-rules" => {
             "映射规则须为 DEFAULT，或 RULE:模式/替换/（其后可加 L 或 U），以逗号分隔；不支持环视与反向引用"

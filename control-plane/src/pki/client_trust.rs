@@ -140,6 +140,9 @@ pub fn revocation_lists(
 
 type Fault = (&'static str, String);
 
+/// RFC 5280 §5.2.5.
+const ISSUING_DISTRIBUTION_POINT: &str = "2.5.29.28";
+
 fn list(der: &CertificateRevocationListDer<'static>, authorities: &[ClientAuthority]) -> Result<RevocationList, Fault> {
     let unreadable = |why: String| ("not-a-crl", why);
     let (_, list) = CertificateRevocationList::from_der(der).map_err(|error| unreadable(error.to_string()))?;
@@ -148,6 +151,12 @@ fn list(der: &CertificateRevocationListDer<'static>, authorities: &[ClientAuthor
         let why =
             "it is of version 1; version 2 is accepted: name crl_extensions in the section of openssl ca".to_owned();
         return Err(unreadable(why));
+    }
+    // Of a certificate that names another place such a list says nothing, and who is not spoken of gets in.
+    if list.extensions().iter().any(|extension| extension.oid.to_id_string() == ISSUING_DISTRIBUTION_POINT) {
+        let why =
+            "it is of a part of the certificates (issuingDistributionPoint); give the authority's full list".to_owned();
+        return Err(("crl-partial", why));
     }
     let issuer = list.issuer().to_string();
     let ders: Vec<CertificateDer<'static>> = authorities

@@ -140,6 +140,7 @@ async fn what_could_not_be_trusted_is_refused_each_with_its_reason_and_nothing_c
         (with_list(other.revoking(&[1])), fault("crl_pem", "crl-of-stranger")),
         (with_list(namesake.revoking(&[1])), fault("crl_pem", "crl-of-stranger")),
         (with_list(twice), fault("crl_pem", "crl-twice")),
+        (with_list(root.revoking_part(&[1], "http://acme.example/1.crl")), fault("crl_pem", "crl-partial")),
         (json!({ "ca_pem": both, "crl_pem": root.revoking(&[1]) }), fault("crl_pem", "crl-ambiguous")),
         (json!({ "principal_rules": "RULE:(a/b/" }), fault("principal_rules", "principal-rules")),
         (json!({ "truststore_password": "x" }), fault("truststore", "required")),

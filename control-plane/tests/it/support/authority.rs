@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Duration, Utc};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, RevokedCertParams, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+    CrlIssuingDistributionPoint, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, RevokedCertParams, SerialNumber,
 };
 use std::{fs, path::PathBuf, process::Command};
 use tempfile::TempDir;
@@ -77,6 +78,16 @@ impl Authority {
 impl Authority {
     /// The list that takes back the certificates of these numbers. PEM.
     pub fn revoking(&self, serials: &[u64]) -> String {
+        self.list(serials, None)
+    }
+
+    /// The same, of the certificates alone that name this place for their list.
+    pub fn revoking_part(&self, serials: &[u64], place: &str) -> String {
+        let distribution_point = CrlDistributionPoint { uris: vec![place.to_owned()] };
+        self.list(serials, Some(CrlIssuingDistributionPoint { distribution_point, scope: None }))
+    }
+
+    fn list(&self, serials: &[u64], of: Option<CrlIssuingDistributionPoint>) -> String {
         let now = Utc::now();
         let revoked = serials.iter().map(|serial| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
@@ -88,7 +99,7 @@ impl Authority {
             this_update: since_epoch!(now),
             next_update: since_epoch!(now + Duration::days(7)),
             crl_number: SerialNumber::from(1),
-            issuing_distribution_point: None,
+            issuing_distribution_point: of,
             revoked_certs: revoked.collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
