@@ -4,8 +4,9 @@
 use super::super::admission::Admission;
 use super::super::admission::counted::Counted;
 use super::super::admission::ledger::{Topic, Topics};
-use super::super::admission::log::{Inventory, Log, Page};
+use super::super::admission::log::Inventory;
 use super::super::admission::record::{Id, Record, Want};
+use super::memory_log::MemoryLog;
 use super::*;
 use arc_swap::ArcSwap;
 use create_partitions_request::CreatePartitionsTopic;
@@ -17,43 +18,32 @@ use delete_topics_response::DeletableTopicResult;
 use futures::future::BoxFuture;
 use kafka_protocol::messages::*;
 use std::sync::Mutex;
-use tokio::sync::Notify;
 
 const CREATE: ApiKey = ApiKey::CreateTopics;
 const NEWEST: i16 = 7;
 
+/// A log, and the topics that there are.
 #[derive(Clone, Default)]
-pub(super) struct Memory(Arc<State>);
-
-#[derive(Default)]
-pub(super) struct State {
-    records: Mutex<Vec<Record>>,
-    topics: Mutex<Topics>,
-    appended: Notify,
-    away: Mutex<bool>,
+pub(super) struct Memory {
+    log: MemoryLog<Record>,
+    topics: Arc<Mutex<Topics>>,
 }
 
 impl Memory {
     pub(super) fn has(self, topic: &str, partitions: u32) -> Self {
         let id = Id(topic.bytes().map(u128::from).sum());
-        self.0.topics.lock().unwrap().0.insert(topic.to_owned(), Topic { id, partitions });
+        self.topics.lock().unwrap().0.insert(topic.to_owned(), Topic { id, partitions });
         self
     }
 
     pub(super) fn go(&self, away: bool) {
-        *self.0.away.lock().unwrap() = away;
-        self.0.appended.notify_waiters();
-    }
-
-    fn check(&self) -> io::Result<()> {
-        if *self.0.away.lock().unwrap() { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(()) }
+        self.log.go(away);
     }
 
     /// What the log says became of a topic: made, not made or deleted.
     pub(super) fn ends(&self) -> Vec<(&'static str, String)> {
-        let records = self.0.records.lock().unwrap();
-        let ends = records.iter().filter_map(|record| match record {
-            Record::End(end) => Some(end.clone()),
+        let ends = self.log.records().into_iter().filter_map(|record| match record {
+            Record::End(end) => Some(end),
             Record::Intent(_) => None,
         });
         let ends = ends.flat_map(|end| {
@@ -68,60 +58,30 @@ impl Memory {
 impl Memory {
     /// Over this log, what it says.
     pub(super) fn admission(&self, counted: Counted) -> Arc<Admission> {
-        Admission::new(counted, self.clone(), self.clone())
+        Admission::new(counted, self.log.clone(), self.clone())
     }
 
     /// How many records were written.
     pub(super) fn length(&self) -> usize {
-        self.0.records.lock().unwrap().len()
-    }
-}
-
-impl Log<Record> for Memory {
-    fn append<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, io::Result<i64>> {
-        Box::pin(async move {
-            self.check()?;
-            let mut log = self.0.records.lock().unwrap();
-            let first = i64::try_from(log.len()).unwrap();
-            log.extend_from_slice(records);
-            self.0.appended.notify_waiters();
-            Ok(first)
-        })
-    }
-
-    fn read(&self, place: i64) -> BoxFuture<'_, io::Result<Page<Record>>> {
-        Box::pin(async move {
-            loop {
-                let appended = self.0.appended.notified();
-                self.check()?;
-                let records: Vec<_> = {
-                    let log = self.0.records.lock().unwrap();
-                    (0..).zip(log.iter().cloned()).skip(usize::try_from(place).unwrap()).collect()
-                };
-                if !records.is_empty() {
-                    return Ok(Page { restarted: false, next: place + records.len() as i64, records });
-                }
-                appended.await;
-            }
-        })
+        self.log.records().len()
     }
 }
 
 impl Inventory for Memory {
     fn topics(&self) -> BoxFuture<'_, io::Result<Topics>> {
-        Box::pin(async move { self.check().map(|()| self.0.topics.lock().unwrap().clone()) })
+        Box::pin(async move { self.log.check().map(|()| self.topics.lock().unwrap().clone()) })
     }
 
     fn probe<'a>(&'a self, wants: &'a [Want]) -> BoxFuture<'a, io::Result<Vec<Option<bool>>>> {
-        let topics = self.0.topics.lock().unwrap().clone();
+        let topics = self.topics.lock().unwrap().clone();
         let told =
             move |want: &Want| Some(topics.0.get(&want.topic).is_some_and(|topic| topic.partitions >= want.partitions));
-        Box::pin(async move { self.check().map(|()| wants.iter().map(told).collect()) })
+        Box::pin(async move { self.log.check().map(|()| wants.iter().map(told).collect()) })
     }
 
     /// This broker answers even where the log does not.
     fn is_here<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<bool>> {
-        Box::pin(async move { Ok(self.0.topics.lock().unwrap().0.contains_key(name)) })
+        Box::pin(async move { Ok(self.topics.lock().unwrap().0.contains_key(name)) })
     }
 }
 
@@ -424,6 +384,6 @@ async fn nothing_is_made_where_the_switch_is_off_or_the_client_does_not_let_it()
         let beat = opaque_request(12, 4, 2, b"beat");
         client.send(&beat).await;
         assert_eq!(kafka.frame().await, beat, "and no creation before it");
-        assert!(log.0.records.lock().unwrap().is_empty());
+        assert!(log.length() == 0);
     }
 }

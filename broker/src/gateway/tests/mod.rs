@@ -17,6 +17,7 @@ mod groups;
 mod groups_model;
 mod hostile;
 mod logins;
+mod memory_log;
 mod permits;
 mod permits_model;
 mod pipeline;

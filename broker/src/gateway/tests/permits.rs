@@ -1,74 +1,27 @@
 //! The instance's total of connections as clients meet it: several gateways on one log in memory.
 
-use super::super::admission::log::{Log, Page};
 use super::super::connections::Full;
 use super::super::listener::Permit;
 use super::super::permits::record::Record;
 use super::super::permits::{self, Roster};
+use super::memory_log::MemoryLog;
 use super::*;
 use crate::incarnation::Incarnation;
 use futures::future::BoxFuture;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
-use tokio::sync::Notify;
 
-/// A log that can be out of reach, and the brokers of the cluster.
+/// A log, and the brokers of the cluster.
 #[derive(Clone, Default)]
-struct Memory(Arc<State>);
-
-#[derive(Default)]
-struct State {
-    records: Mutex<Vec<Record>>,
-    appended: Notify,
-    away: Mutex<bool>,
-    brokers: Mutex<BTreeSet<i32>>,
-}
-
-impl Memory {
-    fn go(&self, away: bool) {
-        *self.0.away.lock().unwrap() = away;
-        self.0.appended.notify_waiters();
-    }
-
-    fn check(&self) -> io::Result<()> {
-        if *self.0.away.lock().unwrap() { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(()) }
-    }
-}
-
-impl Log<Record> for Memory {
-    fn append<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, io::Result<i64>> {
-        Box::pin(async move {
-            self.check()?;
-            let mut log = self.0.records.lock().unwrap();
-            let first = i64::try_from(log.len()).unwrap();
-            log.extend_from_slice(records);
-            self.0.appended.notify_waiters();
-            Ok(first)
-        })
-    }
-
-    fn read(&self, place: i64) -> BoxFuture<'_, io::Result<Page<Record>>> {
-        Box::pin(async move {
-            loop {
-                let appended = self.0.appended.notified();
-                self.check()?;
-                let records: Vec<_> = {
-                    let log = self.0.records.lock().unwrap();
-                    (0..).zip(log.iter().cloned()).skip(usize::try_from(place).unwrap()).collect()
-                };
-                if !records.is_empty() {
-                    return Ok(Page { restarted: false, next: place + records.len() as i64, records });
-                }
-                appended.await;
-            }
-        })
-    }
+struct Memory {
+    log: MemoryLog<Record>,
+    brokers: Arc<Mutex<BTreeSet<i32>>>,
 }
 
 impl Roster for Memory {
     fn brokers(&self) -> BoxFuture<'_, io::Result<BTreeSet<i32>>> {
-        Box::pin(async move { Ok(self.0.brokers.lock().unwrap().clone()) })
+        Box::pin(async move { Ok(self.brokers.lock().unwrap().clone()) })
     }
 }
 
@@ -91,9 +44,9 @@ impl Node {
         spec.gateway.limits.max_instance_connections = total;
         let metrics = Metrics::register(&mut Registry::default());
         let shared = Shared::new(Snapshot::build(&spec).unwrap(), signer(), metrics).unwrap();
-        log.0.brokers.lock().unwrap().insert(node);
+        log.brokers.lock().unwrap().insert(node);
         let (member, log, own) = (shared.clone(), log.clone(), Incarnation::begin(directory).unwrap());
-        let keeps = tokio::spawn(async move { permits::keep(&member, &log, &log, &own).await });
+        let keeps = tokio::spawn(async move { permits::keep(&member, &log.log, &log, &own).await });
         Self { spec, shared, keeps }
     }
 
@@ -193,7 +146,7 @@ async fn permits_of_a_gateway_that_died_are_free_for_its_successor_at_once_and_f
     assert!(nodes[0].client().await.is_none());
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert!(nodes[0].client().await.is_none(), "its broker is there, so it may come back");
-    log.0.brokers.lock().unwrap().remove(&1);
+    log.brokers.lock().unwrap().remove(&1);
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(nodes[0].crowd(40).await.len(), 30);
 }
@@ -204,10 +157,10 @@ async fn without_the_log_a_gateway_serves_as_many_as_it_holds_permits_for_and_al
     let nodes: Vec<_> = (1..).zip(&directories).map(|(n, at)| Node::start(n, 120, &log, at.path())).collect();
     let first = nodes[0].crowd(1).await;
     tokio::time::sleep(permits::WAIT).await;
-    log.go(true);
+    log.log.go(true);
     let held = nodes[0].crowd(120).await;
     assert!((5..=20).contains(&held.len()), "{} were served by what was held", held.len());
-    log.go(false);
+    log.log.go(false);
     let rest = nodes[0].crowd(120).await;
     assert_eq!(first.len() + held.len() + rest.len(), 120);
 }

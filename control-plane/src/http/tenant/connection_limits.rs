@@ -4,8 +4,8 @@ use crate::{
     app::{App, instances},
     domain::actor::ProjectScope,
     http::{
-        ApiRouter, HttpError, Idempotent, IfMatch, ResourcePath, ValidQuery,
-        accepted::{Accepted, DryRun, PlanOr, PreferWait},
+        ApiRouter, HttpError, Idempotent, IfMatch, ResourcePath,
+        accepted::{Accepted, Answering, DryRun, PlanOr},
     },
 };
 use axum::{Json, extract::State};
@@ -54,17 +54,12 @@ async fn update_connection_limits(
     State(app): State<Arc<App>>,
     scope: ProjectScope,
     ResourcePath((_, instance)): ResourcePath<(String, String)>,
-    ValidQuery(DryRun { dry_run }): ValidQuery<DryRun>,
+    answering: Answering,
     if_match: IfMatch,
-    wait: PreferWait,
     request: Idempotent<UpdateConnectionLimits>,
 ) -> Result<PlanOr<Accepted>, HttpError> {
-    let tags = if_match.tags();
-    if dry_run {
-        return Ok(PlanOr::plan(
-            instances::plan_connection_limits(&app, &scope, &instance, tags, &request.body).await?,
-        ));
-    }
-    let answer = instances::update_connection_limits(&app, &scope, &instance, tags, request.key, &request.body).await?;
-    Ok(PlanOr::Done(Accepted::after(&app, &scope, answer, wait).await))
+    let (tags, body) = (if_match.tags(), &request.body);
+    let plan = async || instances::plan_connection_limits(&app, &scope, &instance, tags, body).await;
+    let change = async || instances::update_connection_limits(&app, &scope, &instance, tags, request.key, body).await;
+    answering.by(&app, &scope, plan, change).await
 }
