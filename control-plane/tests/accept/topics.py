@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from rows import row, within
-from sluice import check
+from sluice import check, eventually
 
 
 @row("E1")
@@ -87,8 +87,11 @@ def auto_create_switches(world):
             check(world.kcat("-C", "-t", name, "-e", "-q", "-o", "beginning", tls=tls).stdout == b"one\n", f"{name}: not read back")
         world.java("ConsoleProducer", "--topic", names[3], stdin=b"one\n")
         option = "--command-config" if world.instance["kafka_version"] >= "4.2" else "--consumer.config"
-        world.java("ConsoleConsumer", "--topic", names[4], "--timeout-ms", "4000", option, properties, way="private_sasl_ssl", ok=False)
+        ended = world.java("consumer.ConsoleConsumer", "--topic", names[4], "--timeout-ms", "10000", option, properties, way="private_sasl_ssl", ok=False)
+        check(b"Processed a total of 0 messages" in ended.stdout + ended.stderr, f"a Java consumer said {ended.stderr[-300:]}")
         for name in names:
+            # The list of all makes nothing, unlike a question for one.
+            eventually(f"{name} is there", lambda: exists(name))
             described = topic(world.kcat("-L", "-J", "-t", name), name)["partitions"]
             check([len(p["replicas"]) for p in described] == [3, 3, 3], f"{name}: {described}")
     finally:
