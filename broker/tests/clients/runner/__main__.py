@@ -86,7 +86,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="REGEX", help="cases whose 'client way scenario' matches")
     parser.add_argument("--record", action="store_true", help="with --direct: what is seen now is what an instance must show")
     parser.add_argument("--logs", type=Path, metavar="DIR", help="where programs' logs go (default: a new directory)")
-    parser.add_argument("--jobs", type=int, default=3, help="clients at a time (default 3)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="clients at a time (default: one a core, so that brokers get their turn)")
     parser.add_argument("--seconds", type=int, default=240, help="for one client's cases together (default 240)")
     options = parser.parse_args()
     if options.record and not options.direct:
