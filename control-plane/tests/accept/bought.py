@@ -1,18 +1,14 @@
-"""Rows E2 and E5: bandwidth and capacity of an instance of its own, with figures small enough for one machine, as real clients see them.
-
-`python3 bought.py` measures bandwidth at 1, 10 and 50 connections, both ways (`scripts/bandwidth`).
-"""
+"""Rows E2 and E5: bandwidth and capacity of an instance of its own, with figures small enough for one machine, as real clients see them."""
 
 import base64
 import contextlib
 import random
 import subprocess
-import sys
 import time
 import uuid
 
 from rows import row
-from sluice import World, check, eventually, run
+from sluice import check, eventually, run
 
 LINE = 1000
 
@@ -204,17 +200,3 @@ def capacity(world):
         bought.make_topic("again", "--partitions", "1")
         eventually("records are taken again", lambda: produced(bought, "again", 20).returncode == 0, 90)
     return f"refused at {most / disk * 100:.2f} % of the disk with the threshold at 1 %, {taken} records read meanwhile; auto-delete dropped {deleted // 1_000_000} MB"
-
-
-def main():
-    world = World()
-    print(f"{'connections':>11} {'way':>4} {'of the limit':>13} {'fairness':>9}")
-    with Bought(world, 15) as bought:
-        bought.make_topic("load", "--partitions", "1", "--replication-factor", "1")
-        for connections in map(int, sys.argv[1:] or ("1", "10", "50")):
-            for way, (of_share, fairness) in slowed(bought, "load", connections, 30).items():
-                print(f"{connections:11} {way:>4} {of_share * 100:11.1f} % {fairness:9.3f}", flush=True)
-
-
-if __name__ == "__main__":
-    main()
