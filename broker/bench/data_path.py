@@ -8,8 +8,9 @@ import time
 from measure import cpu_seconds, interleaved, rss_bytes, table, wait_for
 from rig import COPY, COPY_TLS, GATEWAY, GATEWAY_TLS, HOST, PASSWORD, UPSTREAM, USER, sh
 
-# Each is two files of the gateway.
-MOST_CONNECTIONS = min(20_000, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 500) // 2)
+IDLE_CONNECTIONS = 20_000
+# Of one gateway: each is two files.
+MOST_CONNECTIONS = min(IDLE_CONNECTIONS, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 500) // 2)
 PLAIN, TLS = ["direct", "copy", "proxy", "gateway"], ["kafka tls", "copy tls", "proxy tls", "gateway tls"]
 
 
@@ -76,7 +77,7 @@ def latency(rig, rate, seconds, rounds):
 
 def held(rig, what, port, count, *rest):
     """Connections of the tool until the block ends."""
-    holder = rig.processes.start(f"{what}-{port}", [rig.binaries / "examples" / "connections", what, f"{HOST}:{port}", count, *rest],
+    holder = rig.processes.start(f"{what}-{port}", [rig.binaries / "examples" / "connections", what, f"{rig.host}:{port}", count, *rest],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     said = holder.stdout.readline().decode().strip()
     return holder, said == f"held {count}"
@@ -95,14 +96,19 @@ def clients(rig):
 
 
 def idle(rig, count):
-    goals = []
+    """Memory of the gateways of all brokers while clients hold so many connections to them, evenly."""
+    goals, each = [], count // len(rig.all)
     login = ["login", rig.pki / "public-ca.pem", USER, PASSWORD]
+    memory = lambda: sum(rss_bytes(one.pids["gateway"]) for one in rig.all)
     for kind, port, way, limit in (("plain", GATEWAY, ["plain"], 12), ("tls", GATEWAY_TLS, login, 40)):
-        before = rss_bytes(rig.pids["gateway"])
-        holder, ready = held(rig, "hold", port, count, *way)
-        each = (rss_bytes(rig.pids["gateway"]) - before) / count / 1024
-        goals.append(["G8", f"{count} idle {kind} connections, KiB each", f"{each:.1f}" if ready else "failed", f"≤ {limit}", ""])
-        let_go(rig, holder)
+        before = memory()
+        holders = [(one, *held(one, "hold", port, each, *way)) for one in rig.all]
+        figure = (memory() - before) / (each * len(rig.all)) / 1024
+        ready = all(ready for *_, ready in holders)
+        where = f"{each * len(rig.all)} idle {kind} connections at {len(rig.all)} gateways"
+        goals.append(["G8", f"{where}, KiB each", f"{figure:.1f}" if ready else "failed", f"≤ {limit}", ""])
+        for one, holder, _ in holders:
+            let_go(one, holder)
     return goals
 
 

@@ -1,6 +1,7 @@
-"""Three brokers, three replicas: what clients' TLS costs where it is, and what TLS between the brokers adds."""
+"""Three brokers, three replicas: what clients' TLS costs where it is, and what TLS between the brokers adds; and as many idle
+connections as one process may not have."""
 
-from data_path import transfer, write_payload
+from data_path import IDLE_CONNECTIONS, idle, transfer, write_payload
 from measure import interleaved, table
 from rig import Rig
 
@@ -29,6 +30,7 @@ def run(work, tools, binaries, quick):
         for network, between in enumerate(("SSL", "PLAINTEXT"), start=1):
             clusters[between] = start(work, tools, binaries, between, network, work / "replicated", megabytes)
         figures = interleaved(list(WAYS), rounds, warm_up, lambda name: transfer(clusters[WAYS[name][0]], megabytes, "produce", WAYS[name][1]))
+        held = idle(clusters["SSL"], 3000 if quick else IDLE_CONNECTIONS)
     finally:
         for first in clusters.values():
             for one in first.all:
@@ -37,4 +39,4 @@ def run(work, tools, binaries, quick):
     table(f"produce with acks=all to three replicas: CPU ms a MB of all brokers and gateways, medians of {rounds} rounds of {megabytes} MB",
           ["way", "gateways", "brokers", "sum", "sum ÷ Kafka's own", "MB/s"],
           [[name, f"{f['relay']:.2f}", f"{f['broker']:.2f}", f"{f['sum']:.2f}", f"{f['sum'] / own:.2f}", f"{f['rate']:.0f}"] for name, f in figures.items()])
-    return [["G5", f"three replicas, TLS produce, {name} ÷ Kafka's own", f"{figures[name]['sum'] / own:.2f}", "0.95", ""] for name in list(WAYS)[1:]]
+    return [["G5", f"three replicas, TLS produce, {name} ÷ Kafka's own", f"{figures[name]['sum'] / own:.2f}", "0.95", ""] for name in list(WAYS)[1:]] + held

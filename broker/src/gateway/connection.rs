@@ -2,7 +2,7 @@
 
 use super::block::BLOCK_BYTES;
 use super::certificates::Presented;
-use super::connections::Card;
+use super::connections::{Card, Told};
 use super::duplex::{Duplex, Event, Fault};
 use super::framed::Framed;
 use super::listener::Shared;
@@ -48,6 +48,8 @@ pub(super) enum End {
     UserDisabled,
     #[error("somebody ended it")]
     Kicked,
+    #[error("the client had not logged in yet, and others waited to")]
+    MadeWay,
     #[error("the client's address may not connect")]
     AddressDenied,
     #[error("the user has a new password, or was deleted")]
@@ -66,7 +68,7 @@ impl End {
     fn refusal(&self) -> Option<Refusal> {
         Some(match self {
             Self::Tls(_) => Refusal::TlsHandshake,
-            Self::LoginTimeout => Refusal::LoginTimeout,
+            Self::LoginTimeout | Self::Login(LoginError::TooSlow) => Refusal::LoginTimeout,
             Self::Login(LoginError::Protocol(_)) => Refusal::Protocol,
             Self::Login(LoginError::Upstream(_)) | Self::Upstream(_) => Refusal::Upstream,
             // Refused logins have their own counter, and leaving is no fault.
@@ -74,6 +76,7 @@ impl End {
             Self::Idle => Refusal::Idle,
             Self::UserDisabled => Refusal::UserDisabled,
             Self::Kicked => Refusal::Kicked,
+            Self::MadeWay => Refusal::TooManyStrangers,
             Self::AddressDenied => Refusal::AddressDenied,
             Self::LoginEnded => Refusal::LoginEnded,
             Self::LoginExpired => Refusal::LoginExpired,
@@ -105,7 +108,10 @@ pub(super) async fn serve(client: TcpStream, card: Arc<Card>, shared: Arc<Shared
     let ended = tokio::select! {
         biased;
         () = shared.cut.cancelled() => return,
-        () = card.kicked() => Err(End::Kicked),
+        told = card.told() => Err(match told {
+            Told::Kicked => End::Kicked,
+            Told::ToMakeWay => End::MadeWay,
+        }),
         () = denied(&card, &shared) => Err(End::AddressDenied),
         ended = service => ended,
     };
@@ -213,6 +219,7 @@ where
         // The client proved who it is, and may be in no hurry to ask.
         Some(certificate) => {
             card.presented(certificate.clone());
+            shared.live.recognise(card);
             Instant::now() + idle(shared)
         }
         None => deadline,
@@ -242,6 +249,7 @@ where
     };
     let Some(upstream) = upstream else { return Err(End::UpstreamClosed) };
     card.logged_in(&session.user, session.mechanism, session.certificate.is_some());
+    shared.live.recognise(card);
     let (upstream, _) = upstream.frames.into_parts();
     let (client, read) = frames.into_parts();
     let duplex = Duplex::new(client, upstream, &read, card.clone(), Some(session.user.clone()), shared.clone());

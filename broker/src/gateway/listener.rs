@@ -216,7 +216,10 @@ impl Shared {
         path: AccessPath,
         peer: SocketAddr,
     ) -> Result<(Permit, Option<oneshot::Receiver<()>>), Full> {
-        let (card, place) = self.live.admit(&self.snapshot().limits, path, peer)?;
+        let (card, place) = {
+            let snapshot = self.snapshot();
+            self.live.admit(&snapshot.limits, snapshot.peer.brokers, path, peer)?
+        };
         let mut permit = Permit { shared: self.clone(), card, is_counted: false };
         match place {
             Place::Open => {
@@ -428,13 +431,20 @@ fn serve(stream: TcpStream, peer: SocketAddr, path: AccessPath, shared: &Arc<Sha
                 if permit.wait(told).await {
                     served(stream, permit).await;
                 } else {
-                    permit.shared.metrics.refuse(path, Refusal::TooManyOfInstance);
+                    permit.shared.metrics.refuse(path, refusal(permit.shared.live.missing()));
                 }
             });
         }
-        Err(Full::Broker) => shared.metrics.refuse(path, Refusal::TooMany),
-        Err(Full::Ip) => shared.metrics.refuse(path, Refusal::TooManyOfIp),
-        Err(Full::Instance) => shared.metrics.refuse(path, Refusal::TooManyOfInstance),
+        Err(full) => shared.metrics.refuse(path, refusal(full)),
+    }
+}
+
+fn refusal(full: Full) -> Refusal {
+    match full {
+        Full::Broker => Refusal::TooMany,
+        Full::Ip => Refusal::TooManyOfIp,
+        Full::Instance => Refusal::TooManyOfInstance,
+        Full::Strangers => Refusal::TooManyStrangers,
     }
 }
 

@@ -33,7 +33,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 const PLAIN: &str = "PLAIN";
 const OAUTHBEARER: &str = "OAUTHBEARER";
@@ -55,6 +55,9 @@ pub(super) enum LoginError {
     Client(#[source] io::Error),
     #[error("Kafka can't be asked")]
     Upstream(#[source] io::Error),
+    /// Of one that began: who showed a certificate may wait as long as it likes before it asks anything.
+    #[error("the login was not done in time")]
+    TooSlow,
     #[error("{0}")]
     Protocol(String),
     /// Answered with the protocol's error.
@@ -172,10 +175,18 @@ where
     pub(super) async fn run(&mut self) -> Result<Session, LoginError> {
         let way = self.choose().await?;
         let began_under = self.shared.snapshot().generation;
-        let (label, result) = match way {
-            Way::Certificate(certificate) => (Mechanism::Certificate, self.certified(certificate, began_under).await),
-            Way::Sasl(mechanism, framing) => (mechanism.label(), self.sasl(mechanism, framing, began_under).await),
+        let shared = self.shared;
+        let label = match &way {
+            Way::Certificate(_) => Mechanism::Certificate,
+            Way::Sasl(mechanism, _) => mechanism.label(),
         };
+        let login = async {
+            match way {
+                Way::Certificate(certificate) => self.certified(certificate, began_under).await,
+                Way::Sasl(mechanism, framing) => self.sasl(mechanism, framing, began_under).await,
+            }
+        };
+        let result = in_time(shared, login).await;
         let counted = match &result {
             Ok(_) => LoginResult::Accepted,
             Err(LoginError::Refused { .. }) => LoginResult::Refused,
@@ -208,11 +219,11 @@ where
             {
                 return Ok(Way::Certificate(certificate));
             }
-            let (frame, header) = self.request().await?;
+            let (frame, header) = in_time(self.shared, self.request()).await?;
             let RequestHeader { key, version, correlation, .. } = header;
             match key {
                 API_VERSIONS => {
-                    self.api_versions(&frame, header).await?;
+                    in_time(self.shared, self.api_versions(&frame, header)).await?;
                     asked_versions = true;
                 }
                 SASL_HANDSHAKE if (0..=1).contains(&version) => {
@@ -554,6 +565,12 @@ where
     async fn send(&mut self, frame: &[u8]) -> Result<(), LoginError> {
         self.client.send(frame).await.map_err(LoginError::Client)
     }
+}
+
+/// What was begun ends with the time for a login.
+async fn in_time<T>(shared: &Shared, of_login: impl Future<Output = Result<T, LoginError>>) -> Result<T, LoginError> {
+    let limit = Duration::from_millis(shared.snapshot().limits.login_timeout_ms);
+    timeout(limit, of_login).await.unwrap_or(Err(LoginError::TooSlow))
 }
 
 enum Proof {

@@ -44,6 +44,7 @@ labels!(
         TooMany = "too-many-connections",
         TooManyOfIp = "too-many-connections-of-ip",
         TooManyOfInstance = "too-many-connections-of-instance",
+        TooManyStrangers = "too-many-not-logged-in",
         TooFastOfIp = "connection-rate-of-ip",
         ProxyHeader = "proxy-header",
         TlsHandshake = "tls-handshake",

@@ -48,7 +48,7 @@ fn never_more_than_200_of_one_address_are_in_when_many_come_and_go_at_once() {
                 together.wait();
                 let mut held = Vec::new();
                 for round in 0..cases(2_000) {
-                    match connections.admit(limits, PATHS[round % 2], peer("192.0.2.1", thread)) {
+                    match connections.admit(limits, 3, PATHS[round % 2], peer("192.0.2.1", thread)) {
                         Ok((card, _)) => {
                             most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                             held.push(card);
@@ -73,13 +73,13 @@ fn never_more_than_200_of_one_address_are_in_when_many_come_and_go_at_once() {
     assert_eq!(most.into_inner(), 200, "all 200 places were taken, and no more");
     assert_eq!(connections.open(), 0);
     let all: Vec<_> =
-        (0..200).map(|port| connections.admit(&limits, PATHS[0], peer("192.0.2.1", port)).unwrap().0).collect();
-    assert_eq!(connections.admit(&limits, PATHS[1], peer("::ffff:192.0.2.1", 9)).unwrap_err(), Full::Ip);
-    connections.admit(&limits, PATHS[1], peer("192.0.2.2", 9)).expect("another address has places of its own");
+        (0..200).map(|port| connections.admit(&limits, 3, PATHS[0], peer("192.0.2.1", port)).unwrap().0).collect();
+    assert_eq!(connections.admit(&limits, 3, PATHS[1], peer("::ffff:192.0.2.1", 9)).unwrap_err(), Full::Ip);
+    connections.admit(&limits, 3, PATHS[1], peer("192.0.2.2", 9)).expect("another address has places of its own");
     connections.release(&all[0]);
     connections.release(&all[0]);
-    connections.admit(&limits, PATHS[1], peer("192.0.2.1", 9)).expect("the place that became free");
-    connections.admit(&limits, PATHS[1], peer("192.0.2.1", 9)).expect_err("given back twice, free once");
+    connections.admit(&limits, 3, PATHS[1], peer("192.0.2.1", 9)).expect("the place that became free");
+    connections.admit(&limits, 3, PATHS[1], peer("192.0.2.1", 9)).expect_err("given back twice, free once");
 }
 
 #[tokio::test]

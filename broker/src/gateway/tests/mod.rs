@@ -227,7 +227,7 @@ impl Rig {
     fn card(&self, path: AccessPath) -> Arc<Card> {
         let mut limits = self.shared.snapshot().limits.clone();
         (limits.max_connections, limits.max_connections_per_ip) = (u32::MAX, u32::MAX);
-        self.shared.live.admit(&limits, path, "192.0.2.7:1".parse().unwrap()).unwrap().0
+        self.shared.live.admit(&limits, 3, path, "192.0.2.7:1".parse().unwrap()).unwrap().0
     }
 
     /// Kafka's end of the next connection that the gateway makes.
