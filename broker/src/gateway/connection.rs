@@ -64,11 +64,17 @@ pub(super) enum End {
     Protocol(#[source] Fault),
 }
 
+impl From<LoginError> for End {
+    fn from(error: LoginError) -> Self {
+        if let LoginError::TooSlow = error { Self::LoginTimeout } else { Self::Login(error) }
+    }
+}
+
 impl End {
     fn refusal(&self) -> Option<Refusal> {
         Some(match self {
             Self::Tls(_) => Refusal::TlsHandshake,
-            Self::LoginTimeout | Self::Login(LoginError::TooSlow) => Refusal::LoginTimeout,
+            Self::LoginTimeout => Refusal::LoginTimeout,
             Self::Login(LoginError::Protocol(_)) => Refusal::Protocol,
             Self::Login(LoginError::Upstream(_)) | Self::Upstream(_) => Refusal::Upstream,
             // Refused logins have their own counter, and leaving is no fault.
@@ -234,7 +240,7 @@ where
         () = shared.draining.cancelled() => return Ok(()),
         end = undecided => Err(end),
         session = timeout_at(deadline, login.run()) => {
-            session.map_err(|_| End::LoginTimeout).and_then(|session| session.map_err(End::Login))
+            session.map_err(|_| End::LoginTimeout).and_then(|session| session.map_err(End::from))
         }
     };
     let upstream = login.upstream.take();
@@ -431,7 +437,7 @@ where
             current: self.session.as_ref(),
         };
         let session = timeout_at(login_deadline(self.shared), login.run()).await;
-        let session = session.map_err(|_| End::LoginTimeout)?.map_err(End::Login)?;
+        let session = session.map_err(|_| End::LoginTimeout)??;
         let (_, read) = frames.into_parts();
         self.session = Some(session);
         self.duplex.resume(&read);

@@ -296,45 +296,33 @@ pub async fn release_addresses(tx: &mut Connection, instance: InstanceId) -> Res
     Ok(())
 }
 
-/// Keeps a sealed secret, unless there is one of this name.
+/// What becomes of the secret that has the name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Nodes may have it.
+    Stays,
+    Replaced,
+}
+
+/// Keeps a sealed secret.
 pub async fn put_secret(
     tx: &mut Connection,
     instance: &InstanceRow,
     name: &str,
     sealed: &[u8],
+    existing: Existing,
     now: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query(
         "insert into instance_secrets (instance_id, org_id, name, sealed, created_at) values ($1, $2, $3, $4, $5)
-         on conflict (instance_id, name) do nothing",
+         on conflict (instance_id, name) do update set sealed = excluded.sealed, created_at = excluded.created_at where $6",
     )
     .bind(instance.id.uuid())
     .bind(instance.org.uuid())
     .bind(name)
     .bind(sealed)
     .bind(now)
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Keeps a sealed secret in the place of the one of this name.
-pub async fn replace_secret(
-    tx: &mut Connection,
-    instance: &InstanceRow,
-    name: &str,
-    sealed: &[u8],
-    now: DateTime<Utc>,
-) -> Result<()> {
-    sqlx::query(
-        "insert into instance_secrets (instance_id, org_id, name, sealed, created_at) values ($1, $2, $3, $4, $5)
-         on conflict (instance_id, name) do update set sealed = excluded.sealed, created_at = excluded.created_at",
-    )
-    .bind(instance.id.uuid())
-    .bind(instance.org.uuid())
-    .bind(name)
-    .bind(sealed)
-    .bind(now)
+    .bind(existing == Existing::Replaced)
     .execute(tx)
     .await?;
     Ok(())

@@ -320,6 +320,21 @@ async fn a_client_with_a_certificate_may_take_its_time_and_leaves_with_it() {
     assert!((290..=310).contains(&lived), "as long as the certificate: {lived} s");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_login_by_certificate_that_kafka_does_not_answer_ends_in_time() {
+    let authority = Authority::new("Acme");
+    let (mut rig, presented) = rig(trusting(&[&authority]), &authority.for_client("alice"));
+    let (mut client, served) = rig.shook_hands(Some(presented));
+    client.send(&opaque_request(12, 0, 9, b"beat")).await;
+    let began = Instant::now();
+    let mut kafka = rig.kafka().await;
+    kafka.frame().await;
+    assert!(matches!(served.await.unwrap(), Err(End::LoginTimeout)));
+    let login_timeout = Duration::from_millis(GatewayLimits::default().login_timeout_ms);
+    let took = began.elapsed();
+    assert!(took < login_timeout * 2, "after {took:?}");
+}
+
 #[tokio::test]
 async fn who_logs_in_is_who_logged_in_whatever_certificate_was_shown() {
     let authority = Authority::new("Acme");

@@ -17,7 +17,7 @@ use super::{
     Environment,
     certificate_change::{Origin, adopt, record},
     provisioning::{
-        bind_acls, ensure_authority, load, provisioned, push_specs, release_unused_addresses, replace_secret,
+        bind_acls, ensure_authority, load, provisioned, push_specs, put_secret, release_unused_addresses,
         reserve_addresses,
     },
 };
@@ -160,7 +160,7 @@ impl Step<AccessOpen> for CoverNames {
         }
         let platform = ensure_authority(tx, keyring, AuthorityKind::Platform, None, now).await?;
         let next = platform.issue(Purpose::ClientListener, &names, now)?;
-        replace_secret(tx, keyring, &instance, secret::CLIENTS_TLS, &next, now).await?;
+        put_secret(tx, keyring, &instance, secret::CLIENTS_TLS, &next, rows::Existing::Replaced, now).await?;
         let origin = Origin {
             id: context.params.certificate_id,
             source: CertificateSource::Platform,

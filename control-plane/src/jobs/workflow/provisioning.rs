@@ -12,7 +12,7 @@ use crate::{
     secrets::{Keyring, SecretError},
     store::{
         Connection, certificates,
-        provisioning::{self as rows, AuthorityRow, BrokerRow, InstanceRow},
+        provisioning::{self as rows, AuthorityRow, BrokerRow, Existing, InstanceRow},
     },
 };
 use broker_api::{secret::Secret, spec::NodeSpec};
@@ -71,42 +71,21 @@ pub(super) async fn load<W: Workflow>(
     })
 }
 
-/// Seals and keeps a secret, unless there is one of this name: nodes may have it already.
+/// Seals and keeps a secret.
 pub(super) async fn put_secret<T: Serialize>(
     tx: &mut Connection,
     keyring: &Keyring,
     instance: &InstanceRow,
     name: &str,
     value: &T,
+    existing: Existing,
     now: DateTime<Utc>,
 ) -> Result<(), StepError> {
-    let sealed = sealed(keyring, instance, name, value)?;
-    Ok(rows::put_secret(tx, instance, name, &sealed, now).await?)
-}
-
-/// Seals and keeps a secret in the place of the one of this name.
-pub(super) async fn replace_secret<T: Serialize>(
-    tx: &mut Connection,
-    keyring: &Keyring,
-    instance: &InstanceRow,
-    name: &str,
-    value: &T,
-    now: DateTime<Utc>,
-) -> Result<(), StepError> {
-    let sealed = sealed(keyring, instance, name, value)?;
-    Ok(rows::replace_secret(tx, instance, name, &sealed, now).await?)
-}
-
-fn sealed<T: Serialize>(
-    keyring: &Keyring,
-    instance: &InstanceRow,
-    name: &str,
-    value: &T,
-) -> Result<Vec<u8>, StepError> {
     let text = serde_json::to_vec(value).map_err(|error| {
         StepError::permanent(ProblemCode::Internal, "a secret of the instance could not be written", error.to_string())
     })?;
-    Ok(keyring.seal(&secret_context(instance.id, name), &text)?)
+    let sealed = keyring.seal(&secret_context(instance.id, name), &text)?;
+    Ok(rows::put_secret(tx, instance, name, &sealed, existing, now).await?)
 }
 
 /// The instance with everything that its nodes need.

@@ -5,7 +5,7 @@ use crate::{
     domain::client_paths,
     jobs::{
         engine::{Step, StepError},
-        workflow::provisioning::{ensure_authority, provisioned, push_what_answers, replace_secret},
+        workflow::provisioning::{ensure_authority, provisioned, push_what_answers, put_secret},
     },
     pki::{AuthorityKind, Purpose},
     provisioned::{self, Secrets, secret},
@@ -48,8 +48,8 @@ impl Step<CertificateChange> for Install {
                 (CertificateSource::Platform, platform.issue(Purpose::ClientListener, &names, now)?)
             }
         };
-        replace_secret(tx, keyring, &instance, secret::CLIENTS_TLS_BEFORE, &before, now).await?;
-        replace_secret(tx, keyring, &instance, secret::CLIENTS_TLS, &next, now).await?;
+        put_secret(tx, keyring, &instance, secret::CLIENTS_TLS_BEFORE, &before, rows::Existing::Replaced, now).await?;
+        put_secret(tx, keyring, &instance, secret::CLIENTS_TLS, &next, rows::Existing::Replaced, now).await?;
         let origin = Origin {
             id: context.params.certificate_id,
             source,
@@ -70,7 +70,8 @@ impl Step<CertificateChange> for Install {
         let secrets = Secrets::load(&mut tx, keyring, instance.id).await?;
         if secrets.has(secret::CLIENTS_TLS_BEFORE) {
             let before: TlsIdentity = secrets.get(secret::CLIENTS_TLS_BEFORE)?;
-            replace_secret(&mut tx, keyring, &instance, secret::CLIENTS_TLS, &before, now).await?;
+            put_secret(&mut tx, keyring, &instance, secret::CLIENTS_TLS, &before, rows::Existing::Replaced, now)
+                .await?;
             rows::forget_secret(&mut tx, instance.id, secret::CLIENTS_TLS_BEFORE).await?;
             certificates::restore(&mut tx, instance.id, context.params.certificate_id, now).await?;
         }

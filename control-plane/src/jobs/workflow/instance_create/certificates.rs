@@ -62,7 +62,7 @@ impl Step<InstanceCreate> for IssueCertificates {
         for (name, authority, purpose, names) in leaves {
             if !known.has(&name) {
                 let leaf = authority.issue(purpose, names, now)?;
-                put_secret(&mut tx, keyring, &instance, &name, &leaf, now).await?;
+                put_secret(&mut tx, keyring, &instance, &name, &leaf, rows::Existing::Stays, now).await?;
                 if name == secret::CLIENTS_TLS {
                     let origin = Origin {
                         id: CertificateId::generate(),
@@ -78,7 +78,8 @@ impl Step<InstanceCreate> for IssueCertificates {
         }
         if !known.has(secret::DELEGATION_TOKEN_KEY) {
             let key = random_key()?;
-            put_secret(&mut tx, keyring, &instance, secret::DELEGATION_TOKEN_KEY, &key, now).await?;
+            put_secret(&mut tx, keyring, &instance, secret::DELEGATION_TOKEN_KEY, &key, rows::Existing::Stays, now)
+                .await?;
         }
         Ok(tx.commit().await?)
     }
