@@ -17,6 +17,8 @@ pub struct Capacity {
     pub state: Option<CapacityState>,
     /// Seconds until the first broker is at the threshold, if it grows on as in the last ten minutes.
     pub full_in_seconds: Option<u64>,
+    /// How near it came to being full, the newest first; the last 20 are kept.
+    pub notices: Vec<CapacityNotice>,
     /// Brokers that answered, by id.
     pub brokers: Vec<BrokerCapacity>,
     /// Brokers that did not answer.
@@ -41,6 +43,31 @@ pub struct BrokerCapacity {
     pub full_in_seconds: Option<u64>,
     /// Dropped by `auto-delete` since the broker's gateway began.
     pub deleted_bytes: u64,
+}
+
+/// Told when the level changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CapacityNotice {
+    pub level: CapacityLevel,
+    /// The broker that is nearest to being full.
+    pub broker_id: i32,
+    /// Of the disk that was bought.
+    pub used_percent: f64,
+    /// Until the threshold, if it grew on as in the ten minutes before.
+    pub full_in_seconds: Option<u64>,
+    pub at: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CapacityLevel {
+    /// There is room again.
+    #[default]
+    Room,
+    /// Nine tenths of the threshold are used; or half of it, and all of it within six hours if it grows on like this.
+    Filling,
+    /// The policy holds.
+    Full,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]

@@ -6,7 +6,7 @@
 
 use super::{Keeper, LoopError};
 use crate::{
-    domain::node_spec,
+    domain::{capacity, node_spec},
     drivers::NodeRef,
     jobs::engine::chain,
     provisioned::{Provisioned, Secrets},
@@ -20,7 +20,7 @@ use broker_api::{
     status::{NodeState, NodeStatus},
 };
 use chrono::{DateTime, Duration, Utc};
-use control_plane_api::{id::InstanceId, instance::InstanceState};
+use control_plane_api::{capacity::CapacityNotice, id::InstanceId, instance::InstanceState};
 use futures::StreamExt;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -109,6 +109,9 @@ impl Nodes {
                 looks.iter().filter_map(|look| self.judge(id, look, keeper.clock.now())).collect();
             if let Err(error) = record(keeper, id, &brokers, &observed).await {
                 tracing::warn!(instance = %id, %error, "cannot record how an instance is");
+            }
+            if let Err(error) = tell_capacity(keeper, id, &brokers, &provisioned, &looks).await {
+                tracing::warn!(instance = %id, %error, "cannot record how full an instance is");
             }
             let build = keeper.platform.driver.build();
             repairs.extend(self.repairs(id, &provisioned, &looks, build, keeper.clock.now()));
@@ -341,6 +344,28 @@ async fn record(
     if instance_changed {
         tracing::info!(instance = %id, ?state, reason, "an instance changed");
     }
+    Ok(())
+}
+
+/// Tells the tenant, and the log, when an instance fills up, is full, or has room again.
+async fn tell_capacity(
+    keeper: &Keeper,
+    id: InstanceId,
+    recorded: &[WatchedBroker],
+    provisioned: &Provisioned,
+    looks: &[Look],
+) -> Result<(), LoopError> {
+    let (Some(first), Some(spec)) = (recorded.first(), provisioned.specs.first()) else { return Ok(()) };
+    let status = |look: &Look| look.answer.as_ref().ok().and_then(|status| status.capacity.clone());
+    let heard: Vec<_> = looks.iter().filter_map(|look| Some((look.node_id, status(look)?))).collect();
+    let brokers: Vec<_> = heard.iter().map(|(node_id, status)| (*node_id, status)).collect();
+    let threshold_percent = spec.gateway.capacity.threshold_percent;
+    let all = brokers.len() == looks.len();
+    let notice = capacity::notice(threshold_percent, &brokers, all, first.capacity_level, keeper.clock.now());
+    let Some(notice) = notice else { return Ok(()) };
+    let CapacityNotice { level, broker_id, used_percent, full_in_seconds, .. } = notice;
+    loops::add_capacity_notice(&mut *keeper.db.system_connection().await?, id, &notice, capacity::NOTICES).await?;
+    tracing::warn!(instance = %id, node = broker_id, ?level, used_percent, full_in_seconds, "how full an instance is changed");
     Ok(())
 }
 

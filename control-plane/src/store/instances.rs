@@ -10,6 +10,7 @@ use broker_api::spec::ConnectionRates;
 use chrono::{DateTime, Utc};
 use control_plane_api::{
     access::Access,
+    capacity::CapacityNotice,
     catalogue::Spec,
     id::{InstanceId, JobId, OrganisationId, ProjectId},
     instance::{CapacityPolicy, InstanceState},
@@ -337,6 +338,20 @@ pub async fn set_connection_rates(
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// The newest first; none of an instance that is gone.
+pub async fn capacity_notices(tx: &mut TenantTx, id: InstanceId) -> Result<Vec<CapacityNotice>, StoreError> {
+    let org = tx.org();
+    let kept: Option<Json<Vec<CapacityNotice>>> =
+        sqlx::query_scalar("select capacity_notices from instances where org_id = $1 and id = $2")
+            .bind(org)
+            .bind(id.uuid())
+            .fetch_optional(&mut **tx)
+            .await?;
+    let mut notices = kept.map(|Json(notices)| notices).unwrap_or_default();
+    notices.reverse();
+    Ok(notices)
 }
 
 /// Sets what happens when the disk is full, and raises the generation that its nodes are told.

@@ -5,8 +5,12 @@
 
 use super::{Connection, StoreError};
 use chrono::{DateTime, Utc};
-use control_plane_api::{id::InstanceId, instance::InstanceState};
-use sqlx::FromRow;
+use control_plane_api::{
+    capacity::{CapacityLevel, CapacityNotice},
+    id::InstanceId,
+    instance::InstanceState,
+};
+use sqlx::{FromRow, types::Json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -75,6 +79,8 @@ pub struct WatchedBroker {
     pub spec_revision: i32,
     pub instance_state: String,
     pub instance_reason: Option<String>,
+    /// What was told last of how full the instance is.
+    pub capacity_level: CapacityLevel,
     pub node_id: i32,
     pub state: String,
     pub reason: String,
@@ -87,6 +93,7 @@ struct RawWatched {
     spec_revision: i32,
     instance_state: String,
     state_reason: Option<String>,
+    capacity_notice: Option<Json<CapacityNotice>>,
     node_id: i32,
     state: String,
     reason: String,
@@ -95,7 +102,8 @@ struct RawWatched {
 /// Brokers of the shard's instances that run and that no exclusive job is changing, in order of instance and node.
 pub async fn watched(tx: &mut Connection, shard: u32, shards: u32) -> Result<Vec<WatchedBroker>> {
     let rows: Vec<RawWatched> = sqlx::query_as(
-        "select i.id, i.generation, i.spec_revision, i.state as instance_state, i.state_reason, b.node_id, b.state, b.reason
+        "select i.id, i.generation, i.spec_revision, i.state as instance_state, i.state_reason,
+                i.capacity_notices -> -1 as capacity_notice, b.node_id, b.state, b.reason
          from instances i join brokers b on b.instance_id = i.id
          where i.state in ('running', 'faulty') and (hashtext(i.id::text) & 2147483647) % $2 = $1
                and not exists (select from jobs j where j.resource_id = i.id
@@ -115,11 +123,32 @@ pub async fn watched(tx: &mut Connection, shard: u32, shards: u32) -> Result<Vec
             spec_revision: raw.spec_revision,
             instance_state: raw.instance_state,
             instance_reason: raw.state_reason,
+            capacity_level: raw.capacity_notice.map(|Json(notice)| notice.level).unwrap_or_default(),
             node_id: raw.node_id,
             state: raw.state,
             reason: raw.reason,
         })
         .collect())
+}
+
+/// Keeps it as the newest of so many.
+pub async fn add_capacity_notice(
+    tx: &mut Connection,
+    instance: InstanceId,
+    notice: &CapacityNotice,
+    keep: u32,
+) -> Result<()> {
+    sqlx::query(
+        "update instances set capacity_notices =
+             jsonb_path_query_array(capacity_notices || $2, '$[last - $most to last]', jsonb_build_object('most', $3 - 1))
+         where id = $1",
+    )
+    .bind(instance.uuid())
+    .bind(Json(notice))
+    .bind(i32::try_from(keep).unwrap_or(i32::MAX))
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Gives the instance a new generation for specs that newer code makes otherwise; none when that was done already.

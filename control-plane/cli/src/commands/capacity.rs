@@ -10,9 +10,12 @@ use crate::{
 };
 use clap::{Args, Subcommand, ValueEnum};
 use control_plane_api::{
-    capacity::{BrokerCapacity, Capacity, CapacityState, UpdateCapacity},
+    capacity::{BrokerCapacity, Capacity, CapacityNotice, CapacityState, UpdateCapacity},
     instance::{CapacityPolicy, Plan},
 };
+
+/// All are in `-o json`.
+const NOTICES_SHOWN: usize = 5;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -79,8 +82,15 @@ async fn get(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
         details.push(("Full in".to_owned(), duration(seconds)));
     }
     details.extend(shown.brokers.iter().map(|one| (format!("Broker {}", one.broker_id), broker(one))));
+    details.extend(shown.notices.iter().take(NOTICES_SHOWN).map(|one| ("Notice".to_owned(), notice(one))));
     shown.silent_brokers.iter().for_each(|id| say(format!("Broker {id} does not answer.")));
     ctx.out.value(&doc.value, &instance.name, &table::details(&details, ctx.out.color))
+}
+
+fn notice(one: &CapacityNotice) -> String {
+    let soon = one.full_in_seconds.map(|seconds| format!(", full in {}", duration(seconds))).unwrap_or_default();
+    let CapacityNotice { level, broker_id, used_percent, .. } = one;
+    format!("{}: {}, broker {broker_id} at {used_percent} %{soon}", time(&one.at), enum_text(level))
 }
 
 fn broker(one: &BrokerCapacity) -> String {

@@ -14,7 +14,7 @@ use crate::{
 use broker_api::status::{CapacityState as NodeState, CapacityStatus};
 use chrono::DateTime;
 use control_plane_api::{
-    capacity::{BrokerCapacity, Capacity, CapacityState, UpdateCapacity},
+    capacity::{BrokerCapacity, Capacity, CapacityNotice, CapacityState, UpdateCapacity},
     instance::Plan,
     job::Job,
 };
@@ -22,10 +22,11 @@ use control_plane_api::{
 pub async fn get_capacity(app: &App, scope: &ProjectScope, id_or_name: &str) -> Result<Capacity, AppError> {
     scope.require(Right::InstanceRead)?;
     let (record, heard) = ask_brokers(app, scope, id_or_name).await?;
-    Ok(view(record.capacity, heard))
+    let notices = instances::capacity_notices(&mut app.db.tenant(scope).await?, record.id).await?;
+    Ok(view(record.capacity, heard, notices))
 }
 
-fn view(rule: capacity::Rule, heard: Heard) -> Capacity {
+fn view(rule: capacity::Rule, heard: Heard, notices: Vec<CapacityNotice>) -> Capacity {
     let (mut brokers, mut silent_brokers) = (Vec::new(), heard.silent);
     for (broker_id, status) in heard.brokers {
         match status.capacity {
@@ -40,19 +41,18 @@ fn view(rule: capacity::Rule, heard: Heard) -> Capacity {
         used_percent: brokers.iter().map(|broker| broker.used_percent).max_by(f64::total_cmp),
         state: brokers.iter().map(|broker| broker.state).max(),
         full_in_seconds: brokers.iter().filter_map(|broker| broker.full_in_seconds).min(),
+        notices,
         brokers,
         silent_brokers,
     }
 }
 
 fn broker(broker_id: i32, status: CapacityStatus) -> BrokerCapacity {
-    let percent = status.used_bytes as f64 * 100.0 / status.disk_bytes.max(1) as f64;
     BrokerCapacity {
         broker_id,
         disk_bytes: status.disk_bytes,
         used_bytes: status.used_bytes,
-        // Two digits are enough for anybody, and cheap to compare.
-        used_percent: (percent * 100.0).round() / 100.0,
+        used_percent: capacity::percent(&status),
         state: match status.state {
             NodeState::Normal => CapacityState::Normal,
             NodeState::Deleting => CapacityState::Deleting,
