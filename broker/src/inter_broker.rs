@@ -125,19 +125,41 @@ impl Connection {
         self.stream.get_ref().1.peer_certificates()?.first()
     }
 
+    /// The same for what the library does not know, in the flexible encoding of headers: from body to body.
+    pub async fn call_raw(&mut self, key: i16, version: i16, body: &[u8], limit: Duration) -> io::Result<Bytes> {
+        let answered = async {
+            let mut request = self.header(key, version, 2)?;
+            request.extend_from_slice(body);
+            self.answer(&request, 1).await
+        };
+        timeout(limit, answered).await?
+    }
+
     async fn exchange<Q: Request>(&mut self, version: i16, request: &Q) -> io::Result<Q::Response> {
+        let mut body = self.header(Q::KEY, version, Q::header_version(version))?;
+        request.encode(&mut body, version).map_err(malformed)?;
+        let mut answer = self.answer(&body, Q::Response::header_version(version)).await?;
+        Q::Response::decode(&mut answer, version).map_err(malformed)
+    }
+
+    /// The header of the next request.
+    fn header(&mut self, key: i16, version: i16, header_version: i16) -> io::Result<BytesMut> {
         self.correlation = self.correlation.wrapping_add(1);
         let header = RequestHeader::default()
-            .with_request_api_key(Q::KEY)
+            .with_request_api_key(key)
             .with_request_api_version(version)
             .with_correlation_id(self.correlation)
             .with_client_id(Some(StrBytes::from_static_str("sluice-node")));
-        let mut body = BytesMut::new();
-        header.encode(&mut body, Q::header_version(version)).map_err(malformed)?;
-        request.encode(&mut body, version).map_err(malformed)?;
+        let mut bytes = BytesMut::new();
+        header.encode(&mut bytes, header_version).map_err(malformed)?;
+        Ok(bytes)
+    }
+
+    /// Sends a request; gives the body of its answer.
+    async fn answer(&mut self, body: &[u8], header_version: i16) -> io::Result<Bytes> {
         let mut frame = Vec::with_capacity(4 + body.len());
         frame.extend_from_slice(&u32::try_from(body.len()).map_err(io::Error::other)?.to_be_bytes());
-        frame.extend_from_slice(&body);
+        frame.extend_from_slice(body);
         self.stream.write_all(&frame).await?;
         self.stream.flush().await?;
         let length = self.stream.read_u32().await?;
@@ -147,11 +169,11 @@ impl Connection {
         let mut answer = vec![0; length as usize];
         self.stream.read_exact(&mut answer).await?;
         let mut answer = Bytes::from(answer);
-        let header = ResponseHeader::decode(&mut answer, Q::Response::header_version(version)).map_err(malformed)?;
+        let header = ResponseHeader::decode(&mut answer, header_version).map_err(malformed)?;
         if header.correlation_id != self.correlation {
             return Err(malformed("an answer to another request"));
         }
-        Q::Response::decode(&mut answer, version).map_err(malformed)
+        Ok(answer)
     }
 }
 

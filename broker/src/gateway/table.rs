@@ -13,7 +13,7 @@ use super::filters::endpoints::{
 use super::filters::groups::{self, MayMake};
 use super::filters::{
     RequestFilter, ResponseFilter, acls, addresses, api_versions, configs, internal_topics, log_dirs, partitions,
-    quotas, refusal, scram_users, tokens, topics,
+    quotas, refusal, scram_users, streams, tokens, topics,
 };
 
 const FETCH_KEY: i16 = 1;
@@ -39,6 +39,8 @@ pub(super) enum RequestRule {
     Admit(Option<RequestFilter>, &'static Codec),
     /// Relayed, but through admission if it may make a group that is not known, where the instance has a limit of these.
     Group(MayMake, &'static Codec),
+    /// Likewise, and filtered of who joins; through admission too if topics may be made for the group.
+    Streams(MayMake, &'static Codec),
     /// Answered with a body of ours for the version.
     Refuse(fn(i16) -> Vec<u8>),
     Closed,
@@ -130,6 +132,7 @@ impl Api {
         match self.request {
             RequestRule::Filter(filter) => Some(filter),
             RequestRule::Admit(filter, _) => filter,
+            RequestRule::Streams(..) => Some(streams::heartbeat),
             _ => None,
         }
     }
@@ -238,7 +241,8 @@ pub(super) static TABLE: &[Api] = &[
     closed(85, "WriteShareGroupState"),
     closed(86, "DeleteShareGroupState"),
     closed(87, "ReadShareGroupStateSummary"),
-    decoded(88, "StreamsGroupHeartbeat", 0, 0).group(groups::first_beat, &groups::STREAMS_HEARTBEAT),
+    decoded(88, "StreamsGroupHeartbeat", 0, 0)
+        .request(RequestRule::Streams(groups::first_beat, &groups::STREAMS_HEARTBEAT)),
     relay(89, "StreamsGroupDescribe"),
     relay(90, "DescribeShareGroupOffsets"),
     decoded(91, "AlterShareGroupOffsets", 0, 0).group(groups::sets_share_offsets, &groups::ALTER_SHARE_OFFSETS),

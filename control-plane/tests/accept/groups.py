@@ -1,10 +1,12 @@
 """Row E3: the limit of consumer groups, watched from outside."""
 
+import json
 import struct
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+from applications import applications, is_new
 from rows import row
 from sluice import PlainClient, check, run
 
@@ -68,12 +70,13 @@ def total(world):
         check(f"{limit} of {limit}" in world.sluice("instance", "usage", name).stdout.decode(), "the command line shows other figures")
         check(groups.commit(made[0]) == 0, "a group that exists was refused at the limit")
         java, librdkafka = java_member(world, topic), kcat_member(world, topic)
+        streams_member(world, topic)
         check(groups.delete(made[1]) == 0 and groups.commit(f"g-{world.tag}-last") == 0, "a deletion made no room at once")
         check(groups.commit(made[1]) == POLICY_VIOLATION, "one more than the limit was made")
     finally:
         with ThreadPoolExecutor(8) as crowd:
             list(crowd.map(groups.delete, [*names, f"g-{world.tag}-first", f"g-{world.tag}-last"]))
-    return f"exactly {limit}; a Java consumer {java}, kcat {librdkafka}"
+    return f"exactly {limit}; consumers, share consumers and Streams of Java {java}, kcat {librdkafka}"
 
 
 def java_member(world, topic):
@@ -84,7 +87,20 @@ def java_member(world, topic):
                            "--timeout-ms", "40000", ok=False)
         said = (ended.stdout + ended.stderr).decode()
         check("policy" in said.lower() or "consumer groups and has" in said, f"a Java consumer ({protocol}) heard {said[-600:]}")
+    if is_new(world):
+        ended = world.java("consumer.ConsoleShareConsumer", "--topic", topic, "--group", f"late-share-{uuid.uuid4().hex[:6]}", "--timeout-ms", "40000", ok=False)
+        said = (ended.stdout + ended.stderr).decode()
+        check("consumer groups and has" in said, f"a share consumer heard {said[-600:]}")
     return "ends with the reason"
+
+
+def streams_member(world, topic):
+    """An application ends with the reason before it makes anything."""
+    if is_new(world):
+        why = applications(world, {topic: "new"})[topic]
+        check(why and "consumer groups and has" in why, f"an application of Kafka Streams ended with {why}")
+        names = {t["topic"] for t in json.loads(world.kcat("-L", "-J").stdout)["topics"]}
+        check(not any(name.startswith(f"{topic}-") for name in names), "a refused application made topics")
 
 
 def kcat_member(world, topic):

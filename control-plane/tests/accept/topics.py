@@ -6,6 +6,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from applications import applications, is_new
 from rows import row, within
 from sluice import check, eventually
 
@@ -36,7 +37,10 @@ def partition_total(world):
         topics = json.loads(world.kcat("-L", "-J", tls=None).stdout)["topics"]
         return sum(len(t["partitions"]) for t in topics if not t["topic"].startswith("__"))
 
+    words = [f"words-{world.tag}-{n}" for n in range(3)]
     try:
+        for name in words:
+            create(name, 3)
         create(names[0], limit - used() - 6)
         with ThreadPoolExecutor(4) as crowd:
             results = list(crowd.map(lambda name: create(name, 4, ok=False), names[1:5]))
@@ -53,14 +57,33 @@ def partition_total(world):
         world.java("TopicCommand", "--delete", "--topic", made[0])
         create(names[6], 6)
         check(used() == limit, f"{used()} of {limit} are used")
+        streams_applications(world, words, used, limit, names[6])
+        check(used() == limit, f"{used()} of {limit} are used")
         used_up = f"used-{world.tag}-over"
         with auto_create(world):
             answer = world.kcat("-L", "-J", "-t", used_up)
             check(not topic(answer, used_up)["partitions"] and used() == limit, "a topic was made beyond the limit by being used")
     finally:
-        world.java("TopicCommand", "--delete", "--topic", f"limit-{world.tag}-.*", ok=False)
+        for ours in ("limit", "words"):
+            world.java("TopicCommand", "--delete", "--topic", f"{ours}-{world.tag}-.*", ok=False)
     switched = auto_create_switches(world)
-    return f"exactly {limit}; topics by being used, switched {within(switched)}; REST not yet"
+    return f"exactly {limit}, Streams applications too; topics by being used, switched {within(switched)}; REST not yet"
+
+
+def streams_applications(world, words, used, limit, filler):
+    """Each needs six partitions more. Without room, all end with the reason and make nothing; in the room of `filler`, one of two runs."""
+    told = "this instance may have"
+    newer = "new" if is_new(world) else "classic"
+    for name, why in applications(world, {words[0]: "classic", words[1]: newer}).items():
+        check(why and "PolicyViolationException" in why and told in why, f"without room the application {name} ended with {why}")
+    check(used() == limit, f"applications that were refused left {used()} of {limit}")
+    world.java("TopicCommand", "--delete", "--topic", filler)
+    if newer == "classic":
+        became = applications(world, {words[2]: newer})
+    else:
+        became = applications(world, {words[1]: newer, words[2]: newer})
+    reasons = [why for why in became.values() if why]
+    check(list(became.values()).count(None) == 1 and all("needs 6 more for internal topics" in why for why in reasons), f"in the room for one: {became}")
 
 
 def topic(answer, name):

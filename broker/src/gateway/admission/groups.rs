@@ -6,7 +6,8 @@
 use super::ledger::{Topic, Topics};
 use super::log::Inventory;
 use super::record::{Id, Want};
-use crate::gateway::filters::acls;
+use super::topology::Topology;
+use crate::gateway::filters::{acls, code};
 use crate::inter_broker::{Address, Connection, Peer};
 use futures::future::{BoxFuture, try_join_all};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -187,5 +188,10 @@ impl Inventory for Groups {
             let groups = groups_of(&mut peer.connect(&peer.own).await?).await?;
             Ok(groups.iter().any(|group| group == name))
         })
+    }
+
+    /// What a group has made is counted elsewhere: nobody needs to know it here.
+    fn topology<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Result<Topology, i16>>> {
+        Box::pin(async { Ok(Err(code::GROUP_ID_NOT_FOUND)) })
     }
 }

@@ -157,15 +157,47 @@ impl Ledger {
         });
     }
 
+    /// What is to become of an intent of ours of which all is made, or nothing. What it grants is granted.
+    pub(in crate::gateway) fn decide_whole(&mut self, id: Id, wants: usize, limit: u64, topics: &Topics) -> Verdict {
+        let own = |entry: &&Entry| entry.id == id;
+        let Some(((offset, _), _)) = self.entries.iter().find(|(_, entry)| entry.id == id) else {
+            return Verdict::Ended;
+        };
+        if self.entries.values().filter(own).count() < wants {
+            return Verdict::Ended;
+        }
+        let (mut at_most, mut at_least) = self.around(id, *offset, topics);
+        let used = at_least.total;
+        for entry in self.entries.values().filter(own) {
+            let shown = self.shown(topics, &entry.topic);
+            at_most.raise(&entry.topic, entry.partitions.into(), shown);
+            at_least.raise(&entry.topic, entry.partitions.into(), shown);
+        }
+        if at_most.total <= limit {
+            for entry in self.entries.values_mut().filter(|entry| entry.id == id && entry.state == State::Open) {
+                entry.state = State::Granted;
+            }
+            return Verdict::Granted;
+        }
+        let more = at_least.total - used;
+        // Whoever needs no more finds all of it there when it looks again.
+        if more > 0 && at_least.total > limit { Verdict::Refused { used, more } } else { Verdict::Undecided }
+    }
+
+    /// What is charged beside the intent of this id and offset: with all that is open before it, or made and not seen; and
+    /// if that was all for nothing, or is gone again.
+    fn around(&self, id: Id, offset: i64, topics: &Topics) -> (Charges, Charges) {
+        let is_made = |entry: &Entry| matches!(entry.state, State::Made { .. });
+        let at_most = self.charges(topics, |at, entry| entry.id != id && (at < offset || is_made(entry)));
+        (at_most, self.charges(topics, |_, _| false))
+    }
+
     /// What is to become of each topic of an intent of ours, in its order. What it grants is granted.
     pub(in crate::gateway) fn decide(&mut self, id: Id, wants: usize, limit: u64, topics: &Topics) -> Vec<Verdict> {
         let Some(offset) = self.entries.iter().find(|(_, entry)| entry.id == id).map(|(place, _)| place.0) else {
             return vec![Verdict::Ended; wants];
         };
-        let is_made = |entry: &Entry| matches!(entry.state, State::Made { .. });
-        // With all that is open before it, or made and not seen; and if that was all for nothing, or is gone again.
-        let mut at_most = self.charges(topics, |at, entry| entry.id != id && (at < offset || is_made(entry)));
-        let mut at_least = self.charges(topics, |_, _| false);
+        let (mut at_most, mut at_least) = self.around(id, offset, topics);
         let mut verdicts = Vec::with_capacity(wants);
         for number in 0..wants {
             let Some(entry) = self.entries.get(&(offset, number)) else {
@@ -257,9 +289,14 @@ impl Ledger {
         self.charges(topics, |_, _| true).total
     }
 
-    fn shown(&self, topics: &Topics, name: &str) -> u64 {
+    /// Partitions of a topic, if metadata shows it and nobody deleted it.
+    pub(in crate::gateway) fn partitions(&self, topics: &Topics, name: &str) -> Option<u32> {
         let topic = topics.0.get(name).filter(|topic| !self.deleted.contains_key(&topic.id));
-        topic.map_or(0, |topic| topic.partitions.into())
+        topic.map(|topic| topic.partitions)
+    }
+
+    fn shown(&self, topics: &Topics, name: &str) -> u64 {
+        self.partitions(topics, name).map_or(0, u64::from)
     }
 
     fn charges(&self, topics: &Topics, counts: impl Fn(i64, &Entry) -> bool) -> Charges {

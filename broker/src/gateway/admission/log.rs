@@ -5,6 +5,7 @@
 
 use super::ledger::Topics;
 use super::record::Want;
+use super::topology::Topology;
 use futures::future::BoxFuture;
 use std::io;
 
@@ -40,4 +41,7 @@ pub(in crate::gateway) trait Inventory: Send + Sync {
     /// Whether what is asked for is there in any case, and so needs no room: known to this node's broker alone, whatever
     /// became of the others.
     fn is_here<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<bool>>;
+
+    /// The topology that this node's broker keeps of a Streams group that it coordinates, or Kafka's error.
+    fn topology<'a>(&'a self, group: &'a str) -> BoxFuture<'a, io::Result<Result<Topology, i16>>>;
 }

@@ -4,7 +4,8 @@
 //! Owns the decision; the filters know the messages, and a connection carries out what was decided. Every request that makes
 //! or deletes what is counted is written to one log first ([`log`]), decided from that log and from what Kafka shows
 //! ([`ledger`]), sent to Kafka on the client's own connection, and ended in the log. The protocol, and what it assumes, is
-//! docs/adr/0011-admission.md; what is different for groups is docs/adr/0016-groups.md. Needs no control plane. Where the log
+//! docs/adr/0011-admission.md; what is different for groups is docs/adr/0016-groups.md, and for what Streams groups make,
+//! [`streams`]. Needs no control plane. Where the log
 //! can't be reached, nothing is made, and all other traffic goes on.
 //!
 //! ```text
@@ -22,6 +23,8 @@ pub(super) mod log_topic;
 pub(super) mod partitions;
 pub(super) mod record;
 pub(super) mod seen;
+mod streams;
+pub(super) mod topology;
 
 use super::filters::admitted::{Asked, Change, Item, Outcome};
 use super::filters::split::Refusal;
@@ -34,6 +37,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use streams::{Reserved, Streams};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -75,6 +79,8 @@ pub(super) struct Admission {
     topics: AsyncMutex<Option<(Instant, Arc<Topics>)>>,
     /// Of groups.
     seen: Seen,
+    /// Of partitions: who makes topics without asking for them.
+    streams: Streams,
     /// When it was told last that there is no room.
     told_full: Mutex<Option<Instant>>,
     outbox: mpsc::UnboundedSender<Outgoing>,
@@ -84,17 +90,24 @@ pub(super) struct Admission {
 
 /// What becomes of a request.
 pub(super) struct Admitted {
+    /// What there is no room for, if there is none.
+    pub(super) counted: Counted,
     /// By item; `None` may go to Kafka.
     pub(super) refusals: Vec<Option<Refusal>>,
     /// What makes something may go only with the ticket, while that may start.
     pub(super) needs_ticket: bool,
     pub(super) ticket: Option<Ticket>,
+    /// For topics that are made on the way.
+    pub(super) reserved: Option<Reserved>,
+    /// Held until the request is answered.
+    pub(super) pass: Option<Pass>,
 }
 
 impl Admitted {
     /// Nothing that counts is made.
-    pub(super) fn freely(asked: &Asked) -> Self {
-        Self { refusals: vec![None; asked.items.len()], needs_ticket: false, ticket: None }
+    pub(super) fn freely(counted: Counted, asked: &Asked) -> Self {
+        let refusals = vec![None; asked.items.len()];
+        Self { counted, refusals, needs_ticket: false, ticket: None, reserved: None, pass: None }
     }
 }
 
@@ -113,6 +126,7 @@ impl Admission {
             applied: watch::Sender::new(0),
             topics: AsyncMutex::default(),
             seen: Seen::default(),
+            streams: Streams::default(),
             told_full: Mutex::default(),
             outbox,
             outgoing: Mutex::new(Some(outgoing)),
@@ -144,12 +158,16 @@ impl Admission {
                 let mut ledger = self.ledger();
                 if restarted {
                     *ledger = Ledger::of(self.counted);
+                    self.streams.forget();
                 }
                 let now = Instant::now();
                 for (offset, record) in records {
                     // Its room is free from here on, and another gateway may have ended it.
-                    if let (Counted::Groups, Record::End(end)) = (self.counted, &record) {
-                        end.deleted.iter().for_each(|deleted| drop(self.seen.bar(&deleted.topic, now)));
+                    if let Record::End(end) = &record {
+                        end.deleted.iter().for_each(|deleted| match self.counted {
+                            Counted::Groups => drop(self.seen.bar(&deleted.topic, now)),
+                            Counted::Partitions => self.streams.lose(&deleted.topic),
+                        });
                     }
                     ledger.apply(offset, record, now);
                 }
@@ -238,11 +256,12 @@ impl Admission {
         match decided.await {
             Ok(Ok(admitted)) => admitted,
             // What can't be counted now is not made. Deleting takes no room.
-            _ if asked.change == Change::Delete => Admitted::freely(&asked),
-            _ if self.is_here(&asked).await => Admitted::freely(&asked),
+            _ if asked.change == Change::Delete => self.freely(&asked),
+            _ if self.is_here(&asked).await => self.freely(&asked),
             _ => {
                 let refused = |item: &Item| item.partitions.map(|_| self.counted.undecided());
-                Admitted { refusals: asked.items.iter().map(refused).collect(), needs_ticket: true, ticket: None }
+                let refusals = asked.items.iter().map(refused).collect();
+                Admitted { refusals, needs_ticket: true, ..self.freely(&asked) }
             }
         }
     }
@@ -268,7 +287,7 @@ impl Admission {
             return Ok(self.refused(asked, &wants, &verdicts, limit));
         }
         if wants.is_empty() {
-            return Ok(Admitted::freely(asked));
+            return Ok(self.freely(asked));
         }
         if self.counted == Counted::Groups
             && let topics = self.topics().await?
@@ -279,26 +298,35 @@ impl Admission {
         }
         ticket.topics = wants.iter().map(|want| want.topic.clone()).collect();
         ticket.at = self.intend(ticket.id, wants.clone(), node, start_by).await?;
-        let mut changes = self.applied.subscribe();
-        let verdicts = loop {
-            changes.mark_unchanged();
-            let now = Instant::now();
-            let topics = self.topics().await?;
-            let verdicts = {
-                let mut ledger = self.ledger();
-                ledger.forget(&topics, now);
-                ledger.decide(ticket.id, wants.len(), limit, &topics)
-            };
-            if !verdicts.contains(&Verdict::Undecided) {
-                break verdicts;
-            }
-            // Either way there may be something new.
-            let _ = timeout(LOOK_EVERY, changes.changed()).await;
+        let decide = |ledger: &mut Ledger, topics: &Topics| {
+            let verdicts = ledger.decide(ticket.id, wants.len(), limit, topics);
+            (!verdicts.contains(&Verdict::Undecided)).then_some(verdicts)
         };
+        let verdicts = self.decided(decide).await?;
         let refused = wants.iter().zip(&verdicts).filter(|(_, verdict)| **verdict != Verdict::Granted);
         ticket.give_up(refused.map(|(want, _)| want.topic.clone()).collect());
         let ticket = (!ticket.topics.is_empty()).then_some(ticket);
         Ok(Admitted { ticket, ..self.refused(asked, &wants, &verdicts, limit) })
+    }
+
+    /// Looks at the ledger, with each change of the log and of what there is, until it is decided.
+    async fn decided<V>(&self, mut decide: impl FnMut(&mut Ledger, &Topics) -> Option<V>) -> io::Result<V> {
+        let mut changes = self.applied.subscribe();
+        loop {
+            changes.mark_unchanged();
+            let now = Instant::now();
+            let topics = self.topics().await?;
+            let decided = {
+                let mut ledger = self.ledger();
+                ledger.forget(&topics, now);
+                decide(&mut ledger, &topics)
+            };
+            if let Some(decided) = decided {
+                return Ok(decided);
+            }
+            // Either way there may be something new.
+            let _ = timeout(LOOK_EVERY, changes.changed()).await;
+        }
     }
 
     /// Notes what is about to be deleted, so that its room can be given away as soon as it is.
@@ -309,7 +337,7 @@ impl Admission {
             let names = || asked.items.iter().filter_map(|item| item.name.as_ref());
             self.seen.bar_and_wait(names().map(String::as_str)).await;
             ticket.deletions.extend(names().map(|name| (name.clone(), None)));
-            return Ok(Admitted { ticket: Some(ticket), ..Admitted::freely(asked) });
+            return Ok(Admitted { ticket: Some(ticket), ..self.freely(asked) });
         }
         let topics = self.topics().await?;
         for item in &asked.items {
@@ -320,7 +348,7 @@ impl Admission {
             };
             ticket.deletions.extend(known);
         }
-        Ok(Admitted { ticket: Some(ticket), ..Admitted::freely(asked) })
+        Ok(Admitted { ticket: Some(ticket), ..self.freely(asked) })
     }
 
     /// What exists, or is about to.
@@ -378,7 +406,11 @@ impl Admission {
             Some(Verdict::Undecided | Verdict::Held | Verdict::Ended) => Some(self.counted.undecided()),
         };
         let counts = |item: &Item| item.name.as_ref().filter(|_| item.partitions.is_some()).and_then(refusal);
-        Admitted { refusals: asked.items.iter().map(counts).collect(), needs_ticket: true, ticket: None }
+        Admitted { refusals: asked.items.iter().map(counts).collect(), needs_ticket: true, ..self.freely(asked) }
+    }
+
+    fn freely(&self, asked: &Asked) -> Admitted {
+        Admitted::freely(self.counted, asked)
     }
 
     /// Says that there is no room, now and then.

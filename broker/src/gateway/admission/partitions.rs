@@ -4,7 +4,8 @@ use super::ledger::{Topic, Topics};
 use super::log::Inventory;
 use super::log_topic::millis;
 use super::record::{Id, Want};
-use crate::gateway::filters::acls;
+use super::topology::Topology;
+use crate::gateway::filters::{acls, streams};
 use crate::inter_broker::{Connection, Peer};
 use futures::future::BoxFuture;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
@@ -20,6 +21,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 // Versions that Kafka 3.9 and 4.x both speak.
 const METADATA: i16 = 12;
 const CREATE_PARTITIONS: i16 = 3;
+/// StreamsGroupDescribe and its version, of 4.x alone: before, nobody asks.
+const DESCRIBE_STREAMS: (i16, i16) = (89, 0);
 
 const UNKNOWN_TOPIC: i16 = 3;
 /// Of a topic that has as many, or more.
@@ -29,11 +32,12 @@ const INVALID_PARTITIONS: i16 = 37;
 pub(in crate::gateway) struct Partitions {
     peer: Arc<dyn Fn() -> Arc<Peer> + Send + Sync>,
     own: Mutex<Option<Connection>>,
+    described: Mutex<Option<Connection>>,
 }
 
 impl Partitions {
     pub(in crate::gateway) fn new(peer: Arc<dyn Fn() -> Arc<Peer> + Send + Sync>) -> Self {
-        Self { peer, own: Mutex::default() }
+        Self { peer, own: Mutex::default(), described: Mutex::default() }
     }
 
     async fn connect_own(&self) -> io::Result<Connection> {
@@ -64,6 +68,19 @@ impl Inventory for Partitions {
     /// Who makes a topic that exists, or adds partitions, is told by Kafka: nobody needs to know it here.
     fn is_here<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<bool>> {
         Box::pin(async { Ok(false) })
+    }
+
+    fn topology<'a>(&'a self, group: &'a str) -> BoxFuture<'a, io::Result<Result<Topology, i16>>> {
+        Box::pin(async move {
+            let mut kept = self.described.lock().await;
+            let mut own = match kept.take() {
+                Some(own) => own,
+                None => self.connect_own().await?,
+            };
+            let told = own.call_raw(DESCRIBE_STREAMS.0, DESCRIBE_STREAMS.1, &streams::describe(group), LIMIT).await?;
+            *kept = Some(own);
+            streams::described(&told).map_err(io::Error::other)
+        })
     }
 }
 

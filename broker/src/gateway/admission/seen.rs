@@ -44,10 +44,15 @@ impl Seen {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
+    /// Whether what others deleted is known.
+    pub(super) fn hears(&self, now: Instant) -> bool {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.is_some_and(|heard| now.duration_since(heard) < DEAF)
+    }
+
     /// Lets a request pass that may make this group, if it was made a short time ago.
     pub(in crate::gateway) fn pass(&self, group: &str, now: Instant) -> Option<Pass> {
-        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if heard.is_none_or(|heard| now.duration_since(heard) >= DEAF) {
+        if !self.hears(now) {
             return None;
         }
         self.lock().get(group).filter(|known| !known.is_barred && now < known.until).map(|known| known.passing.token())

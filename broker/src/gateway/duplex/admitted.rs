@@ -4,7 +4,7 @@
 use super::{Duplex, Fault};
 use crate::gateway::admission::Admitted;
 use crate::gateway::filters::admitted::{Asked, Codec};
-use crate::gateway::filters::{Decision, Format, Merge, code};
+use crate::gateway::filters::{Decision, Format, Merge, code, streams};
 use crate::gateway::frame::{self, RequestHeader};
 use crate::gateway::pipeline::{Expected, Settlement};
 use crate::gateway::stream::Stream;
@@ -16,16 +16,16 @@ use std::task::{Context, Poll};
 
 /// A request on hold.
 pub(super) struct Admitting {
-    decided: BoxFuture<'static, Admitted>,
-    asked: Arc<Asked>,
-    codec: &'static Codec,
-    header: RequestHeader,
-    api: &'static Api,
+    pub(super) decided: BoxFuture<'static, Admitted>,
+    pub(super) asked: Arc<Asked>,
+    pub(super) codec: &'static Codec,
+    pub(super) header: RequestHeader,
+    pub(super) api: &'static Api,
     /// The client's frame, of which the body may have been replaced.
-    frame: Vec<u8>,
-    body_at: usize,
+    pub(super) frame: Vec<u8>,
+    pub(super) body_at: usize,
     /// Completes the answer with what the filter refused before.
-    policy: Option<(Merge, usize)>,
+    pub(super) policy: Option<(Merge, usize)>,
 }
 
 /// A response on hold.
@@ -83,12 +83,15 @@ where
 
     fn carry_out(&mut self, on_hold: Admitting, admitted: Admitted) -> Result<(), Fault> {
         let Admitting { asked, codec, header, api, frame, body_at, policy, .. } = on_hold;
-        let Admitted { mut refusals, needs_ticket, ticket } = admitted;
+        let Admitted { counted, mut refusals, needs_ticket, ticket, mut reserved, pass } = admitted;
         let full = refusals.iter().flatten().filter(|refusal| refusal.code == code::POLICY_VIOLATION).count();
-        self.shared.metrics.refuse_full(codec.counted, full as u64);
+        self.shared.metrics.refuse_full(counted, full as u64);
         let format = Format { version: header.version, flexible: api.is_flexible(header.version) };
-        let ticket = ticket.and_then(|mut ticket| ticket.start().then_some(ticket));
-        if needs_ticket && ticket.is_none() {
+        let is_late = reserved.as_mut().is_some_and(|reserved| !reserved.start());
+        let ticket = ticket.filter(|_| !is_late).and_then(|mut ticket| ticket.start().then_some(ticket));
+        if is_late {
+            refusals = vec![Some(codec.counted.undecided())];
+        } else if needs_ticket && ticket.is_none() {
             refusals = codec.without_ticket(&asked, refusals);
         }
         let (policy, policy_bytes) = match policy {
@@ -112,11 +115,21 @@ where
                 (frame::with_body(&frame, body_at, &body), both, own_bytes + policy_bytes)
             }
             Decision::Answer(body) => {
+                if let Some(reserved) = reserved {
+                    reserved.cancel();
+                }
                 let body = completed(&body).map_err(malformed)?;
                 self.answer(header, api, &body);
                 return Ok(());
             }
         };
+        let merge: Merge = Box::new(move |answer| {
+            drop(pass);
+            if let Some(reserved) = reserved {
+                reserved.answered(streams::answered(format, answer)?);
+            }
+            merge(answer)
+        });
         self.pipeline.push(Expected::Amended { correlation, flexible, merge, own_bytes, settlement });
         self.requests.put(frame);
         Ok(())

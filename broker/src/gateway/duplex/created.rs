@@ -58,13 +58,13 @@ where
             return self.tell_topics(&frame, format);
         }
         let snapshot = self.shared.snapshot();
+        let asked = Arc::new(auto_create::asked(&missing));
         let admitted: BoxFuture<'static, Admitted> = if snapshot.limits(Counted::Partitions) {
-            let asked = Arc::new(auto_create::asked(&missing));
             let (limit, node) = (snapshot.limit(Counted::Partitions), snapshot.peer.node);
             Box::pin(self.shared.admission(Counted::Partitions).clone().admit(asked, limit, node))
         } else {
-            let refusals = vec![None; missing.len()];
-            Box::pin(async { Admitted { refusals, needs_ticket: false, ticket: None } })
+            let freely = Admitted::freely(Counted::Partitions, &asked);
+            Box::pin(async { freely })
         };
         drop(snapshot);
         self.making = Some(Making { admitted, missing, frame, format });

@@ -10,6 +10,7 @@ mod created;
 mod groups;
 mod requests;
 mod responses;
+mod streams;
 
 use self::admitted::{Admitting, Settling};
 use self::created::{Creation, Making};

@@ -1,7 +1,8 @@
 //! Requests: what passes to Kafka, what is decided here.
 
 use super::groups::{self, Way};
-use super::{Duplex, Fault, Hold, Place};
+use super::{Duplex, Fault, Hold, Place, streams};
+use crate::gateway::admission::counted::Counted;
 use crate::gateway::filters::full_disk::{self, Verdict};
 use crate::gateway::filters::{Decision, Format, api_versions, fetch, produce};
 use crate::gateway::flow::{LEAST_RUN, LOOKAHEAD_BYTES};
@@ -206,9 +207,13 @@ where
                 self.expect(header, api);
                 Place::Relay { left: size, metered: false }
             }
-            RequestRule::Group(may_make, _) => {
-                let ready = unread.len().min(size);
-                match groups::way(&self.shared, may_make, Format { version, flexible }, &unread[..ready]) {
+            RequestRule::Group(may_make, _) | RequestRule::Streams(may_make, _) => {
+                let (ready, format) = (unread.len().min(size), Format { version, flexible });
+                let way = match api.request {
+                    RequestRule::Streams(..) => streams::way(&self.shared, format, &unread[..ready]),
+                    _ => groups::way(&self.shared, may_make, format, &unread[..ready]),
+                };
+                match way {
                     Ok(Way::Relay) => {
                         self.expect(header, api);
                         Place::Relay { left: size, metered: false }
@@ -277,7 +282,7 @@ where
             }
         };
         let decision = match (api.request, decision) {
-            (RequestRule::Group(_, codec), Decision::Forward) => {
+            (RequestRule::Group(_, codec) | RequestRule::Streams(_, codec), Decision::Forward) => {
                 codec.reserved(format, &frame[body_at..]).map_err(malformed)?.unwrap_or(Decision::Forward)
             }
             (_, decision) => decision,
@@ -286,6 +291,11 @@ where
             && self.shared.snapshot().limits(codec.counted)
         {
             return self.ask_admission(frame, body_at, header, api, codec, decision).map_err(malformed);
+        }
+        if let (RequestRule::Streams(_, codec), Decision::Forward) = (api.request, &decision)
+            && [Counted::Partitions, Counted::Groups].iter().any(|counted| self.shared.snapshot().limits(*counted))
+        {
+            return self.ask_for_heartbeat(frame, body_at, header, api, codec).map_err(malformed);
         }
         let flexible = api.is_header_flexible(version);
         match decision {

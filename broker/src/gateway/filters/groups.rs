@@ -174,7 +174,7 @@ fn beat_refused(format: Format, _: &[u8], refusal: &Refusal) -> Wire<Vec<u8>> {
     Ok(w.bytes)
 }
 
-fn streams_beat_refused(format: Format, _: &[u8], refusal: &Refusal) -> Wire<Vec<u8>> {
+pub(super) fn streams_beat_refused(format: Format, _: &[u8], refusal: &Refusal) -> Wire<Vec<u8>> {
     let mut w = Writer::new(format.flexible);
     w.i32(0); // throttle time
     refusal.put(&mut w);

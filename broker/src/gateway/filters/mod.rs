@@ -19,6 +19,7 @@ pub(super) mod quotas;
 pub(super) mod refusal;
 pub(super) mod scram_users;
 pub(super) mod split;
+pub(super) mod streams;
 pub(super) mod tokens;
 pub(super) mod topics;
 
@@ -66,6 +67,8 @@ pub(super) mod code {
     pub(in crate::gateway) const REQUEST_TIMED_OUT: i16 = 7;
     pub(in crate::gateway) const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
     pub(in crate::gateway) const COORDINATOR_NOT_AVAILABLE: i16 = 15;
+    pub(in crate::gateway) const NOT_COORDINATOR: i16 = 16;
+    pub(in crate::gateway) const INVALID_GROUP_ID: i16 = 24;
     pub(in crate::gateway) const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
     pub(in crate::gateway) const GROUP_AUTHORIZATION_FAILED: i16 = 30;
     pub(in crate::gateway) const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
@@ -76,8 +79,10 @@ pub(super) mod code {
     pub(in crate::gateway) const INVALID_REQUEST: i16 = 42;
     pub(in crate::gateway) const POLICY_VIOLATION: i16 = 44;
     pub(in crate::gateway) const SASL_AUTHENTICATION_FAILED: i16 = 58;
+    pub(in crate::gateway) const GROUP_ID_NOT_FOUND: i16 = 69;
     pub(in crate::gateway) const UNACCEPTABLE_CREDENTIAL: i16 = 93;
     pub(in crate::gateway) const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
+    pub(in crate::gateway) const STREAMS_INVALID_TOPOLOGY: i16 = 130;
     /// Answers to CreateTopics and CreatePartitions after which nothing will be made. Others, such as a time-out or a
     /// controller that resigned, leave it open (org.apache.kafka.common.protocol.Errors).
     pub(in crate::gateway) const MADE_NOTHING: [i16; 17] = [
@@ -112,14 +117,14 @@ pub(super) mod code {
         UNKNOWN_TOPIC_OR_PARTITION,
         COORDINATOR_LOAD_IN_PROGRESS,
         COORDINATOR_NOT_AVAILABLE,
-        16, // another broker coordinates it
-        24, // no name for a group
+        NOT_COORDINATOR,
+        INVALID_GROUP_ID,
         26, // session time-out out of bounds
         TOPIC_AUTHORIZATION_FAILED,
         GROUP_AUTHORIZATION_FAILED,
         UNSUPPORTED_VERSION,
         INVALID_REQUEST,
-        69,  // no such group
+        GROUP_ID_NOT_FOUND,
         112, // no such assignor
     ];
 }

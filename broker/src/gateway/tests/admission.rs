@@ -6,6 +6,7 @@ use super::super::admission::counted::Counted;
 use super::super::admission::ledger::{Topic, Topics};
 use super::super::admission::log::Inventory;
 use super::super::admission::record::{Id, Record, Want};
+use super::super::admission::topology::Topology;
 use super::memory_log::MemoryLog;
 use super::*;
 use arc_swap::ArcSwap;
@@ -17,6 +18,7 @@ use delete_topics_request::DeleteTopicState;
 use delete_topics_response::DeletableTopicResult;
 use futures::future::BoxFuture;
 use kafka_protocol::messages::*;
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 const CREATE: ApiKey = ApiKey::CreateTopics;
@@ -27,12 +29,23 @@ const NEWEST: i16 = 7;
 pub(super) struct Memory {
     log: MemoryLog<Record>,
     topics: Arc<Mutex<Topics>>,
+    /// What the broker keeps of Streams groups.
+    kept: Arc<Mutex<HashMap<String, Topology>>>,
 }
 
 impl Memory {
     pub(super) fn has(self, topic: &str, partitions: u32) -> Self {
         let id = Id(topic.bytes().map(u128::from).sum());
         self.topics.lock().unwrap().0.insert(topic.to_owned(), Topic { id, partitions });
+        self
+    }
+
+    pub(super) fn lacks(&self, topic: &str) {
+        self.topics.lock().unwrap().0.remove(topic);
+    }
+
+    pub(super) fn keeps(self, group: &str, topology: Topology) -> Self {
+        self.kept.lock().unwrap().insert(group.to_owned(), topology);
         self
     }
 
@@ -83,9 +96,14 @@ impl Inventory for Memory {
     fn is_here<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<bool>> {
         Box::pin(async move { Ok(self.topics.lock().unwrap().0.contains_key(name)) })
     }
+
+    fn topology<'a>(&'a self, group: &'a str) -> BoxFuture<'a, io::Result<Result<Topology, i16>>> {
+        const GROUP_ID_NOT_FOUND: i16 = 69;
+        Box::pin(async move { Ok(self.kept.lock().unwrap().get(group).cloned().ok_or(GROUP_ID_NOT_FOUND)) })
+    }
 }
 
-fn rig(log: &Memory, limit: u32) -> Rig {
+pub(super) fn rig(log: &Memory, limit: u32) -> Rig {
     rig_with(log, limit, false)
 }
 

@@ -15,10 +15,14 @@ use tokio::time::Instant;
 
 const LIMIT: u64 = 20;
 const NAMES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
+/// Of each, what a Streams group makes together with it.
+const WITH: [&str; 7] = ["a-with", "b-with", "c-with", "d-with", "e-with", "f-with", "g-with"];
 /// A gateway that stands still between its last look at the clock and the write.
 const PAUSE: Duration = Duration::from_secs(10);
 /// A broker tries to reach a controller for so long.
 const FORWARDING: Duration = Duration::from_secs(60);
+/// A gateway looks for what was made for a Streams group.
+const SHOWN_WITHIN: Duration = Duration::from_secs(10);
 /// A broker's metadata is never older.
 const LAG: Duration = Duration::from_secs(10);
 
@@ -29,6 +33,8 @@ enum Kind {
     Create(u32),
     Add(u32),
     Delete,
+    /// A heartbeat that has a topic made and what goes with it, both or none; its answer comes before they are made.
+    Beat(u32),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,6 +47,8 @@ enum Stage {
     /// With Kafka, which does it at this time, or never.
     Sent(Option<Instant>),
     Answered(i16),
+    /// Until then its gateway looks whether they are there.
+    Seeing(Instant),
     Done,
 }
 
@@ -77,6 +85,10 @@ struct World {
     operations: Vec<Operation>,
     granted: u64,
     refused: u64,
+}
+
+fn with(topic: &str) -> &'static str {
+    NAMES.iter().position(|name| *name == topic).map_or("-", |place| WITH[place])
 }
 
 fn sum(state: &State) -> u64 {
@@ -139,6 +151,10 @@ impl World {
         match operation.kind {
             Kind::Create(partitions) | Kind::Add(partitions) => {
                 vec![Want { topic: operation.topic.to_owned(), partitions }]
+            }
+            Kind::Beat(partitions) => {
+                let both = [operation.topic, with(operation.topic)];
+                both.map(|topic| Want { topic: topic.to_owned(), partitions }).into()
             }
             Kind::Delete => Vec::new(),
         }
@@ -229,6 +245,10 @@ impl World {
                     self.decide(number);
                 }
             }
+            // The coordinator has nothing made.
+            Stage::Granted(at) if self.now >= at && matches!(operation.kind, Kind::Beat(_)) && self.chance(20) => {
+                self.operations[number].stage = Stage::Answered(16);
+            }
             Stage::Granted(at) if self.now >= at => {
                 let lost = faults && self.chance(5);
                 let longest = if faults && self.chance(20) { FORWARDING.as_millis() as u64 } else { 300 };
@@ -237,12 +257,34 @@ impl World {
             }
             Stage::Sent(None) => self.operations[number].stage = Stage::Done,
             Stage::Sent(Some(at)) if self.now >= at => {
+                if let Kind::Beat(partitions) = operation.kind {
+                    for topic in [operation.topic, with(operation.topic)] {
+                        self.carry_out(topic, Kind::Create(partitions));
+                    }
+                    self.operations[number].stage = Stage::Seeing(self.now + SHOWN_WITHIN);
+                    return;
+                }
                 let error = self.carry_out(operation.topic, operation.kind);
                 // Answers get lost, and some say nothing.
                 let silent = operation.orphan || (faults && self.chance(10));
                 self.operations[number].stage = if silent { Stage::Done } else { Stage::Answered(error) };
             }
+            Stage::Seeing(until) => {
+                self.look(gateway, false);
+                let topics = self.topics(self.gateways[gateway].view);
+                let shown = |topic: &String| self.gateways[gateway].ledger.partitions(&topics, topic).is_some();
+                let made: Vec<_> = Self::wants(&operation).into_iter().map(|want| want.topic).filter(shown).collect();
+                if made.len() == 2 {
+                    self.end(number, End { id: operation.id, made, not_made: Vec::new(), deleted: Vec::new() });
+                } else if self.now >= until {
+                    self.operations[number].stage = Stage::Done;
+                }
+            }
             Stage::Answered(error) => {
+                if let Kind::Beat(_) = operation.kind {
+                    self.end(number, Self::not_made(&operation));
+                    return;
+                }
                 let mut end = End { id: operation.id, made: Vec::new(), not_made: Vec::new(), deleted: Vec::new() };
                 let topic = operation.topic.to_owned();
                 match operation.kind {
@@ -272,7 +314,10 @@ impl World {
         }
         let ledger = &mut self.gateways[gateway].ledger;
         ledger.forget(&topics, self.now);
-        let verdict = ledger.decide(operation.id, 1, LIMIT, &topics)[0];
+        let verdict = match operation.kind {
+            Kind::Beat(_) => ledger.decide_whole(operation.id, 2, LIMIT, &topics),
+            _ => ledger.decide(operation.id, 1, LIMIT, &topics)[0],
+        };
         match verdict {
             Verdict::Granted => {
                 self.granted += 1;
@@ -282,7 +327,7 @@ impl World {
             }
             Verdict::Refused { .. } => {
                 self.refused += 1;
-                let (Kind::Create(wanted) | Kind::Add(wanted)) = operation.kind else { unreachable!() };
+                let wanted: u32 = Self::wants(&operation).iter().map(|want| want.partitions).sum();
                 let most = self.most_since(view);
                 assert!(most + u64::from(wanted) > LIMIT, "refused {operation:?} where {most} were the most in use");
                 self.end(number, Self::not_made(&operation));
@@ -323,6 +368,7 @@ impl World {
                 0
             }
             (Kind::Add(_) | Kind::Delete, None) => 3,
+            (Kind::Beat(_), _) => unreachable!("each of its topics is created"),
         };
         if error == 0 {
             let total = sum(&state);
@@ -361,12 +407,16 @@ impl World {
         match self.random.random_range(0..100) {
             0..=29 => {
                 let gateway = self.random.random_range(0..3);
-                let topic = NAMES[self.random.random_range(0..NAMES.len())];
-                let kind = match self.random.random_range(0..10) {
+                let mut topic = NAMES[self.random.random_range(0..NAMES.len())];
+                let kind = match self.random.random_range(0..12) {
                     0..=4 => Kind::Create(self.random.random_range(1..=6)),
                     5..=6 => Kind::Add(self.random.random_range(1..=8)),
+                    7..=8 => Kind::Beat(self.random.random_range(1..=4)),
                     _ => Kind::Delete,
                 };
+                if matches!(kind, Kind::Delete) && self.chance(30) {
+                    topic = with(topic);
+                }
                 self.begin(gateway, topic, kind);
             }
             30..=44 => {

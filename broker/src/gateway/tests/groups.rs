@@ -194,7 +194,7 @@ fn in_every_version_the_group_is_found_and_a_refusal_is_a_valid_answer() {
         let mut random = StdRng::seed_from_u64(rand::random());
         let mut seen = 0;
         for api in TABLE {
-            let RequestRule::Group(group, codec) = api.request else { continue };
+            let (RequestRule::Group(group, codec) | RequestRule::Streams(group, codec)) = api.request else { continue };
             let Some((asked, answered)) = of(api.key, Direction::Request).zip(of(api.key, Direction::Response)) else {
                 continue;
             };

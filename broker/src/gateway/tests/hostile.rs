@@ -4,7 +4,7 @@
 use super::super::connection::End;
 use super::super::duplex::Fault;
 use super::super::filters::endpoints::{self, Walker};
-use super::super::filters::{Format, Scope, addresses, auto_create, produce};
+use super::super::filters::{Format, Scope, addresses, auto_create, produce, streams};
 use super::super::frame;
 use super::super::table::{self, RequestRule, ResponseRule, TABLE};
 use super::super::wire::Malformed;
@@ -52,6 +52,7 @@ fn parse_request(api: &table::Api, version: i16, body: &[u8]) {
     let (snapshot, format) = (shared_snapshot(), Format { version, flexible: api.is_flexible(version) });
     match api.request {
         RequestRule::Admit(_, codec) => drop((codec.read)(format, body)),
+        RequestRule::Streams(..) => drop((streams::head(format, body), streams::topology(format, body))),
         RequestRule::Metadata => drop(auto_create::may_create(format, body)),
         _ => {}
     }
@@ -68,6 +69,7 @@ fn parse_response(api: &table::Api, version: i16, frame: &[u8], body: &[u8]) {
     let format = Format { version, flexible: api.is_flexible(version) };
     match api.request {
         RequestRule::Admit(_, codec) => drop((codec.outcomes)(format, body)),
+        RequestRule::Streams(..) => drop((streams::answered(format, body), streams::described(body))),
         RequestRule::Metadata => drop(auto_create::missing(format, frame)),
         _ => {}
     }
@@ -161,11 +163,14 @@ fn no_small_change_of_a_valid_message_breaks_the_parser_of_its_api() {
         })
         .filter(|(direction, _, api, version)| match direction {
             Direction::Request => {
-                matches!(api.request, RequestRule::Filter(_) | RequestRule::Admit(..) | RequestRule::Metadata)
+                matches!(
+                    api.request,
+                    RequestRule::Filter(_) | RequestRule::Admit(..) | RequestRule::Streams(..) | RequestRule::Metadata
+                )
             }
             Direction::Response => {
                 !matches!(api.response_rule(*version), ResponseRule::Relay)
-                    || matches!(api.request, RequestRule::Admit(..))
+                    || matches!(api.request, RequestRule::Admit(..) | RequestRule::Streams(..))
             }
         })
         .collect();

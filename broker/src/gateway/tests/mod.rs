@@ -24,6 +24,7 @@ mod pipeline;
 mod policies;
 mod service;
 mod sockets;
+mod streams;
 mod transparency;
 
 use super::certificates::Presented;

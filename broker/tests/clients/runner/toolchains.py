@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-JAVA_VERSIONS = {"java": "4.4.0", "java-2.1": "2.1.1", "java-0.10": "0.10.2.2", "hostile": "4.4.0"}
+JAVA_VERSIONS = {"java": "4.4.0", "java-2.1": "2.1.1", "java-0.10": "0.10.2.2", "hostile": "4.4.0", "streams": "4.3.1"}
 _JVM = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
 
 
@@ -24,7 +24,7 @@ class Toolchains:
     def commands(self, clients: set[str]) -> dict[str, list[str]]:
         """Builds what these clients need; a start command for each."""
         builders = {
-            "java": self._java, "java-2.1": self._java, "java-0.10": self._java, "hostile": self._hostile, "confluent": self._python,
+            "java": self._java, "java-2.1": self._java, "java-0.10": self._java, "hostile": self._hostile, "streams": self._streams, "confluent": self._python,
             "aiokafka": self._python, "kcat": self._kcat, "go": self._go, "node": self._node, "rust": self._rust,
         }
         return {client: builders[client](client) for client in sorted(clients)}
@@ -62,7 +62,8 @@ class Toolchains:
         directory = self._built / "java" / version
 
         def fetch() -> None:
-            self._run("mvn", "-q", "-B", "-f", str(pom), f"-Dclients.version={version}", "dependency:copy-dependencies",
+            more = ["-Pstreams"] if client == "streams" else []
+            self._run("mvn", "-q", "-B", "-f", str(pom), *more, f"-Dclients.version={version}", "dependency:copy-dependencies",
                       "-DincludeScope=runtime", f"-DoutputDirectory={directory}")
 
         self._once(f"java-{version}", [pom], fetch)
@@ -70,6 +71,9 @@ class Toolchains:
 
     def _hostile(self, client: str) -> list[str]:
         return self._compiled(client, "Hostile", ["shared", "hostile"])
+
+    def _streams(self, client: str) -> list[str]:
+        return self._compiled(client, "Application", ["shared", "streams"])
 
     def _java(self, client: str) -> list[str]:
         if client == "java":

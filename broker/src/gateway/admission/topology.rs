@@ -1,0 +1,297 @@
+//! What a Kafka Streams group reads and keeps, and which topics its coordinator would make for it. Pure.
+//!
+//! Kafka decides how many partitions internal topics have (org.apache.kafka.coordinator.group.streams.topics): as many as the
+//! largest source of whoever writes to them, but what is read together must have as many as each other. [`Topology::wants`]
+//! comes to the same numbers, or to larger ones where Kafka's depend on an order that nobody is told.
+
+use super::record::Want;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Numbers of partitions pass from topic to topic at most so often; behind that, the largest of all is reckoned with.
+const PASSES: usize = 64;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::gateway) struct Topology {
+    /// The coordinator keeps the newest.
+    pub(in crate::gateway) epoch: i32,
+    pub(in crate::gateway) parts: Vec<Part>,
+}
+
+/// A subtopology.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::gateway) struct Part {
+    /// Topics that somebody else makes.
+    pub(in crate::gateway) sources: Vec<String>,
+    /// Repartition topics that it writes to.
+    pub(in crate::gateway) sinks: Vec<String>,
+    /// Repartition topics that it reads.
+    pub(in crate::gateway) repartitions: Vec<InternalTopic>,
+    pub(in crate::gateway) changelogs: Vec<InternalTopic>,
+    /// What must have the same number of partitions. `None` where that is not told.
+    pub(in crate::gateway) copartitioned: Option<Vec<Vec<String>>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::gateway) struct InternalTopic {
+    pub(in crate::gateway) name: String,
+    /// 0 leaves it to the coordinator.
+    pub(in crate::gateway) partitions: u32,
+}
+
+impl Part {
+    /// All that it reads.
+    fn inputs(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().map(String::as_str).chain(self.repartitions.iter().map(|topic| topic.name.as_str()))
+    }
+}
+
+/// Numbers of partitions: of what there is, and of what was decided.
+struct Counts<'a, F> {
+    there: F,
+    decided: HashMap<&'a str, u32>,
+}
+
+impl<'a, F: Fn(&str) -> Option<u32>> Counts<'a, F> {
+    fn of(&self, topic: &str) -> Option<u32> {
+        (self.there)(topic).max(self.decided.get(topic).copied())
+    }
+
+    fn most<'t>(&self, topics: impl Iterator<Item = &'t str>) -> Option<u32> {
+        topics.filter_map(|topic| self.of(topic)).max()
+    }
+
+    /// True when it was less.
+    fn raise(&mut self, topic: &'a str, partitions: u32) -> bool {
+        let is_less = self.decided.get(topic).is_none_or(|known| *known < partitions);
+        if is_less {
+            self.decided.insert(topic, partitions);
+        }
+        is_less
+    }
+}
+
+impl Topology {
+    /// The topics that the group has made for it.
+    pub(in crate::gateway) fn internal(&self) -> impl Iterator<Item = &InternalTopic> {
+        self.parts.iter().flat_map(|part| part.repartitions.iter().chain(&part.changelogs))
+    }
+
+    /// All that it reads or has made.
+    pub(in crate::gateway) fn names(&self) -> impl Iterator<Item = &str> {
+        let sources = self.parts.iter().flat_map(|part| &part.sources).map(String::as_str);
+        sources.chain(self.internal().map(|topic| topic.name.as_str()))
+    }
+
+    /// Whether it has the same topics as `other`.
+    pub(in crate::gateway) fn resembles(&self, other: &Self) -> bool {
+        self.epoch == other.epoch && self.names().collect::<HashSet<_>>() == other.names().collect::<HashSet<_>>()
+    }
+
+    /// Bytes of names, which is about what it takes.
+    pub(in crate::gateway) fn size(&self) -> usize {
+        let texts = |part: &Part| {
+            let plain = part.sources.iter().chain(&part.sinks).chain(part.copartitioned.iter().flatten().flatten());
+            plain.map(String::len).sum::<usize>()
+        };
+        self.parts.iter().map(texts).sum::<usize>() + self.internal().map(|topic| topic.name.len()).sum::<usize>()
+    }
+
+    /// What the coordinator would make now, where `there` tells the partitions of what there is. Nothing before all sources are there.
+    pub(in crate::gateway) fn wants(&self, there: impl Fn(&str) -> Option<u32>) -> Vec<Want> {
+        if self.parts.iter().flat_map(|part| &part.sources).any(|source| there(source).is_none()) {
+            return Vec::new();
+        }
+        let counts = self.coerced(self.repartitioned(there));
+        let mut wants = BTreeMap::new();
+        let mut want = |topic: &InternalTopic, partitions: Option<u32>| {
+            // Without a number Kafka makes nothing either.
+            if let Some(partitions) = partitions.filter(|_| (counts.there)(&topic.name).is_none()) {
+                let known = wants.entry(topic.name.clone()).or_insert(partitions);
+                *known = partitions.max(*known);
+            }
+        };
+        for part in &self.parts {
+            part.repartitions.iter().for_each(|topic| want(topic, counts.of(&topic.name)));
+            let most = counts.most(part.inputs());
+            part.changelogs.iter().for_each(|topic| want(topic, most.max(fixed(topic))));
+        }
+        wants.into_iter().map(|(topic, partitions)| Want { topic, partitions }).collect()
+    }
+
+    /// Repartition topics have as many partitions as the largest source of whoever writes to them.
+    fn repartitioned<F: Fn(&str) -> Option<u32>>(&self, there: F) -> Counts<'_, F> {
+        let mut counts = Counts { there, decided: HashMap::new() };
+        for topic in self.parts.iter().flat_map(|part| &part.repartitions) {
+            if let Some(partitions) = fixed(topic) {
+                counts.raise(&topic.name, partitions);
+            }
+        }
+        let fixed = self.fixed();
+        let flexible = |part: &'_ Part| {
+            part.sinks.len() > part.sinks.iter().filter(|sink| fixed.contains_key(sink.as_str())).count()
+        };
+        let writers: Vec<_> = self.parts.iter().filter(|part| flexible(part)).collect();
+        for pass in 0..=PASSES {
+            let mut is_settled = true;
+            for part in &writers {
+                let all = || self.parts.iter().flat_map(Part::inputs);
+                let most = if pass == PASSES { counts.most(all()) } else { counts.most(part.inputs()) };
+                let Some(most) = most else { continue };
+                for sink in part.sinks.iter().filter(|sink| !fixed.contains_key(sink.as_str())) {
+                    is_settled &= !counts.raise(sink, most);
+                }
+            }
+            if is_settled {
+                break;
+            }
+        }
+        counts
+    }
+
+    /// What is read together has as many partitions as what somebody else made of it; else as what has a fixed number.
+    fn coerced<'a, F: Fn(&str) -> Option<u32>>(&'a self, counts: Counts<'a, F>) -> Counts<'a, F> {
+        let fixed = self.fixed();
+        let is_flexible = |name: &str| !fixed.contains_key(name);
+        // Kafka's is that of any fixed topic of the whole topology.
+        let most_fixed = counts.most(fixed.keys().copied());
+        let mut coerced: HashMap<&str, u32> = HashMap::new();
+        let mut coerce = |name: &'a str, partitions: u32| {
+            let known = coerced.entry(name).or_insert(partitions);
+            *known = partitions.max(*known);
+        };
+        for part in &self.parts {
+            let own: HashSet<&str> = part.repartitions.iter().map(|topic| topic.name.as_str()).collect();
+            match &part.copartitioned {
+                Some(groups) => {
+                    for group in groups {
+                        let names = || group.iter().map(String::as_str);
+                        let outside = counts.most(names().filter(|name| !own.contains(name)));
+                        let number = outside.or_else(|| most_fixed.or_else(|| counts.most(names())));
+                        if let Some(number) = number {
+                            names()
+                                .filter(|name| own.contains(name) && is_flexible(name))
+                                .for_each(|name| coerce(name, number));
+                        }
+                    }
+                }
+                None => {
+                    if let Some(most) = counts.most(part.inputs()).max(most_fixed) {
+                        own.into_iter().filter(|name| is_flexible(name)).for_each(|name| coerce(name, most));
+                    }
+                }
+            }
+        }
+        let mut decided = counts.decided;
+        decided.extend(coerced);
+        Counts { there: counts.there, decided }
+    }
+
+    /// Repartition topics whose number of partitions the application says.
+    fn fixed(&self) -> HashMap<&str, u32> {
+        let repartitions = self.parts.iter().flat_map(|part| &part.repartitions);
+        repartitions.filter_map(|topic| Some((topic.name.as_str(), fixed(topic)?))).collect()
+    }
+}
+
+fn fixed(topic: &InternalTopic) -> Option<u32> {
+    Some(topic.partitions).filter(|partitions| *partitions > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topics(names: &[&str]) -> Vec<InternalTopic> {
+        names.iter().map(|name| internal(name, 0)).collect()
+    }
+
+    fn internal(name: &str, partitions: u32) -> InternalTopic {
+        InternalTopic { name: name.to_owned(), partitions }
+    }
+
+    fn texts(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn part(sources: &[&str], sinks: &[&str], repartitions: &[&str], changelogs: &[&str]) -> Part {
+        Part {
+            sources: texts(sources),
+            sinks: texts(sinks),
+            repartitions: topics(repartitions),
+            changelogs: topics(changelogs),
+            copartitioned: Some(Vec::new()),
+        }
+    }
+
+    /// Of topics that there are.
+    fn wants(parts: Vec<Part>, there: &[(&str, u32)]) -> Vec<(String, u32)> {
+        let there: HashMap<_, _> = there.iter().copied().collect();
+        let wants = Topology { epoch: 0, parts }.wants(|name| there.get(name).copied());
+        wants.into_iter().map(|want| (want.topic, want.partitions)).collect()
+    }
+
+    fn named(wanted: &[(&str, u32)]) -> Vec<(String, u32)> {
+        wanted.iter().map(|(name, partitions)| ((*name).to_owned(), *partitions)).collect()
+    }
+
+    #[test]
+    fn internal_topics_have_as_many_partitions_as_the_largest_source_behind_them() {
+        // Listed from the last to the first, so that numbers need several passes.
+        let parts = || {
+            vec![
+                part(&[], &[], &["r2"], &["c2"]),
+                part(&["small"], &["r2"], &["r1"], &["c1"]),
+                part(&["large", "small"], &["r1"], &[], &["c0"]),
+            ]
+        };
+        let there = [("small", 2), ("large", 6)];
+        assert_eq!(wants(parts(), &there), named(&[("c0", 6), ("c1", 6), ("c2", 6), ("r1", 6), ("r2", 6)]));
+        let some = [("small", 2), ("large", 6), ("r1", 6), ("c2", 6)];
+        assert_eq!(wants(parts(), &some), named(&[("c0", 6), ("c1", 6), ("r2", 6)]));
+        assert_eq!(wants(parts(), &[("small", 2)]), [], "before all sources are there, nothing is made");
+        let all = [("small", 2), ("large", 6), ("r1", 6), ("r2", 6), ("c0", 6), ("c1", 6), ("c2", 6)];
+        assert_eq!(wants(parts(), &all), []);
+    }
+
+    #[test]
+    fn what_is_joined_with_a_topic_has_as_many_partitions_as_that() {
+        let parts = |copartitioned| {
+            let joining = Part { copartitioned, ..part(&["table"], &[], &["r"], &["c"]) };
+            vec![part(&["stream"], &["r"], &[], &[]), joining]
+        };
+        let there = [("stream", 12), ("table", 4)];
+        let told = Some(vec![texts(&["table", "r"])]);
+        assert_eq!(wants(parts(told), &there), named(&[("c", 4), ("r", 4)]));
+        assert_eq!(wants(parts(None), &there), named(&[("c", 12), ("r", 12)]), "it may be as many");
+        let there = [("stream", 4), ("table", 12)];
+        assert_eq!(wants(parts(None), &there), named(&[("c", 12), ("r", 12)]));
+    }
+
+    #[test]
+    fn what_the_application_says_holds_and_what_is_joined_with_it_follows() {
+        let fixed = Part { repartitions: vec![internal("f", 9)], ..part(&[], &[], &[], &["c"]) };
+        assert_eq!(wants(vec![part(&["in"], &["f"], &[], &[]), fixed], &[("in", 3)]), named(&[("c", 9), ("f", 9)]));
+        let joining = Part {
+            repartitions: vec![internal("f", 9), internal("r", 0)],
+            copartitioned: Some(vec![texts(&["f", "r"])]),
+            ..part(&[], &[], &[], &[])
+        };
+        let parts = vec![part(&["in"], &["f", "r"], &[], &[]), joining];
+        assert_eq!(wants(parts, &[("in", 3)]), named(&[("f", 9), ("r", 9)]));
+    }
+
+    #[test]
+    fn what_has_no_number_wants_nothing_and_loops_end() {
+        assert_eq!(wants(vec![part(&[], &["b"], &["a"], &["c"]), part(&[], &["a"], &["b"], &[])], &[]), []);
+        let loops = vec![part(&["in"], &["b"], &["a"], &[]), part(&[], &["a"], &["b"], &[])];
+        assert_eq!(wants(loops, &[("in", 5)]), named(&[("a", 5), ("b", 5)]));
+        // Longer than the passes: the largest of all.
+        let names: Vec<_> = (0..200).map(|n| format!("r{n}")).collect();
+        let mut chain: Vec<_> = (0..199).rev().map(|n| part(&[], &[&names[n + 1]], &[&names[n]], &[])).collect();
+        chain.push(part(&["in"], &[&names[0]], &[], &[]));
+        chain.push(part(&["other"], &[], &[&names[199]], &["c"]));
+        let wanted = wants(chain, &[("in", 5), ("other", 7)]);
+        assert_eq!(wanted.len(), 201);
+        assert!(wanted.iter().all(|(_, partitions)| (5..=7).contains(partitions)));
+    }
+}
