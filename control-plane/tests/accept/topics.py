@@ -37,7 +37,7 @@ def partition_total(world):
         topics = json.loads(world.kcat("-L", "-J", tls=None).stdout)["topics"]
         return sum(len(t["partitions"]) for t in topics if not t["topic"].startswith("__"))
 
-    words = [f"words-{world.tag}-{n}" for n in range(3)]
+    words = [f"words-{world.tag}-{n}" for n in range(4)]
     try:
         for name in words:
             create(name, 3)
@@ -81,7 +81,7 @@ def streams_applications(world, words, used, limit, filler):
     if newer == "classic":
         became = applications(world, {words[2]: newer})
     else:
-        became = applications(world, {words[1]: newer, words[2]: newer})
+        became = applications(world, {words[2]: newer, words[3]: newer})
     reasons = [why for why in became.values() if why]
     check(list(became.values()).count(None) == 1 and all("needs 6 more for internal topics" in why for why in reasons), f"in the room for one: {became}")
 

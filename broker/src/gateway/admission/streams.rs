@@ -3,8 +3,8 @@
 //! Owns which heartbeats are let through. All of a group go to its coordinator's gateway. One that could have topics made
 //! passes only behind an intent of all that is missing, as many partitions as [`Topology::wants`] says: everything is granted, or
 //! nothing is made. The answer tells whether the coordinator asked for topics; the intent ends when metadata shows them, and otherwise like any that
-//! nobody ends: the creation waits in the same broker as what looks for it. Who joins says what the group makes; for others
-//! the broker is asked what it keeps. Where all topics are there, heartbeats pass for a while without a look, until one of the topics is deleted.
+//! nobody ends: the creation waits in the same broker as what looks for it. Who joins says what the group makes, and is believed later on if Kafka
+//! took it; else the broker is asked what it keeps. Where all topics are there, heartbeats pass for a while without a look, until one of the topics is deleted.
 
 use super::counted::Counted;
 use super::ledger::{START_WITHIN, Verdict};
@@ -52,6 +52,13 @@ impl Streams {
         groups.get(group).and_then(|group| group.complete_until).is_some_and(|until| now < until)
     }
 
+    /// What Kafka took from a member is what the group has.
+    fn learn(&self, group: &str, topology: Arc<Topology>) {
+        if self.topology(group).as_ref() != Some(&topology) {
+            self.note(group, topology, None);
+        }
+    }
+
     fn note(&self, group: &str, topology: Arc<Topology>, complete_until: Option<Instant>) {
         let mut groups = self.lock();
         groups.remove(group);
@@ -84,44 +91,54 @@ impl Streams {
 
 /// Room for what a heartbeat makes. Dropped before the heartbeat was sent, or cancelled, it says that nothing was made.
 pub(in crate::gateway) struct Reserved {
-    ticket: Ticket,
+    admission: Arc<Admission>,
+    /// None where nothing is missing.
+    ticket: Option<Ticket>,
+    /// What the group has if Kafka takes the heartbeat.
+    joined: Option<(String, Arc<Topology>)>,
 }
 
 impl Reserved {
     /// To be called right before the heartbeat is written. False when it is too late for that.
     pub(in crate::gateway) fn start(&mut self) -> bool {
-        self.ticket.start()
+        self.ticket.as_mut().is_none_or(Ticket::start)
     }
 
     /// It is not written after all.
-    pub(in crate::gateway) fn cancel(mut self) {
-        self.ticket.sent = false;
-    }
-
-    /// Hears what Kafka answered.
-    pub(in crate::gateway) fn answered(mut self, answered: Answered) {
-        if answered.makes {
-            // Nobody waits for it.
-            tokio::spawn(self.see());
-        } else {
-            let topics = std::mem::take(&mut self.ticket.topics);
-            self.ticket.end(End { id: self.ticket.id, made: Vec::new(), not_made: topics, deleted: Vec::new() });
+    pub(in crate::gateway) fn cancel(self) {
+        if let Some(mut ticket) = self.ticket {
+            ticket.sent = false;
         }
     }
 
-    /// Ends topics as metadata shows them.
-    async fn see(mut self) {
-        let ticket = &mut self.ticket;
-        let until = Instant::now() + SHOWN_WITHIN;
-        while !ticket.topics.is_empty() && Instant::now() < until {
-            sleep(LOOK_EVERY).await;
-            let Ok(topics) = ticket.admission.topics().await else { continue };
-            let is_shown = |topic: &String| ticket.admission.ledger().partitions(&topics, topic).is_some();
-            let (made, missing): (Vec<_>, Vec<_>) = std::mem::take(&mut ticket.topics).into_iter().partition(is_shown);
-            ticket.topics = missing;
-            if !made.is_empty() {
-                ticket.end(End { id: ticket.id, made, not_made: Vec::new(), deleted: Vec::new() });
-            }
+    /// Hears what Kafka answered.
+    pub(in crate::gateway) fn answered(self, answered: Answered) {
+        if let Some((group, topology)) = self.joined.filter(|_| answered.is_taken) {
+            self.admission.streams.learn(&group, topology);
+        }
+        let Some(mut ticket) = self.ticket else { return };
+        if answered.makes {
+            // Nobody waits for it.
+            tokio::spawn(see(ticket));
+        } else {
+            let topics = std::mem::take(&mut ticket.topics);
+            ticket.end(End { id: ticket.id, made: Vec::new(), not_made: topics, deleted: Vec::new() });
+        }
+    }
+}
+
+/// Ends topics as metadata shows them.
+async fn see(mut ticket: Ticket) {
+    let until = Instant::now() + SHOWN_WITHIN;
+    while !ticket.topics.is_empty() && Instant::now() < until {
+        sleep(LOOK_EVERY).await;
+        let Ok(topics) = ticket.admission.topics().await else { continue };
+        let all = std::mem::take(&mut ticket.topics);
+        let is_shown = |topic: &String| ticket.admission.ledger().partitions(&topics, topic).is_some();
+        let (made, missing): (Vec<_>, Vec<_>) = all.into_iter().partition(is_shown);
+        ticket.topics = missing;
+        if !made.is_empty() {
+            ticket.end(End { id: ticket.id, made, not_made: Vec::new(), deleted: Vec::new() });
         }
     }
 }
@@ -175,7 +192,7 @@ impl Admission {
             // A connection that was idle may be gone; a second one tells.
             Err(_) => self.inventory.topology(group).await?,
         };
-        let topology = match (joins, kept) {
+        let (topology, joins) = match (joins, kept) {
             (
                 _,
                 Err(
@@ -187,9 +204,9 @@ impl Admission {
                 return Ok(Found::Not(Refusal::new(error, "this broker does not coordinate the group now")));
             }
             // Whoever joins with an older one gets what the group has; with another one, nothing.
-            (Some(joins), Ok(kept)) if kept.epoch > joins.epoch => Arc::new(kept),
-            (Some(joins), Ok(_) | Err(code::GROUP_ID_NOT_FOUND | code::INVALID_GROUP_ID)) => Arc::new(joins),
-            (None, Ok(kept)) => known.filter(|known| known.resembles(&kept)).unwrap_or_else(|| Arc::new(kept)),
+            (Some(joins), Ok(kept)) if kept.epoch > joins.epoch => (Arc::new(kept), false),
+            (Some(joins), Ok(_) | Err(code::GROUP_ID_NOT_FOUND | code::INVALID_GROUP_ID)) => (Arc::new(joins), true),
+            (None, Ok(kept)) => (known.filter(|known| known.resembles(&kept)).unwrap_or_else(|| Arc::new(kept)), false),
             // Kafka tells it so.
             (None, Err(code::GROUP_ID_NOT_FOUND | code::INVALID_GROUP_ID)) => return Ok(Found::Room(None)),
             (_, Err(error)) => {
@@ -202,11 +219,22 @@ impl Admission {
             let there = |topic: &str| ledger.partitions(&topics, topic);
             (topology.wants(there), topology.internal().any(|topic| there(&topic.name).is_none()))
         };
-        self.streams.note(group, topology, (!lacks).then(|| Instant::now() + SURE));
-        if wants.is_empty() {
-            return Ok(Found::Room(None));
-        }
-        self.intend_whole(group, wants, limit, node, start_by).await
+        let joined = if joins {
+            Some((group.to_owned(), topology))
+        } else {
+            self.streams.note(group, topology, (!lacks).then(|| Instant::now() + SURE));
+            None
+        };
+        let ticket = if wants.is_empty() {
+            None
+        } else {
+            match self.intend_whole(group, wants, limit, node, start_by).await? {
+                Ok(ticket) => Some(ticket),
+                Err(found) => return Ok(found),
+            }
+        };
+        let is_needed = ticket.is_some() || joined.is_some();
+        Ok(Found::Room(is_needed.then(|| Reserved { admission: self.clone(), ticket, joined })))
     }
 
     /// Writes an intent of which all is granted or nothing.
@@ -217,7 +245,7 @@ impl Admission {
         limit: u64,
         node: i32,
         start_by: Instant,
-    ) -> io::Result<Found> {
+    ) -> io::Result<Result<Ticket, Found>> {
         let mut ticket = Ticket::new(self, start_by);
         ticket.topics = wants.iter().map(|want| want.topic.clone()).collect();
         ticket.at = self.intend(ticket.id, wants.clone(), node, start_by).await?;
@@ -228,12 +256,12 @@ impl Admission {
             })
             .await?;
         Ok(match verdict {
-            Verdict::Granted => Found::Room(Some(Reserved { ticket })),
+            Verdict::Granted => Ok(ticket),
             Verdict::Refused { used, more } => {
                 self.tell_full(limit, used);
-                Found::Not(full(group, &wants, limit, used, more))
+                Err(Found::Not(full(group, &wants, limit, used, more)))
             }
-            Verdict::Undecided | Verdict::Held | Verdict::Ended => Found::Unclear,
+            Verdict::Undecided | Verdict::Held | Verdict::Ended => Err(Found::Unclear),
         })
     }
 }

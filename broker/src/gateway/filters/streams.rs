@@ -12,8 +12,10 @@ use crate::gateway::wire::{Malformed, Reader, Wire, Writer};
 
 /// Of who joins.
 const JOINING: i32 = 0;
-/// Of a group: internal topics are missing, and the coordinator asks for them
-/// (org.apache.kafka.common.requests.StreamsGroupHeartbeatResponse.Status).
+// org.apache.kafka.common.requests.StreamsGroupHeartbeatResponse.Status
+/// The group has a newer topology.
+const STALE_TOPOLOGY: i8 = 0;
+/// The coordinator asks for them.
 const MISSING_INTERNAL_TOPICS: i8 = 3;
 
 /// The head of a heartbeat.
@@ -162,7 +164,8 @@ pub(in crate::gateway) fn described(body: &[u8]) -> Wire<Result<Topology, i16>> 
 /// What Kafka answered to a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::gateway) struct Answered {
-    pub(in crate::gateway) error: i16,
+    /// Kafka took the topology for the group's.
+    pub(in crate::gateway) is_taken: bool,
     /// The coordinator asks for topics.
     pub(in crate::gateway) makes: bool,
 }
@@ -174,13 +177,17 @@ pub(in crate::gateway) fn answered(format: Format, body: &[u8]) -> Wire<Answered
     r.skip_nullable_string()?; // message
     r.string()?; // member
     r.take(4 * 4)?; // its epoch, interval, lag, interval of offsets
-    let mut makes = false;
+    let (mut makes, mut is_stale) = (false, false);
     for _ in 0..r.nullable_array()?.unwrap_or_default() {
-        makes |= r.i8()? == MISSING_INTERNAL_TOPICS;
+        match r.i8()? {
+            STALE_TOPOLOGY => is_stale = true,
+            MISSING_INTERNAL_TOPICS => makes = true,
+            _ => {}
+        }
         r.skip_nullable_string()?; // detail
         r.tags()?;
     }
-    Ok(Answered { error, makes: makes && error == 0 })
+    Ok(Answered { is_taken: error == 0 && !is_stale, makes: error == 0 && makes })
 }
 
 fn spend(budget: &mut usize, items: usize) -> Wire<()> {

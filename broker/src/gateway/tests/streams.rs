@@ -313,6 +313,23 @@ async fn a_group_that_this_gateway_never_saw_is_asked_for_and_before_its_sources
 }
 
 #[tokio::test]
+async fn a_topology_that_kafka_does_not_take_is_not_believed() {
+    const INVALID_REQUEST: i16 = 42;
+    let log = Memory::default().has("words", 3).keeps("app", kept());
+    let mut rig = rig(&log, 3);
+    let (mut member, _served) = rig.plaintext();
+    let mut kafka = rig.kafka().await;
+    // One that makes nothing would take heartbeats of the group past the limit.
+    let forged = Topology { parts: topology().parts[..1].to_vec(), epoch: 0 };
+    member.send(&beat("app", Some(&forged))).await;
+    kafka.frame().await;
+    kafka.send(&answer(INVALID_REQUEST, None)).await;
+    assert_eq!(told(&member.frame().await).0, INVALID_REQUEST);
+    member.send(&beat("app", None)).await;
+    assert_eq!(told(&member.frame().await).0, POLICY_VIOLATION);
+}
+
+#[tokio::test]
 async fn topics_that_nobody_may_make_are_not_made_by_a_topology_either() {
     const STREAMS_INVALID_TOPOLOGY: i16 = 130;
     for (name, partitions) in [("__sluice_more", 0), ("sluice-canary-mine", 1000), ("__consumer_offsets", 1)] {
@@ -356,6 +373,6 @@ fn what_a_topology_says_is_read_as_kafka_defines_it() {
     assert!(streams::head(FORMAT, body).is_ok_and(|beat| beat.joins() && beat.group == "app"));
     let frame = answer(0, Some(MISSING_INTERNAL_TOPICS));
     of(Direction::Response, BEAT).decode(0, &frame[9..]);
-    assert_eq!(streams::answered(FORMAT, &frame[9..]), Ok(streams::Answered { error: 0, makes: true }));
+    assert_eq!(streams::answered(FORMAT, &frame[9..]), Ok(streams::Answered { is_taken: true, makes: true }));
     of(Direction::Request, 89).decode(0, &streams::describe("app"));
 }
