@@ -9,6 +9,7 @@ const pages = [
     ['access', 'Ways in', '接入方式'],
     ['users', 'Kafka users', 'Kafka 用户'],
     ['acls', 'Rights and access rules', '权限与访问规则'],
+    ['topics', 'Topics', '主题'],
     ['partitions', 'Partitions', '分区'],
     ['groups', 'Consumer groups', '消费组'],
     ['connections', 'Connections', '客户端连接'],

@@ -56,6 +56,8 @@ pub const ANONYMOUS: &str = "User:ANONYMOUS";
 pub const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 /// Topics of the platform begin so.
 pub const PLATFORM_TOPICS: &str = "__sluice";
+/// Topics by which the platform looks whether an instance serves begin so: gone within seconds.
+pub const CANARY_TOPICS: &str = "sluice-canary-";
 /// Names of the platform's own principals start with this (kafka.md finding 2).
 const RESERVED_USER: &str = "sluice";
 /// What the mode `open` grants on the cluster.
@@ -178,6 +180,11 @@ pub fn is_platform_principal(principal: &str) -> bool {
 /// Whether only Kafka and the platform make and write topics of this name.
 pub fn is_internal_topic(name: &str, pattern: i8) -> bool {
     (pattern == LITERAL && INTERNAL_TOPICS.contains(&name)) || name.starts_with(PLATFORM_TOPICS)
+}
+
+/// Whether a topic is the tenant's: made by it, counted for what it was sold, and nobody else's to change.
+pub fn is_tenant_topic(name: &str) -> bool {
+    !is_internal_topic(name, LITERAL) && !name.starts_with(CANARY_TOPICS)
 }
 
 /// Whether a resource of the type User means, among others, a platform principal (KIP-373).

@@ -2,7 +2,7 @@
 //!
 //! Owns the shapes only: [`spec::NodeSpec`] (desired state, pushed down), [`status::NodeStatus`]
 //! (observed state, reported up), [`refusal::Refusal`] (why not) the [`paths`] and [`ports`] they travel by,
-//! and the rules of which access bindings and quotas are the platform's ([`acl`], [`quota`]). May use serde.
+//! and the rules of which access bindings, topics and quotas are the platform's ([`acl`], [`quota`]). May use serde.
 //! Knows no spec names, prices or tenants' plans: the numbers in a spec are already resolved.
 
 pub mod acl;
@@ -17,3 +17,4 @@ pub mod refusal;
 pub mod secret;
 pub mod spec;
 pub mod status;
+pub mod topics;

@@ -16,6 +16,8 @@ pub const UNKEPT_CONNECTIONS: &str = "/v1/connections/unkept";
 pub const PARTITIONS: &str = "/v1/partitions";
 /// `GET`: [`crate::groups::GroupUse`] of the whole instance, likewise.
 pub const GROUPS: &str = "/v1/groups";
+/// `POST` a [`crate::topics::ChangeTopic`]: [`crate::topics::TopicOutcome`]; 503 where it is not known what became of it.
+pub const TOPICS: &str = "/v1/topics";
 /// `GET`: 200 while the process lives.
 pub const HEALTH: &str = "/healthz";
 /// `GET`: 200 when clients can be served, else 503 with the reason.

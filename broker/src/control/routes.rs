@@ -16,6 +16,7 @@ use broker_api::connections::{
 use broker_api::paths;
 use broker_api::refusal::RefusalCode;
 use broker_api::status::NodeState;
+use broker_api::topics::ChangeTopic;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub fn router(node: Arc<NodeControl>) -> Router {
         .route(paths::UNKEPT_CONNECTIONS, post(unkept_connections))
         .route(paths::PARTITIONS, get(partitions))
         .route(paths::GROUPS, get(groups))
+        .route(paths::TOPICS, post(change_topic))
         .route(paths::HEALTH, get(async || "ok\n"))
         .route(paths::READY, get(ready))
         .route(paths::METRICS, get(metrics))
@@ -102,6 +104,17 @@ async fn groups(State(node): State<Arc<NodeControl>>) -> Response {
     match node.gateway().groups().await {
         Ok(groups) => Json(groups).into_response(),
         Err(error) => refuse(RefusalCode::Unavailable, format!("groups can't be counted now: {error}"), None),
+    }
+}
+
+async fn change_topic(State(node): State<Arc<NodeControl>>, body: Bytes) -> Response {
+    let asked: ChangeTopic = match parsed(&body) {
+        Ok(asked) => asked,
+        Err(detail) => return refuse(RefusalCode::Malformed, detail, None),
+    };
+    match to_its_end(async move { node.gateway().change_topic(&asked).await }).await {
+        Ok(outcome) => Json(outcome).into_response(),
+        Err(error) => refuse(RefusalCode::Unavailable, format!("Kafka did not answer: {error}"), None),
     }
 }
 

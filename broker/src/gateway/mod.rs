@@ -41,6 +41,7 @@ mod stream;
 mod subject;
 mod table;
 mod tls;
+mod topics;
 mod upstream;
 mod wire;
 
@@ -58,6 +59,7 @@ use broker_api::groups::GroupUse;
 use broker_api::partitions::PartitionUse;
 use broker_api::spec::NodeSpec;
 use broker_api::status::GatewayStatus;
+use broker_api::topics::{ChangeTopic, TopicOutcome};
 use listener::{Listeners, Shared};
 use prometheus_client::registry::Registry;
 use std::io;
@@ -139,6 +141,11 @@ impl Gateway {
     pub async fn groups(&self) -> io::Result<GroupUse> {
         let (used, limit) = self.counted(Counted::Groups).await?;
         Ok(GroupUse { used, limit })
+    }
+
+    /// Makes, grows or deletes a topic of the tenant through admission. After an error nobody knows what became of it.
+    pub async fn change_topic(&self, asked: &ChangeTopic) -> io::Result<TopicOutcome> {
+        topics::change(&self.shared, asked).await
     }
 
     async fn counted(&self, counted: Counted) -> io::Result<(u64, u64)> {

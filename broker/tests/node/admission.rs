@@ -1,9 +1,10 @@
 //! The partition limit of an instance of three brokers with a real Kafka: many clients at every gateway, at the limit, while
 //! a node dies that leads the controllers.
 
-use crate::harness::{Node, connect, kill, until};
+use crate::harness::{Node, ask_control, connect, kill, until};
 use crate::support::{KAFKA_NEW, tools_with_kafka};
 use broker_api::ports;
+use broker_api::topics::{ChangeTopic, NewTopic, Shortage, TopicChange, TopicOutcome};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
@@ -156,7 +157,7 @@ fn many_clients_at_the_limit_never_pass_it_and_get_all_of_it_while_a_node_dies()
     std::thread::scope(|scope| {
         for (number, node) in nodes.iter().enumerate().flat_map(|(n, node)| (0..4).map(move |c| (n * 4 + c, node))) {
             let (stop, refused) = (&stop, &refused);
-            scope.spawn(move || crowd(number, &mut Client::of(node), stop, refused));
+            scope.spawn(move || crowd(number, node, stop, refused));
         }
         for node in &nodes {
             let (stop, most) = (&stop, &most);
@@ -214,8 +215,41 @@ fn many_clients_at_the_limit_never_pass_it_and_get_all_of_it_while_a_node_dies()
     }
 }
 
-/// Creates, grows and deletes topics of its own at one gateway.
-fn crowd(number: usize, client: &mut Client, stop: &AtomicBool, refused: &AtomicUsize) {
+/// What the control plane asks of a node, told as Kafka tells clients.
+fn by_control(node: &Node, topic: &str, change: &TopicChange) -> (i16, String) {
+    let asked = ChangeTopic { topic: topic.to_owned(), change: change.clone(), validate_only: false };
+    let (caller, body) = (node.control_plane(), serde_json::to_vec(&asked).unwrap());
+    let ca = node.instance.control_ca.pem();
+    let answer = ask_control(node.spec.gateway.control, Some(&caller), ca, "POST", "/v1/topics", &body);
+    // Nobody there, or nobody who knows what became of it.
+    let Ok((200, answer)) = answer else { return (-1, String::new()) };
+    match serde_json::from_str(&answer).unwrap() {
+        TopicOutcome::Done => (0, String::new()),
+        TopicOutcome::Full(Shortage { limit, used, wanted }) => {
+            assert!(limit == LIMIT as u64 && used <= limit && used + wanted > limit, "{answer}");
+            (POLICY_VIOLATION, "this instance may have 60 partitions".to_owned())
+        }
+        TopicOutcome::Undecided { message } => (7, message),
+        TopicOutcome::Refused { error, message } => (error, message),
+    }
+}
+
+/// Creates, grows and deletes topics of its own at one gateway; every fourth does so as the control plane.
+fn crowd(number: usize, node: &Node, stop: &AtomicBool, refused: &AtomicUsize) {
+    let (is_client, mut client) = (number % 4 != 0, Client::of(node));
+    let new = |partitions: i32| NewTopic { partitions: partitions as u32, replicas: 3, config: BTreeMap::new() };
+    let create = |client: &mut Client, topic: &str, partitions: i32| match is_client {
+        true => client.create(topic, partitions),
+        false => by_control(node, topic, &TopicChange::Create(new(partitions))),
+    };
+    let add = |client: &mut Client, topic: &str, partitions: i32| match is_client {
+        true => client.add(topic, partitions),
+        false => by_control(node, topic, &TopicChange::Grow { partitions: partitions as u32 }).0,
+    };
+    let delete = |client: &mut Client, topic: &str| match is_client {
+        true => client.delete(topic),
+        false => by_control(node, topic, &TopicChange::Delete).0,
+    };
     let mut own: Vec<(String, i32)> = Vec::new();
     for round in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -224,13 +258,13 @@ fn crowd(number: usize, client: &mut Client, stop: &AtomicBool, refused: &Atomic
         let error = match round % 4 {
             3 if !own.is_empty() => {
                 let (topic, partitions) = own.remove(0);
-                let error = client.add(&topic, partitions + 1);
+                let error = add(&mut client, &topic, partitions + 1);
                 own.push((topic, partitions + i32::from(error == 0)));
                 error
             }
             _ => {
                 let (topic, partitions) = (format!("crowd-{number}-{round}"), 1 + (round % 3));
-                let (error, why) = client.create(&topic, partitions);
+                let (error, why) = create(&mut client, &topic, partitions);
                 if error == POLICY_VIOLATION {
                     assert!(why.contains("this instance may have 60 partitions"), "{why}");
                 }
@@ -243,7 +277,7 @@ fn crowd(number: usize, client: &mut Client, stop: &AtomicBool, refused: &Atomic
         if error == POLICY_VIOLATION {
             refused.fetch_add(1, Ordering::Relaxed);
             if !own.is_empty() {
-                client.delete(&own.remove(0).0);
+                delete(&mut client, &own.remove(0).0);
             }
         }
         assert!(matches!(error, 0 | POLICY_VIOLATION | 36 | 37) || is_passing(error), "{error}");

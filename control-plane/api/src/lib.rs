@@ -27,4 +27,5 @@ mod patch;
 pub mod problem;
 pub mod quote;
 pub mod tenancy;
+pub mod topic;
 pub mod usage;

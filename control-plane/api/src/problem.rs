@@ -149,6 +149,12 @@ problem_codes! {
     QuotaExceeded = "quota-exceeded", 409, "Quota reached" / "已达配额",
         "The project holds as many as its quota allows." / "项目中的资源数已达配额上限。",
         "Delete what is not needed, or have the quota raised." / "请删除不用的资源，或申请提高配额。";
+    PartitionLimit = "partition-limit", 409, "No room for these partitions" / "分区数已达上限",
+        "With them the instance would have more partitions than its spec allows." / "加上这些分区，实例的分区总数将超过规格上限。",
+        "Ask for fewer, delete topics, or change to a larger spec; `params` has the figures." / "请减少分区数、删除主题，或更换更大的规格；数值见 `params`。";
+    TopicProtected = "topic-protected", 409, "Not a topic of yours" / "不是您的主题",
+        "Kafka keeps its own state in this topic: it can be read, and neither changed nor deleted." / "Kafka 在此主题中保存自身状态：可以读取，不能修改或删除。",
+        "Leave it as it is; it does not count for the partitions that were bought." / "请保持原样；它不计入所购分区数。";
     EtagMismatch = "etag-mismatch", 412, "Changed meanwhile" / "资源已被修改",
         "`If-Match` does not name the present version." / "`If-Match` 与当前版本不符。",
         "Read the resource again and repeat the change." / "请重新读取资源后再提交修改。";
@@ -179,6 +185,9 @@ problem_codes! {
     KafkaUnavailable = "kafka-unavailable", 503, "Kafka does not answer" / "Kafka 无响应",
         "No broker of the instance answered, so what Kafka keeps cannot be read." / "实例的所有节点均未应答，无法读取 Kafka 中保存的内容。",
         "Look at the brokers' states, and repeat after the time in `Retry-After`." / "请查看各节点状态，并在 `Retry-After` 指明的时间后重试。";
+    PartitionsUndecided = "partitions-undecided", 503, "Room cannot be told now" / "暂时无法确认余量",
+        "Whether the instance has room for these partitions depends on a creation whose end is not known yet; nothing was made." / "实例是否还有余量取决于一次结果未明的创建；本次未创建任何内容。",
+        "Repeat after the time in `Retry-After`; it is known after 90 seconds at most." / "请在 `Retry-After` 指明的时间后重试；最长 90 秒后即可确认。";
     Timeout = "timeout", 504, "Took too long" / "处理超时",
         "The request was not done within its time." / "请求未能在时限内完成。",
         "Repeat with the same idempotency key." / "请用相同的幂等键重试。";

@@ -5,7 +5,7 @@
 use crate::{
     commands::{
         access, acl, api, audit, auth, bandwidth, capacity, catalog, cert, connection, docs, errors, failed_creation,
-        instance, job, key, member, operator, profile, project, quota, quote, service_account, user,
+        instance, job, key, member, operator, profile, project, quota, quote, service_account, topic, user,
     },
     render::Format,
     settings::Lang,
@@ -145,6 +145,9 @@ pub enum Command {
     /// Access rules of an instance: Kafka's ACLs
     #[command(subcommand)]
     Acl(acl::Command),
+    /// Topics of an instance
+    #[command(subcommand)]
+    Topic(topic::Command),
     /// Creations that failed; they hold nothing but their record
     #[command(subcommand)]
     FailedCreation(failed_creation::Command),

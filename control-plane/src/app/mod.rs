@@ -27,6 +27,7 @@ pub mod page;
 pub mod projects;
 pub mod quotes;
 pub mod service_accounts;
+pub mod topics;
 pub mod usage;
 pub mod write;
 

@@ -21,13 +21,18 @@ pub struct PageRequest<K> {
 
 impl<K: Serialize + DeserializeOwned> PageRequest<K> {
     pub fn parse(query: &PageQuery) -> Result<Self, Refusal> {
+        Self::parse_up_to(query, MAX_LIMIT)
+    }
+
+    /// Of a list whose pages hold `most` rows.
+    pub fn parse_up_to(query: &PageQuery, most: u32) -> Result<Self, Refusal> {
         let mut errors = Vec::new();
         let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=MAX_LIMIT).contains(&limit) {
+        if !(1..=most).contains(&limit) {
             errors.push(
-                FieldError::new("limit", "out-of-range", format!("1 to {MAX_LIMIT} rows a page"))
+                FieldError::new("limit", "out-of-range", format!("1 to {most} rows a page"))
                     .with("min", 1)
-                    .with("max", MAX_LIMIT),
+                    .with("max", most),
             );
         }
         let count = query.count.as_deref() == Some("exact");

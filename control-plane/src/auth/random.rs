@@ -15,15 +15,20 @@ pub const REFRESH_TOKEN_PREFIX: &str = "slr_";
 #[error("the system gave no random bytes")]
 pub struct NoRandom;
 
+/// Bytes that nobody can guess.
+pub fn bytes() -> Result<[u8; 32], NoRandom> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandom)?;
+    Ok(bytes)
+}
+
 /// A new random token, in clear text for its holder.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RandomToken(String);
 
 impl RandomToken {
     pub fn generate(prefix: &'static str) -> Result<Self, NoRandom> {
-        let mut bytes = [0; 32];
-        SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandom)?;
-        Ok(Self(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))))
+        Ok(Self(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes()?))))
     }
 
     pub fn hash(&self) -> [u8; 32] {

@@ -28,3 +28,4 @@ pub mod rights;
 pub mod states;
 pub mod storage;
 pub mod token_trust;
+pub mod topic;

@@ -49,6 +49,11 @@ rights! {
     KafkaUserRead = "kafka-user-read": Admin Operator Developer Viewer Auditor;
     /// Make, disable and delete Kafka users, give them passwords and rights.
     KafkaUserWrite = "kafka-user-write": Admin Operator;
+    TopicRead = "topic-read": Admin Operator Developer Viewer Auditor;
+    /// Make topics and add partitions.
+    TopicWrite = "topic-write": Admin Operator Developer;
+    /// Delete topics, and the messages in them.
+    TopicDelete = "topic-delete": Admin Operator;
     /// Addresses, trust stores, ready code.
     ConnectionRead = "connection-read": Admin Operator Developer Viewer;
     JobRead = "job-read": Admin Operator Developer Viewer Auditor;

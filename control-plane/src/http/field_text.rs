@@ -73,6 +73,13 @@ pub fn chinese(fault: &FieldError) -> Option<String> {
         "group-missing" => "consume 需要消费组：请给出组名，或组名前缀加 `*`",
         "topic-missing" => "请给出主题、消费组或事务 ID；权限需要主题",
         "all-alone" => "`all` 表示全部，不能与其他条件同时使用",
+        // Topics.
+        "topic-name" => "主题名须为 1 至 249 个字母、数字、`-` 或 `_`，且不以 `_` 开头",
+        "topic-reserved" => "以 `sluice-canary-` 开头的名称由平台保留，请换一个",
+        "topic-setting" => "创建主题时不能指定该设置；可接受：{accepted}",
+        "topic-in-sync" => "同步副本数多于副本数（{replicas}），将无法写入",
+        "topic-shrinks" => "主题已有 {present} 个分区，Kafka 不能减少分区；请指定更大的数目，或新建主题",
+        "kafka-refused" => "Kafka 拒绝了请求：{reason}",
         // Certificates.
         "wrong-password" => "密码错误，或文件已损坏",
         "not-of-format" => "此格式不使用该项",

@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 /// Canary topics are named so, with a UUID behind: nothing else is ever removed.
-pub const CANARY_PREFIX: &str = "sluice-canary-";
+pub const CANARY_PREFIX: &str = broker_api::acl::CANARY_TOPICS;
 
 /// Default replication (`KafkaSpec::brokers`): what the instance's own topics get.
 const REPLICAS: usize = 3;

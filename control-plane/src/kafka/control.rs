@@ -2,11 +2,17 @@
 
 use super::{
     Cluster, Credentials, KafkaControl, KafkaError, PlatformBindings, acls, canary, platform_bindings, quotas, scram,
+    topics,
     wire::{self, WireError},
 };
 use crate::domain::acl::is_platform;
 use async_trait::async_trait;
-use control_plane_api::{access::Access, acl::AclBinding, client_quota::QuotaRule};
+use control_plane_api::{
+    access::Access,
+    acl::AclBinding,
+    client_quota::QuotaRule,
+    topic::{Topic, TopicSummary},
+};
 use krafka::{
     Kafka,
     admin::{AlterUserScramCredentialsOptions, DescribeClusterOptions, ScramCredentialDeletion},
@@ -76,6 +82,14 @@ impl KafkaControl for KrafkaControl {
         remove: &[QuotaRule],
     ) -> Result<(), KafkaError> {
         on_the_wire("writing the quotas", quotas::write(cluster, set, remove)).await
+    }
+
+    async fn topics(&self, cluster: &Cluster) -> Result<Vec<TopicSummary>, KafkaError> {
+        on_the_wire("listing the topics", topics::list(cluster)).await
+    }
+
+    async fn topic(&self, cluster: &Cluster, name: &str) -> Result<Option<Topic>, KafkaError> {
+        on_the_wire("reading the topic", topics::show(cluster, name)).await
     }
 
     async fn put_user(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError> {

@@ -1,4 +1,4 @@
-//! What we ask of an instance's Kafka: users, bindings, quotas, and whether it serves.
+//! What we ask of an instance's Kafka: users, bindings, quotas, which topics there are, and whether it serves.
 //!
 //! Hides the client libraries (krafka, and kafka-protocol for what it lacks) behind [`KafkaControl`]. May use `pki`
 //! for its client identity, and `domain` for which bindings and quotas are the platform's. Knows no jobs and no database.
@@ -11,6 +11,7 @@ mod canary;
 mod control;
 mod quotas;
 mod scram;
+mod topics;
 mod wire;
 
 pub use acls::{PlatformBindings, platform_bindings};
@@ -19,7 +20,12 @@ pub use control::KrafkaControl;
 
 use async_trait::async_trait;
 use broker_api::{secret::Secret, spec::TlsIdentity};
-use control_plane_api::{access::Access, acl::AclBinding, client_quota::QuotaRule};
+use control_plane_api::{
+    access::Access,
+    acl::AclBinding,
+    client_quota::QuotaRule,
+    topic::{Topic, TopicSummary},
+};
 use std::{fmt::Debug, net::SocketAddr, sync::Arc};
 
 /// How to reach an instance.
@@ -89,6 +95,12 @@ pub trait KafkaControl: Debug + Send + Sync {
         set: &[QuotaRule],
         remove: &[QuotaRule],
     ) -> Result<(), KafkaError>;
+
+    /// All topics but the platform's, as a broker knows them that answers.
+    async fn topics(&self, cluster: &Cluster) -> Result<Vec<TopicSummary>, KafkaError>;
+
+    /// The topic of this name, if there is one that is not the platform's.
+    async fn topic(&self, cluster: &Cluster, name: &str) -> Result<Option<Topic>, KafkaError>;
 
     /// The user exists with this password, for SCRAM-SHA-256 and SCRAM-SHA-512.
     async fn put_user(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError>;

@@ -1,6 +1,6 @@
 //! Requests that krafka cannot send, straight over a connection of our own.
 //!
-//! Quotas, since each broker is asked for itself what it knows; and those of ACLs: krafka 0.28.1 numbers the pattern types wrongly (Literal 2, Prefixed 3; Kafka's are 3 and 4, KIP-290),
+//! Topics, of which krafka does not show all that is told; quotas, since each broker is asked for itself what it knows; and those of ACLs: krafka 0.28.1 numbers the pattern types wrongly (Literal 2, Prefixed 3; Kafka's are 3 and 4, KIP-290),
 //! so that a literal binding is refused and a prefixed one would become a literal one.
 
 use super::Cluster;

@@ -11,6 +11,7 @@ use broker_api::{
     refusal::{Refusal, RefusalCode},
     spec::NodeSpec,
     status::NodeStatus,
+    topics::{ChangeTopic, TopicOutcome},
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -26,6 +27,9 @@ use tokio_rustls::TlsConnector;
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 type BoxError = Box<dyn Error + Send + Sync>;
+
+/// For a change of a topic beyond any other answer: gateways may wait for each other, and then for Kafka.
+const TOPIC_CHANGE: Duration = Duration::from_secs(13);
 
 /// Talks to nodes: a connection a request, since a node hears from us a few times a minute at most, and a connection
 /// that is kept would have to be proved alive first.
@@ -53,12 +57,23 @@ impl HttpsNodes {
         path: &str,
         body: Bytes,
     ) -> Result<T, NodeError> {
+        self.request_within(self.deadline, node, method, path, body).await
+    }
+
+    async fn request_within<T: DeserializeOwned>(
+        &self,
+        deadline: Duration,
+        node: &NodeAddress,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, NodeError> {
         let address = node.control;
         let unreachable = |reason: String| NodeError::Unreachable { address, reason };
-        let (status, answer) = match timeout(self.deadline, exchange(node, method, path, body)).await {
+        let (status, answer) = match timeout(deadline, exchange(node, method, path, body)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(unreachable(causes(&*error))),
-            Err(_) => return Err(unreachable(format!("no answer within {} ms", self.deadline.as_millis()))),
+            Err(_) => return Err(unreachable(format!("no answer within {} ms", deadline.as_millis()))),
         };
         if status.is_success() {
             return serde_json::from_slice(&answer)
@@ -74,12 +89,14 @@ impl HttpsNodes {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, NodeError> {
-        let body = serde_json::to_vec(body).map_err(|e| NodeError::Refused {
-            address: node.control,
-            reason: format!("what is asked cannot be sent: {e}"),
-        })?;
-        self.request(node, method, path, body.into()).await
+        self.request(node, method, path, json(node, body)?).await
     }
+}
+
+fn json(node: &NodeAddress, body: &impl Serialize) -> Result<Bytes, NodeError> {
+    let text = serde_json::to_vec(body);
+    text.map(Into::into)
+        .map_err(|e| NodeError::Refused { address: node.control, reason: format!("what is asked cannot be sent: {e}") })
 }
 
 #[async_trait]
@@ -98,6 +115,11 @@ impl NodeControl for HttpsNodes {
 
     async fn groups(&self, node: &NodeAddress) -> Result<GroupUse, NodeError> {
         self.request(node, Method::GET, paths::GROUPS, Bytes::new()).await
+    }
+
+    async fn change_topic(&self, node: &NodeAddress, change: &ChangeTopic) -> Result<TopicOutcome, NodeError> {
+        let (deadline, body) = (self.deadline + TOPIC_CHANGE, json(node, change)?);
+        self.request_within(deadline, node, Method::POST, paths::TOPICS, body).await
     }
 
     async fn list_connections(&self, node: &NodeAddress, asked: &ListConnections) -> Result<ConnectionList, NodeError> {

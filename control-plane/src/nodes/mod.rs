@@ -13,6 +13,7 @@ use broker_api::{
     partitions::PartitionUse,
     spec::{NodeSpec, TlsIdentity},
     status::NodeStatus,
+    topics::{ChangeTopic, TopicOutcome},
 };
 use std::{fmt::Debug, net::SocketAddr, sync::Arc};
 
@@ -56,6 +57,9 @@ pub trait NodeControl: Debug + Send + Sync {
 
     /// Consumer groups of the instance as this node counts them.
     async fn groups(&self, node: &NodeAddress) -> Result<GroupUse, NodeError>;
+
+    /// Has the node's gateway make, grow or delete a topic, within the instance's limit. After `Unreachable` it may have been done.
+    async fn change_topic(&self, node: &NodeAddress, change: &ChangeTopic) -> Result<TopicOutcome, NodeError>;
 
     /// Client connections that the node serves now, by rising id.
     async fn list_connections(&self, node: &NodeAddress, asked: &ListConnections) -> Result<ConnectionList, NodeError>;

@@ -66,6 +66,18 @@ pub async fn put(
     Ok(())
 }
 
+/// Forgets a key.
+pub async fn forget(tx: &mut TenantTx, principal: &str, key: &str) -> Result<(), StoreError> {
+    let scope = scope_id(tx);
+    sqlx::query("delete from idempotency_keys where scope_id = $1 and principal = $2 and key = $3")
+        .bind(scope)
+        .bind(principal)
+        .bind(key)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
 /// Forgets answers from before `before`; returns how many.
 pub async fn prune(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<u64, StoreError> {
     let done = sqlx::query("delete from idempotency_keys where created_at < $1").bind(before).execute(conn).await?;

@@ -1,4 +1,4 @@
-"""Rows E1 and E6: how many partitions, which topics are made by being used, how large a message may be."""
+"""Rows E1 and E6: topics by every way in, how many partitions, which topics are made by being used, how large a message may be."""
 
 import json
 import time
@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from applications import applications, is_new
-from rows import row, within
+from raw_topics import PASSING, POLICY_VIOLATION, RawTopics
+from rows import refused, row, within
 from sluice import check, eventually
 
 
@@ -57,17 +58,21 @@ def partition_total(world):
         world.java("TopicCommand", "--delete", "--topic", made[0])
         create(names[6], 6)
         check(used() == limit, f"{used()} of {limit} are used")
-        streams_applications(world, words, used, limit, names[6])
-        check(used() == limit, f"{used()} of {limit} are used")
         used_up = f"used-{world.tag}-over"
         with auto_create(world):
             answer = world.kcat("-L", "-J", "-t", used_up)
             check(not topic(answer, used_up)["partitions"] and used() == limit, "a topic was made beyond the limit by being used")
+        raced = by_rest(world, limit, used, names[6])
+        world.java("TopicCommand", "--delete", "--topic", f"limit-{world.tag}-rest-.*")
+        create(names[6], 6)
+        streams_applications(world, words, used, limit, names[6])
+        check(used() == limit, f"{used()} of {limit} are used")
     finally:
         for ours in ("limit", "words"):
             world.java("TopicCommand", "--delete", "--topic", f"{ours}-{world.tag}-.*", ok=False)
     switched = auto_create_switches(world)
-    return f"exactly {limit}, Streams applications too; topics by being used, switched {within(switched)}; REST not yet"
+    by_command_line(world)
+    return f"exactly {limit}, by REST ({raced}) and Streams applications too; topics by being used, switched {within(switched)}"
 
 
 def streams_applications(world, words, used, limit, filler):
@@ -84,6 +89,91 @@ def streams_applications(world, words, used, limit, filler):
         became = applications(world, {words[2]: newer, words[3]: newer})
     reasons = [why for why in became.values() if why]
     check(list(became.values()).count(None) == 1 and all("needs 6 more for internal topics" in why for why in reasons), f"in the room for one: {became}")
+
+
+def by_rest(world, limit, used, victim):
+    """REST and Kafka's requests at every gateway at once, for the room that a deletion by REST makes; then room goes from hand to hand."""
+    path, host = world.path(f"instances/{world.instance['id']}/topics"), world.hosts[0]
+    name = lambda what: f"limit-{world.tag}-rest-{what}"
+
+    def rest(method, rest="", body=None):
+        decided = lambda: (answer := world.api(method, path + rest, body)).status != 503 and answer
+        return eventually("an answer that counts", decided)
+
+    over = rest("POST", body={"name": name("over"), "partitions": 2})
+    problem = refused(over, 409, "partition-limit")
+    check((problem["params"], str(limit) in problem["detail"]) == ({"limit": limit, "used": limit, "requested": 2}, True), f"the refusal says {problem}")
+    over = rest("PATCH", f"/{victim}", {"partitions": 7})
+    check(refused(over, 409, "partition-limit")["params"]["requested"] == 1, "growing was refused otherwise")
+
+    # 30 creations of 1 to 3 partitions for 6: as many as fit, never more.
+    check(rest("DELETE", f"/{victim}").status == 204, "the topic was not deleted")
+
+    def creator(number):
+        partitions = 1 + number % 3
+        if number % 2:
+            answer = rest("POST", body={"name": name(number), "partitions": partitions})
+            check(answer.status == 201 or answer.code == "partition-limit", f"REST answered {answer.status} {answer.code}")
+            return answer.status == 201
+        client = RawTopics(world.hosts[number % len(world.hosts)])
+        error = eventually("an answer that counts", lambda: (error := client.create(name(number), partitions)) not in PASSING and (error,))[0]
+        check(error in (0, POLICY_VIOLATION), f"a creation is answered by error {error}")
+        return error == 0
+
+    with ThreadPoolExecutor(30) as crowd:
+        made = list(crowd.map(creator, range(30)))
+    check(used() <= limit, f"{used()} of {limit} are used")
+    number = 0
+    while (answer := rest("POST", body={"name": name(f"rest-{number}"), "partitions": 1})).status == 201:
+        number += 1
+    refused(answer, 409, "partition-limit")
+    check(used() == limit, f"{used()} of {limit} are used when REST is refused")
+
+    # What REST deletes, any gateway has at once, and the other way round.
+    clients = [RawTopics(host) for host in world.hosts]
+    one = name("hand")
+    clients[0].delete(name(made.index(True)))
+    while rest("POST", body={"name": f"{one}-{uuid.uuid4().hex[:6]}", "partitions": 1}).status == 201:
+        pass
+    own = sorted(topic for topic in clients[0].metadata() if topic.startswith(one))
+    for number, victim in enumerate(own * 3):
+        client = clients[number % len(clients)]
+        if number % 2:
+            check(client.delete(victim) == 0, "the topic was not deleted")
+            check(rest("POST", body={"name": victim, "partitions": 1}).status == 201, "room that a client made can't be had by REST at once")
+        else:
+            check(rest("DELETE", f"/{victim}").status == 204, "the topic was not deleted")
+            error = client.create(victim, 1)
+            check(error == 0, f"room that REST made can't be had by a client at once: error {error}")
+    check(used() == limit, f"{used()} of {limit} are used")
+    shown = rest("GET", "?limit=1000&count=exact&sort=-partitions").json
+    check(sum(topic["partition_count"] for topic in shown["items"]) == limit and shown["total"] == len(shown["items"]), "the list shows other topics")
+    return f"{sum(made)} of 30 creators at once had the last 6"
+
+
+def by_command_line(world):
+    """A topic from beginning to end."""
+    name, one = world.instance["name"], f"cli-{world.tag}"
+    shown = world.sluice_json("topic", "create", name, one, "--partitions", "2", "--config", "retention.ms=3600000")
+    check(len(shown["partitions"]) == 2 and all(len(p["in_sync_replicas"]) == 3 and p["leader"] for p in shown["partitions"]), f"made: {shown}")
+    world.kcat("-P", "-t", one, stdin=b"one\n")
+    check("keys" in world.sluice("topic", "add-partitions", name, one, "--partitions", "4", "--dry-run").stdout.decode(), "the plan says nothing of keys")
+    check(world.sluice_json("topic", "add-partitions", name, one, "--partitions", "4")["partition_count"] == 4, "no partitions were added")
+    fewer = world.sluice("topic", "add-partitions", name, one, "--partitions", "3", ok=False)
+    check(fewer.returncode != 0 and b"takes none away" in fewer.stderr, f"taking partitions away says {fewer.stderr[-300:]}")
+    described = world.java("kafka.admin.ConfigCommand", "--describe", "--entity-type", "topics", "--entity-name", one).stdout
+    check(b"retention.ms=3600000" in described, f"Kafka has {described}")
+    world.java("TopicCommand", "--create", "--topic", f"{one}.java", "--partitions", "1")
+    listed = {topic["name"] for topic in world.sluice_json("topic", "list", name, "-q", one)}
+    check(listed == {one, f"{one}.java"}, f"the list shows {listed}")
+    every = {topic["name"] for topic in world.sluice_json("topic", "list", name, "--internal", "--all")}
+    check("__consumer_offsets" in every and not any(topic.startswith("__sluice") for topic in every), f"the list of all shows {every}")
+    path = world.path(f"instances/{world.instance['id']}/topics")
+    refused(world.api("DELETE", f"{path}/__consumer_offsets"), 409, "topic-protected")
+    refused(world.api("DELETE", f"{path}/__sluice_admission"), 404, "not-found")
+    for left in (one, f"{one}.java"):
+        world.sluice("topic", "delete", name, left, "--yes")
+    check(world.sluice("topic", "get", name, one, ok=False).returncode == 3, "the topic is still there")
 
 
 def topic(answer, name):

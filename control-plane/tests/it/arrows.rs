@@ -54,7 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "app",
-        // Of nodes only what changes nothing that is kept: who is connected, and the end of a connection.
+        // Of nodes only what touches nothing that we keep: who is connected, the end of a connection, and topics, which are Kafka's.
         &[
             "domain",
             "store",

@@ -16,6 +16,7 @@ import crowds
 import gateways
 import hostile
 import limits
+import partitions
 import strangers
 from sluice import World
 
@@ -26,6 +27,7 @@ TESTS = {
     "D6": (changes.switches, 100, 3),
     "D7": (gateways.leaders_move, 500, 4),
     "D8": (gateways.drained_under_load, 50, 3),
+    "P1": (partitions.at_the_limit, 1_000, 3),
     "P2": (crowds.connections, 100_000, 1_500),
     "P3": (limits.bandwidth, 50, None),
     "P4": (limits.full_disk, 50, None),

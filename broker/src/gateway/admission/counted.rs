@@ -2,6 +2,7 @@
 
 use crate::gateway::filters::code;
 use crate::gateway::filters::split::Refusal;
+use broker_api::topics::Shortage;
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -58,7 +59,8 @@ impl Counted {
                  use one that exists, delete groups, or change to a larger spec"
             ),
         };
-        Refusal::new(code::POLICY_VIOLATION, message)
+        let shortage = Some(Shortage { limit, used, wanted: more });
+        Refusal { shortage, ..Refusal::new(code::POLICY_VIOLATION, message) }
     }
 
     /// Nobody may have the room before it is clear whose it is.

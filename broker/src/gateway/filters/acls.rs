@@ -7,11 +7,8 @@ use crate::gateway::wire::{Reader, Wire, Writer};
 use broker_api::acl::pattern::{LITERAL, MATCH, PREFIXED};
 use broker_api::acl::resource::TOPIC;
 use broker_api::acl::{
-    ANY, Binding, Objection, PLATFORM_TOPICS, is_internal_topic, is_platform_principal, platform_bindings,
+    ANY, Binding, Objection, PLATFORM_TOPICS, is_platform_principal, is_tenant_topic, platform_bindings,
 };
-
-/// Topics by which the platform looks whether an instance serves: gone within seconds.
-const CANARY_TOPICS: &str = "sluice-canary-";
 
 /// Why a tenant may not make this binding.
 fn refusal(binding: &Binding<'_>) -> Option<Refusal> {
@@ -26,7 +23,7 @@ fn refusal(binding: &Binding<'_>) -> Option<Refusal> {
 /// Why nobody may create this topic. Kafka does not ask for rights on a topic's name when there is the
 /// right to create on the cluster, so a binding that denies it is not enough; and an internal topic
 /// that a client made would have that client's number of partitions for ever.
-pub(super) fn creation_refusal(topic: &str) -> Option<Refusal> {
+pub(in crate::gateway) fn creation_refusal(topic: &str) -> Option<Refusal> {
     (!is_counted(topic)).then(|| {
         Refusal::new(
             code::TOPIC_AUTHORIZATION_FAILED,
@@ -38,7 +35,7 @@ pub(super) fn creation_refusal(topic: &str) -> Option<Refusal> {
 /// Whether a topic's partitions count for what the instance was sold: the tenant's do, whatever their names, and those of
 /// Kafka and the platform don't.
 pub(in crate::gateway) fn is_counted(topic: &str) -> bool {
-    !is_internal_topic(topic, LITERAL) && !topic.starts_with(CANARY_TOPICS)
+    is_tenant_topic(topic)
 }
 
 fn read_binding<'a>(r: &mut Reader<'a>, format: Format) -> Wire<Binding<'a>> {

@@ -38,6 +38,11 @@ impl Item {
     pub(in crate::gateway) fn new(name: String, partitions: u32) -> Self {
         Self { name: Some(name), topic_id: None, partitions: Some(partitions), at: (0, 0) }
     }
+
+    /// One that is to be deleted.
+    pub(in crate::gateway) fn gone(name: String) -> Self {
+        Self { name: Some(name), topic_id: None, partitions: None, at: (0, 0) }
+    }
 }
 
 impl Asked {

@@ -6,6 +6,7 @@
 
 use super::split::{self, Refusal, Shape};
 use super::{Decision, Format, Scope, code};
+use crate::gateway::snapshot::Snapshot;
 use crate::gateway::wire::{Reader, Wire, Writer};
 
 // Codes of org.apache.kafka.common.config.ConfigResource.Type.
@@ -52,8 +53,8 @@ const TOLD: &[&str] = &[
 ];
 
 /// Why a topic may not have this setting.
-pub(in crate::gateway) fn topic_refusal(scope: Scope<'_>, name: &str, value: Option<&str>) -> Option<Refusal> {
-    let most = scope.snapshot.max_batch_bytes;
+pub(in crate::gateway) fn topic_refusal(snapshot: &Snapshot, name: &str, value: Option<&str>) -> Option<Refusal> {
+    let most = snapshot.max_batch_bytes;
     let asked = value.filter(|_| name == MAX_MESSAGE_BYTES)?;
     // Java takes digits of any script, and blanks of its own: what is not read here may still be a
     // number to Kafka.
@@ -107,7 +108,7 @@ fn alter_with(scope: Scope<'_>, format: Format, body: &[u8], incremental: bool) 
             let value = r.nullable_string()?;
             r.tags()?;
             if resource == TOPIC && refusal.is_none() {
-                refusal = topic_refusal(scope, setting, value);
+                refusal = topic_refusal(scope.snapshot, setting, value);
             }
         }
         r.tags()?;

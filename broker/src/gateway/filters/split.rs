@@ -3,6 +3,7 @@
 
 use super::{Decision, Format};
 use crate::gateway::wire::{Malformed, Reader, Wire, Writer};
+use broker_api::topics::Shortage;
 
 /// Most items of one request. Kafka's controller refuses a request that writes more records at once
 /// (`QuorumController.MAX_RECORDS_PER_USER_OP`); here it bounds what refusals can take, since a
@@ -20,11 +21,13 @@ pub(in crate::gateway) fn items(r: &mut Reader<'_>) -> Wire<usize> {
 pub(in crate::gateway) struct Refusal {
     pub(in crate::gateway) code: i16,
     pub(in crate::gateway) message: String,
+    /// The figures, where a limit is the reason.
+    pub(in crate::gateway) shortage: Option<Shortage>,
 }
 
 impl Refusal {
     pub(in crate::gateway) fn new(code: i16, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), shortage: None }
     }
 
     /// `error code, message`, as most results have them.

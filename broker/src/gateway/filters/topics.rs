@@ -22,7 +22,7 @@ pub(in crate::gateway) fn create(scope: Scope<'_>, format: Format, body: &[u8]) 
         for _ in 0..r.array()? {
             let (setting, value) = (r.string()?, r.nullable_string()?);
             r.tags()?;
-            refusal = refusal.or_else(|| configs::topic_refusal(scope, setting, value));
+            refusal = refusal.or_else(|| configs::topic_refusal(scope.snapshot, setting, value));
         }
         r.tags()?;
         items.push(r.since(start));

@@ -28,6 +28,7 @@ pub mod quota;
 pub mod quote;
 pub mod rights;
 pub mod service_account;
+pub mod topic;
 pub mod user;
 
 use crate::{
@@ -64,6 +65,7 @@ pub async fn run(mut cli: Cli) -> Result<()> {
         Command::Access(command) => access::run(&ctx, command).await,
         Command::User(command) => user::run(&ctx, command).await,
         Command::Acl(command) => acl::run(&ctx, command).await,
+        Command::Topic(command) => topic::run(&ctx, command).await,
         Command::FailedCreation(command) => failed_creation::run(&ctx, command).await,
         Command::Bandwidth(command) => bandwidth::run(&ctx, command).await,
         Command::Capacity(command) => capacity::run(&ctx, command).await,

@@ -13,6 +13,7 @@ use control_plane_api::{
     kafka_user::KafkaUser,
     problem::ErrorDoc,
     tenancy::{Member, Project, Quota},
+    topic::{Topic, TopicPartition, TopicSummary},
 };
 use std::collections::BTreeMap;
 
@@ -186,6 +187,60 @@ impl Row for KafkaUser {
     fn name(&self) -> String {
         self.name.clone()
     }
+}
+
+impl Row for TopicSummary {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("TOPIC", |t| t.name.clone()),
+        col("PARTITIONS", |t| t.partition_count.to_string()),
+        col("REPLICAS", |t| t.replicas.to_string()),
+        col("UNDER-REPLICATED", |t| t.under_replicated.to_string()),
+        col("LEADERLESS", |t| t.leaderless.to_string()),
+        wide("INTERNAL", |t| yes(t.internal)),
+    ];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Row for Topic {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("TOPIC", |t| t.summary.name.clone()),
+        col("PARTITIONS", |t| t.summary.partition_count.to_string()),
+        col("REPLICAS", |t| t.summary.replicas.to_string()),
+        col("SETTINGS", |t| settings(t).join(",")),
+    ];
+
+    fn name(&self) -> String {
+        self.summary.name.clone()
+    }
+
+    fn details(&self) -> Vec<(String, String)> {
+        let summary = &self.summary;
+        let mut details = vec![
+            ("Topic".to_owned(), summary.name.clone()),
+            ("Partitions".to_owned(), summary.partition_count.to_string()),
+            ("Replicas".to_owned(), summary.replicas.to_string()),
+        ];
+        if summary.internal {
+            details.push(("Internal".to_owned(), "Kafka's own".to_owned()));
+        }
+        details.push(("Settings".to_owned(), if self.config.is_empty() { dash() } else { settings(self).join("\n") }));
+        details.extend(self.partitions.iter().map(|one| (format!("Partition {}", one.partition), places(one))));
+        details
+    }
+}
+
+fn settings(topic: &Topic) -> Vec<String> {
+    topic.config.iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+/// `leader 1, replicas 1,2,3, in sync 1,2`.
+fn places(partition: &TopicPartition) -> String {
+    let ids = |brokers: &[i32]| brokers.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
+    let in_sync = ids(&partition.in_sync_replicas);
+    format!("leader {}, replicas {}, in sync {in_sync}", or_dash(&partition.leader), ids(&partition.replicas))
 }
 
 impl Row for AclBinding {

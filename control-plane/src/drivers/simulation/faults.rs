@@ -24,6 +24,8 @@ pub enum Operation {
     ShieldPlatform,
     ReadQuotas,
     PutQuotas,
+    ReadTopics,
+    ChangeTopic,
     PutUser,
     DeleteUser,
     Canary,

@@ -10,13 +10,15 @@ use crate::{
     kafka::{Cluster, Credentials, KafkaControl, KafkaError, PlatformBindings, platform_bindings},
 };
 use async_trait::async_trait;
+use broker_api::topics::NewTopic;
 use control_plane_api::{
     access::Access,
     acl::{AclBinding, AclPermission},
     client_quota::{QuotaLimits, QuotaRule},
     id::InstanceId,
+    topic::{Topic, TopicPartition, TopicSummary},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn as_kafka_error(operation: &'static str) -> impl FnOnce(Failure) -> KafkaError {
     move |Failure { severity, reason }| match severity {
@@ -54,6 +56,35 @@ fn kafka<'a>(state: &'a mut State, world: &World, cluster: &Cluster) -> Result<&
 fn put(bindings: &mut BTreeSet<AclBinding>, present: &[AclBinding], absent: &[AclBinding]) {
     bindings.extend(present.iter().cloned());
     bindings.retain(|binding| !absent.contains(binding));
+}
+
+/// As brokers would show it: replicas in a ring, all in sync.
+fn shown(name: &str, topic: &NewTopic, brokers: i32) -> Topic {
+    let replicas = |partition: i32| (0..i32::from(topic.replicas)).map(move |n| (partition + n) % brokers + 1);
+    let partitions = (0..topic.partitions.cast_signed()).map(|partition| TopicPartition {
+        partition,
+        leader: replicas(partition).next(),
+        replicas: replicas(partition).collect(),
+        in_sync_replicas: replicas(partition).collect(),
+    });
+    let summary = TopicSummary {
+        name: name.to_owned(),
+        partition_count: topic.partitions,
+        replicas: topic.replicas.into(),
+        internal: false,
+        under_replicated: 0,
+        leaderless: 0,
+    };
+    Topic { summary, partitions: partitions.collect(), config: topic.config.clone() }
+}
+
+fn topics(state: &mut State, world: &World, cluster: &Cluster) -> Result<Vec<Topic>, Failure> {
+    let brokers = i32::try_from(cluster.internal.len()).unwrap_or(1);
+    let topics = kafka(state, world, cluster)?.topics.iter();
+    let offsets = NewTopic { partitions: 50, replicas: 3, config: BTreeMap::new() };
+    let mut offsets = shown("__consumer_offsets", &offsets, brokers);
+    offsets.summary.internal = true;
+    Ok(topics.map(|(name, topic)| shown(name, topic, brokers)).chain([offsets]).collect())
 }
 
 #[async_trait]
@@ -129,6 +160,18 @@ impl KafkaControl for Simulation {
             Ok(())
         };
         self.world.operate(Operation::PutQuotas, put).await.map_err(as_kafka_error("alter quotas"))
+    }
+
+    async fn topics(&self, cluster: &Cluster) -> Result<Vec<TopicSummary>, KafkaError> {
+        let read = |state: &mut State, world: &World| topics(state, world, cluster);
+        let found = self.world.operate(Operation::ReadTopics, read).await.map_err(as_kafka_error("list topics"))?;
+        Ok(found.into_iter().map(|topic| topic.summary).collect())
+    }
+
+    async fn topic(&self, cluster: &Cluster, name: &str) -> Result<Option<Topic>, KafkaError> {
+        let read = |state: &mut State, world: &World| topics(state, world, cluster);
+        let found = self.world.operate(Operation::ReadTopics, read).await.map_err(as_kafka_error("read a topic"))?;
+        Ok(found.into_iter().find(|topic| topic.summary.name == name))
     }
 
     async fn put_user(&self, cluster: &Cluster, credentials: &Credentials) -> Result<(), KafkaError> {

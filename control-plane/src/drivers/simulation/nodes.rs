@@ -19,9 +19,15 @@ use broker_api::{
         BandwidthStatus, BrokerState, BrokerStatus, CapacityState, CapacityStatus, DirectionStatus, GatewayStatus,
         NodeState, NodeStatus, ProcessIdentity,
     },
+    topics::{ChangeTopic, NewTopic, Shortage, TopicChange, TopicOutcome},
 };
 use chrono::{DateTime, Utc};
 use std::net::SocketAddr;
+
+// Kafka's error codes.
+const UNKNOWN_TOPIC: i16 = 3;
+const TOPIC_EXISTS: i16 = 36;
+const INVALID_PARTITIONS: i16 = 37;
 
 /// Exits in a row that a broken node reports.
 const FAILURES: u32 = 5;
@@ -52,16 +58,17 @@ impl NodeControl for Simulation {
         answer.await.map_err(|failure| as_node_error(node.control, failure))?
     }
 
-    /// Nobody makes topics in a simulated instance.
     async fn partitions(&self, node: &NodeAddress) -> Result<PartitionUse, NodeError> {
-        let answer = self.world.operate(Operation::NodeStatus, |state, _| {
-            let limit = |held: &Node| held.spec.gateway.limits.max_partitions.into();
-            Ok(find(state, node).map(|held| PartitionUse { used: 0, limit: limit(held) }))
-        });
+        let answer = self.world.operate(Operation::NodeStatus, |state, _| Ok(partitions(state, node)));
         answer.await.map_err(|failure| as_node_error(node.control, failure))?
     }
 
-    /// Nor groups.
+    async fn change_topic(&self, node: &NodeAddress, asked: &ChangeTopic) -> Result<TopicOutcome, NodeError> {
+        let answer = self.world.operate(Operation::ChangeTopic, |state, _| Ok(change_topic(state, node, asked)));
+        answer.await.map_err(|failure| as_node_error(node.control, failure))?
+    }
+
+    /// Nobody makes groups in a simulated instance.
     async fn groups(&self, node: &NodeAddress) -> Result<GroupUse, NodeError> {
         let answer = self.world.operate(Operation::NodeStatus, |state, _| {
             let limit = |held: &Node| held.spec.gateway.limits.max_groups.into();
@@ -93,6 +100,47 @@ impl NodeControl for Simulation {
             .operate(Operation::Handshake, |state, world| Ok(show(state, listener, name, ca_pem, world.clock.now())));
         answer.await.map_err(|failure| as_node_error(listener, failure))?
     }
+}
+
+/// As all nodes of an instance count them.
+fn partitions(state: &State, node: &NodeAddress) -> Result<PartitionUse, NodeError> {
+    let limit = find(state, node)?.spec.gateway.limits.max_partitions.into();
+    let kafka = state.by_address.get(&node.control.ip()).and_then(|owner| state.kafka.get(&owner.instance));
+    let used = kafka.into_iter().flat_map(|kafka| kafka.topics.values()).map(|topic| u64::from(topic.partitions)).sum();
+    Ok(PartitionUse { used, limit })
+}
+
+/// What gateways and Kafka would make of it.
+fn change_topic(state: &mut State, node: &NodeAddress, asked: &ChangeTopic) -> Result<TopicOutcome, NodeError> {
+    let PartitionUse { used, limit } = partitions(state, node)?;
+    let Some(owner) = state.by_address.get(&node.control.ip()).copied() else { return Ok(TopicOutcome::Done) };
+    let topics = &mut state.kafka.entry(owner.instance).or_default().topics;
+    let refused = |error, message: &str| Ok(TopicOutcome::Refused { error, message: message.to_owned() });
+    let present = topics.get(&asked.topic).cloned();
+    let there = present.as_ref().map_or(0, |topic| topic.partitions);
+    let next = match (&asked.change, present) {
+        (TopicChange::Create(_), Some(_)) => return refused(TOPIC_EXISTS, "Topic already exists."),
+        (TopicChange::Create(topic), None) => Some(topic.clone()),
+        (_, None) => return refused(UNKNOWN_TOPIC, "This server does not host this topic-partition."),
+        (TopicChange::Grow { partitions }, Some(topic)) => {
+            if *partitions <= topic.partitions {
+                return refused(INVALID_PARTITIONS, "The topic has as many.");
+            }
+            Some(NewTopic { partitions: *partitions, ..topic })
+        }
+        (TopicChange::Delete, Some(_)) => None,
+    };
+    let wanted = next.as_ref().map_or(0, |topic| u64::from(topic.partitions.saturating_sub(there)));
+    if used + wanted > limit {
+        return Ok(TopicOutcome::Full(Shortage { limit, used, wanted }));
+    }
+    if !asked.validate_only {
+        match next {
+            Some(topic) => drop(topics.insert(asked.topic.clone(), topic)),
+            None => drop(topics.remove(&asked.topic)),
+        }
+    }
+    Ok(TopicOutcome::Done)
 }
 
 /// What a handshake would come to.

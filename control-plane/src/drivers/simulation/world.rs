@@ -2,7 +2,7 @@
 
 use super::faults::{Fault, Operation, Script, Severity, When};
 use crate::{clock::Clock, drivers::NodeRef};
-use broker_api::{secret::Secret, spec::NodeSpec};
+use broker_api::{secret::Secret, spec::NodeSpec, topics::NewTopic};
 use chrono::{DateTime, Utc};
 use control_plane_api::{
     acl::AclBinding,
@@ -58,6 +58,8 @@ pub(super) struct Kafka {
     /// The platform's principals have quotas of their own.
     pub(super) shielded: bool,
     pub(super) canaries: u32,
+    /// The tenant's.
+    pub(super) topics: BTreeMap<String, NewTopic>,
 }
 
 #[derive(Debug, Default)]
@@ -168,6 +170,11 @@ impl World {
     pub fn quotas(&self, instance: InstanceId) -> Option<BTreeMap<QuotaEntity, QuotaLimits>> {
         let state = self.state();
         state.kafka.get(&instance).filter(|kafka| kafka.shielded).map(|kafka| kafka.quotas.clone())
+    }
+
+    /// Topics of the tenant in an instance's Kafka.
+    pub fn topics(&self, instance: InstanceId) -> BTreeMap<String, NewTopic> {
+        self.state().kafka.get(&instance).map(|kafka| kafka.topics.clone()).unwrap_or_default()
     }
 
     /// ACL bindings of an instance's Kafka, the platform's among them.

@@ -23,6 +23,7 @@ pub mod members;
 pub mod projects;
 pub mod quotes;
 pub mod service_accounts;
+pub mod topics;
 pub mod usage;
 
 use crate::http::ApiRouter;
@@ -49,6 +50,7 @@ pub fn router() -> ApiRouter {
         .merge(kafka_users::router())
         .merge(kafka_rights::router())
         .merge(acls::router())
+        .merge(topics::router())
         .merge(client_connections::router())
         .merge(client_quotas::router())
         .merge(usage::router())

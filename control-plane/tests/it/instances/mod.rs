@@ -19,4 +19,5 @@ mod mtls;
 mod purchase;
 mod refusals;
 mod replicas;
+mod topics;
 mod usage;

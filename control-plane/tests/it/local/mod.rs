@@ -6,6 +6,7 @@ mod harm;
 mod instance;
 mod paths;
 mod raw_client;
+mod topics;
 pub mod world;
 
 use control_plane::{

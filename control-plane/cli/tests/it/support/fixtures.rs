@@ -132,6 +132,12 @@ pub fn kafka_user() -> Value {
     json!({"name": "shop", "disabled": false, "created_by": null, "created_at": TIME, "updated_at": TIME, "etag": "r1"})
 }
 
+pub fn topic() -> Value {
+    json!({"name": "clicks", "partition_count": 1, "replicas": 3, "internal": false, "under_replicated": 1, "leaderless": 0,
+        "partitions": [{"partition": 0, "leader": 1, "replicas": [1, 2, 3], "in_sync_replicas": [1, 2]}],
+        "config": {"retention.ms": "1000"}})
+}
+
 const CERTIFICATE: &str = "crt_01jd9mz5w8e4wahj8k6t3v2q81";
 
 pub fn certificate() -> Value {
