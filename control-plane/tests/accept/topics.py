@@ -155,7 +155,7 @@ def by_command_line(world):
     """A topic from beginning to end."""
     name, one = world.instance["name"], f"cli-{world.tag}"
     shown = world.sluice_json("topic", "create", name, one, "--partitions", "2", "--config", "retention.ms=3600000")
-    check(len(shown["partitions"]) == 2 and all(len(p["in_sync_replicas"]) == 3 and p["leader"] for p in shown["partitions"]), f"made: {shown}")
+    check(len(shown["partitions"]) == 2 and all(len(p["in_sync_replicas"]) == 3 and p["leader"] is not None for p in shown["partitions"]), f"made: {shown}")
     world.kcat("-P", "-t", one, stdin=b"one\n")
     check("keys" in world.sluice("topic", "add-partitions", name, one, "--partitions", "4", "--dry-run").stdout.decode(), "the plan says nothing of keys")
     check(world.sluice_json("topic", "add-partitions", name, one, "--partitions", "4")["partition_count"] == 4, "no partitions were added")

@@ -292,9 +292,9 @@ async fn a_broker_that_dies_or_whose_answer_is_lost_is_made_good_by_the_next_one
     cloud.keyed("k", json!({ "name": "b" })).await.expect::<Topic>(201);
     assert_eq!(cloud.keyed("k", json!({ "name": "b" })).await.header("idempotency-replayed"), Some("true"));
 
-    for node_id in 1..=3 {
-        cloud.make(json!({ "name": format!("c-{node_id}") })).await.expect::<Topic>(201);
-        cloud.world.kill_node(NodeRef { instance: id, node_id });
+    for broker in cloud.instance("orders").await.brokers {
+        cloud.make(json!({ "name": format!("c-{}", broker.id) })).await.expect::<Topic>(201);
+        cloud.world.kill_node(NodeRef { instance: id, node_id: broker.id });
     }
     cloud.make(json!({ "name": "d" })).await.problem("kafka-unavailable");
     cloud.topic_call(Method::GET, "", None).await.problem("kafka-unavailable");
