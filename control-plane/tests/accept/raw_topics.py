@@ -80,12 +80,10 @@ class RawTopics:
         return {name: (error, len(partitions)) for error, name, _, partitions in found if names or not name.startswith("__")}
 
     def use(self, name):
-        """Names a missing topic as a producer does; the answer is in when what is made for it is."""
+        """Names a missing topic as a producer does, and once more if it is told to: then what was made for it is made."""
         error, _ = self.metadata([name], makes=True)[name]
-        if error == LEADER_NOT_AVAILABLE:
-            # The gateway asks for the topic between two requests of the connection: this is the second one.
-            self.metadata([name])
-        return error
+        # The gateway asks for the topic between two requests of the connection: this is the second one.
+        return self.metadata([name])[name][0] if error == LEADER_NOT_AVAILABLE else error
 
     def total(self):
         return sum(partitions for _, partitions in self.metadata().values())
