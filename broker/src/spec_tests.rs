@@ -1,6 +1,7 @@
 use super::*;
 use crate::directory::write_atomic;
 use crate::support::{KAFKA_NEW, KAFKA_OLD, TestInstance};
+use broker_api::spec::TopicRates;
 
 fn spec() -> NodeSpec {
     TestInstance::fixed(KAFKA_NEW, 3).spec(1)
@@ -77,6 +78,17 @@ fn rates_of_addresses_are_sent_as_they_are_and_only_where_there_are_some() {
 }
 
 #[test]
+fn rates_of_topics_are_sent_as_they_are_and_only_where_there_are_some() {
+    let mut rated = spec();
+    let without = serde_json::to_value(&rated).unwrap();
+    assert_eq!(without["gateway"].get("topic_rates"), None, "an older node would refuse a field that it does not know");
+    rated.gateway.topic_rates.insert("orders".to_owned(), TopicRates { produce: Some(50_000), consume: None });
+    let sent = serde_json::to_value(&rated).unwrap();
+    assert_eq!(sent["gateway"]["topic_rates"], serde_json::json!({ "orders": { "produce": 50_000 } }));
+    assert_eq!(parse(&serde_json::to_vec(&sent).unwrap()).unwrap(), rated);
+}
+
+#[test]
 fn a_spec_that_could_not_work_is_refused_with_the_field() {
     type Break = fn(&mut NodeSpec);
     let cases: [(&str, Break); 7] = [
@@ -135,11 +147,12 @@ fn changed(edit: fn(&mut NodeSpec)) -> Change {
 
 #[test]
 fn what_only_the_gateway_serves_is_hot() {
-    let edits: [fn(&mut NodeSpec); 4] = [
+    let edits: [fn(&mut NodeSpec); 5] = [
         |spec| spec.gateway.disabled_users.push("alice".to_owned()),
         |spec| spec.gateway.listeners.clear(),
         |spec| spec.gateway.limits.max_connections = 1,
         |spec| spec.gateway.connection_rates.default = Some(5),
+        |spec| spec.gateway.topic_rates.extend([("orders".to_owned(), TopicRates::default())]),
     ];
     for edit in edits {
         assert_eq!(changed(edit), Change { hot: true, ..Change::default() });

@@ -134,6 +134,7 @@ impl Provisioned {
             storage_gb: instance.storage_gb,
             access: instance.access.clone(),
             connection_rates: instance.connection_rates.clone(),
+            topic_rates: instance.topic_rates.clone(),
             capacity: instance.capacity,
             connections: instance.connections,
             disabled_users: instance.disabled_users.clone(),

@@ -11,6 +11,8 @@ pub mod entity {
     pub const CLIENT_ID: &str = "client-id";
     /// Not given to Kafka, which sees the gateways' addresses only: they keep its rules ([`crate::spec::ConnectionRates`]).
     pub const IP: &str = "ip";
+    /// Unknown to Kafka: the gateways keep these rules too ([`crate::spec::TopicRates`]).
+    pub const TOPIC: &str = "topic";
 }
 
 /// What is limited.

@@ -132,6 +132,9 @@ pub struct GatewaySpec {
     /// How fast client addresses may open connections.
     #[serde(default, skip_serializing_if = "ConnectionRates::is_unlimited")]
     pub connection_rates: ConnectionRates,
+    /// How fast records of topics may pass, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub topic_rates: BTreeMap<String, TopicRates>,
     /// Tokens that clients may log in with by OAUTHBEARER.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer: Option<BearerTrust>,
@@ -242,6 +245,17 @@ impl ConnectionRates {
     pub fn is_unlimited(&self) -> bool {
         self.default.is_none() && self.of_ip.is_empty()
     }
+}
+
+/// Bytes a second that clients may produce to, and consume from, one topic at this broker, all together; each ≥ 4096, none:
+/// as fast as they can.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopicRates {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub produce: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consume: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,6 +20,7 @@ use super::permits::{self, OwnBroker};
 use super::proxied;
 use super::scram::KeyCache;
 use super::snapshot::Snapshot;
+use super::topic_quotas::TopicQuotas;
 use crate::assertion::Signer;
 use crate::error_text;
 use crate::incarnation::Incarnation;
@@ -61,6 +62,7 @@ pub(super) struct Shared {
     partitions: Arc<Admission>,
     groups: Arc<Admission>,
     pub(super) bandwidth: Bandwidth,
+    pub(super) topic_quotas: TopicQuotas,
     /// Why produce is refused, if it is.
     full_disk: ArcSwapOption<String>,
     /// Tasks that accept, which end when their listener closed.
@@ -100,6 +102,7 @@ impl Shared {
         groups: Arc<Admission>,
     ) -> Result<Arc<Self>, GatewayError> {
         let bandwidth = Bandwidth::new(&snapshot.load().limits, &metrics);
+        let topic_quotas = TopicQuotas::new(&snapshot.load().topic_rates, &metrics);
         let live = Connections::new(snapshot.load().limits.max_instance_connections > 0);
         let keys = KeyCache::new().map_err(|e| GatewayError::invalid(format!("logins can't be set up: {e}")))?;
         Ok(Arc::new(Self {
@@ -114,6 +117,7 @@ impl Shared {
             partitions,
             groups,
             bandwidth,
+            topic_quotas,
             full_disk: ArcSwapOption::empty(),
             acceptors: TaskTracker::new(),
             connections: TaskTracker::new(),
@@ -149,6 +153,14 @@ impl Shared {
         permits::keep(&self, &log, &OwnBroker(peer), &own).await;
     }
 
+    /// Learns names of topics that have quotas, until the end.
+    pub(super) async fn run_topic_names(self: Arc<Self>) {
+        tokio::select! {
+            () = self.topic_quotas.names.keep(&self) => {}
+            () = self.cut.cancelled() => {}
+        }
+    }
+
     pub(super) fn admission(&self, counted: Counted) -> &Arc<Admission> {
         match counted {
             Counted::Partitions => &self.partitions,
@@ -180,6 +192,7 @@ impl Shared {
 
     pub(super) fn swap(&self, snapshot: Snapshot) {
         self.bandwidth.follow(&snapshot.limits);
+        self.topic_quotas.follow(&snapshot.topic_rates);
         self.metrics.certificate_ends_at.set(snapshot.certificate.ends_at);
         self.snapshot.store(Arc::new(snapshot));
         self.changes.send_modify(|count| *count += 1);

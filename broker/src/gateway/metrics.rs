@@ -142,6 +142,7 @@ pub(super) struct Metrics {
     bandwidth_limit: Family<ByWay, Gauge>,
     paused: Family<ByWay, Counter<f64, AtomicU64>>,
     delayed: Family<ByWay, Counter>,
+    topic_waits: Family<ByWay, Counter<f64, AtomicU64>>,
     /// When the certificate that clients are shown ends, seconds since 1970.
     pub(super) certificate_ends_at: Gauge,
     /// By [`table::index`].
@@ -170,6 +171,7 @@ impl Metrics {
             bandwidth_limit: Family::default(),
             paused: Family::default(),
             delayed: Family::default(),
+            topic_waits: Family::default(),
             certificate_ends_at: Gauge::default(),
             requests: by_api(&requests),
             denied: by_api(&denied),
@@ -220,6 +222,12 @@ impl Metrics {
             Unit::Bytes,
             metrics.delayed.clone(),
         );
+        registry.register_with_unit(
+            "topic_quota_held",
+            "Time that requests were held for quotas of topics, all together",
+            Unit::Seconds,
+            metrics.topic_waits.clone(),
+        );
         registry.register(
             "certificate_expiry_timestamp_seconds",
             "When the certificate that clients are shown ends, seconds since 1970",
@@ -248,6 +256,11 @@ impl Metrics {
             paused: self.paused.get_or_create_owned(&way),
             delayed: self.delayed.get_or_create_owned(&way),
         }
+    }
+
+    /// Of quotas of topics.
+    pub(super) fn topic_waits(&self, direction: Direction) -> Counter<f64, AtomicU64> {
+        self.topic_waits.get_or_create_owned(&ByWay { direction })
     }
 
     pub(super) fn login(&self, mechanism: Mechanism, result: LoginResult) {

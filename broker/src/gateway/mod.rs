@@ -41,6 +41,7 @@ mod stream;
 mod subject;
 mod table;
 mod tls;
+mod topic_quotas;
 mod topics;
 mod upstream;
 mod wire;
@@ -92,6 +93,7 @@ impl Gateway {
         listeners.follow(&shared, None)?;
         tokio::spawn(shared.clone().run_admission());
         tokio::spawn(shared.clone().run_permits(own));
+        tokio::spawn(shared.clone().run_topic_names());
         Ok(Self { shared, listeners })
     }
 

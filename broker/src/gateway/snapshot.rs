@@ -13,7 +13,7 @@ use super::tls;
 use crate::inter_broker::Peer;
 use broker_api::acl::is_platform_user;
 use broker_api::ports;
-use broker_api::spec::{AccessPath, GatewayLimits, Listener, NodeSpec};
+use broker_api::spec::{AccessPath, GatewayLimits, Listener, NodeSpec, TopicRates};
 use ipnet::IpNet;
 use rustls::ServerConfig;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -38,6 +38,7 @@ pub struct Snapshot {
     pub(super) disabled_users: HashSet<String>,
     ip_rules: IpRules,
     pub(super) connection_rates: ConnectionRates,
+    pub(super) topic_rates: BTreeMap<String, TopicRates>,
     balancers: Vec<IpNet>,
     pub(super) bearer: Option<bearer::Trust>,
     /// Certificates that clients may sign in with.
@@ -75,6 +76,7 @@ impl Snapshot {
     pub fn build(spec: &NodeSpec) -> Result<Self, GatewayError> {
         let gateway = &spec.gateway;
         check_limits(&gateway.limits)?;
+        check_topic_rates(&gateway.topic_rates)?;
         let mut paths = BTreeMap::new();
         for listener in &gateway.listeners {
             let path = build_path(listener, spec)?;
@@ -99,6 +101,7 @@ impl Snapshot {
             auto_create_topics: gateway.auto_create_topics,
             ip_rules,
             connection_rates,
+            topic_rates: gateway.topic_rates.clone(),
             balancers,
             bearer,
             clients,
@@ -177,6 +180,17 @@ fn build_path(listener: &Listener, spec: &NodeSpec) -> Result<Path, GatewayError
     let sources = listener.sources.as_deref().map(|sources| networks("listeners.sources", sources)).transpose()?;
     let port = if listener.path.is_tls() { ports::UPSTREAM_SASL } else { ports::UPSTREAM_PLAINTEXT };
     Ok(Path { bind: listener.bind, upstream: SocketAddr::new(spec.kafka.bind, port), advertised, sources })
+}
+
+fn check_topic_rates(rates: &BTreeMap<String, TopicRates>) -> Result<(), GatewayError> {
+    for (topic, TopicRates { produce, consume }) in rates {
+        if let Some(rate) = produce.iter().chain(consume).find(|rate| **rate < LEAST_RATE) {
+            return Err(GatewayError::invalid(format!(
+                "topic_rates of {topic:?}: {rate} bytes a second; at least {LEAST_RATE} are accepted"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn check_limits(limits: &GatewayLimits) -> Result<(), GatewayError> {

@@ -7,26 +7,27 @@
 //! only, have no place in an answer for a refusal, and are not offered to clients.
 
 use super::filters::admitted::Codec;
-use super::filters::endpoints::{
-    FETCH, Layout, PRODUCE_BY_ID, PRODUCE_BY_NAME, SHARE_ACKNOWLEDGE_1, SHARE_ACKNOWLEDGE_2, SHARE_FETCH,
-};
+use super::filters::endpoints::{self, PRODUCE_BY_ID, PRODUCE_BY_NAME, SHARE_ACKNOWLEDGE_1, SHARE_ACKNOWLEDGE_2};
 use super::filters::groups::{self, MayMake};
+use super::filters::walk::Layout;
 use super::filters::{
     RequestFilter, ResponseFilter, acls, addresses, api_versions, configs, internal_topics, log_dirs, partitions,
     quotas, refusal, scram_users, streams, tokens, topics,
 };
+use super::topic_quotas::Motion;
 
-const FETCH_KEY: i16 = 1;
+pub(super) const PRODUCE: i16 = 0;
+pub(super) const FETCH: i16 = 1;
 pub(super) const SASL_HANDSHAKE: i16 = 17;
 pub(super) const API_VERSIONS: i16 = 18;
 pub(super) const SASL_AUTHENTICATE: i16 = 36;
-const SHARE_FETCH_KEY: i16 = 78;
+pub(super) const SHARE_FETCH: i16 = 78;
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum RequestRule {
     Relay,
-    /// Relayed, with a look at `acks`.
+    /// Relayed, with a look at `acks`; while a topic has a quota, walked for whose records they are.
     Produce,
     /// Relayed; where topics are made that clients name, with a look at whether this client lets them.
     Metadata,
@@ -147,8 +148,10 @@ use ResponseRule::{Filter, Walk};
 
 /// Sorted by key.
 pub(super) static TABLE: &[Api] = &[
-    decoded(0, "Produce", 13, 9).request(Produce).responses(&[(10, Walk(PRODUCE_BY_NAME)), (13, Walk(PRODUCE_BY_ID))]),
-    decoded(FETCH_KEY, "Fetch", 18, 12).request(Fetch).responses(&[(16, Walk(FETCH))]),
+    decoded(PRODUCE, "Produce", 13, 9)
+        .request(Produce)
+        .responses(&[(10, Walk(PRODUCE_BY_NAME)), (13, Walk(PRODUCE_BY_ID))]),
+    decoded(FETCH, "Fetch", 18, 12).request(Fetch).responses(&[(16, Walk(endpoints::FETCH))]),
     relay(2, "ListOffsets"),
     decoded(3, "Metadata", 13, 9).request(RequestRule::Metadata).responses(&[(0, ResponseRule::Metadata)]),
     closed(4, "LeaderAndIsr"),
@@ -230,7 +233,8 @@ pub(super) static TABLE: &[Api] = &[
     relay(75, "DescribeTopicPartitions"),
     decoded(76, "ShareGroupHeartbeat", 1, 0).group(groups::first_beat, &groups::MEMBER_HEARTBEAT),
     relay(77, "ShareGroupDescribe"),
-    Api { versions: (1, 2), ..decoded(SHARE_FETCH_KEY, "ShareFetch", 2, 0) }.responses(&[(1, Walk(SHARE_FETCH))]),
+    Api { versions: (1, 2), ..decoded(SHARE_FETCH, "ShareFetch", 2, 0) }
+        .responses(&[(1, Walk(endpoints::SHARE_FETCH))]),
     Api { versions: (1, 2), ..decoded(79, "ShareAcknowledge", 2, 0) }
         .responses(&[(1, Walk(SHARE_ACKNOWLEDGE_1)), (2, Walk(SHARE_ACKNOWLEDGE_2))]),
     decoded(80, "AddRaftVoter", 1, 0).refuse(refusal::membership),
@@ -263,9 +267,13 @@ pub(super) fn name(key: i16) -> &'static str {
     index(key).map_or("an unknown API", |index| TABLE[index].name)
 }
 
-/// Whether responses are made of records, and so take of the broker's bandwidth.
-pub(super) fn carries_records(key: i16) -> bool {
-    matches!(key, FETCH_KEY | SHARE_FETCH_KEY)
+/// Which way records go with requests of this API, or with the responses: those take of the broker's bandwidth.
+pub(super) fn moves_records(key: i16) -> Option<Motion> {
+    match key {
+        PRODUCE => Some(Motion::Produce),
+        FETCH | SHARE_FETCH => Some(Motion::Consume),
+        _ => None,
+    }
 }
 
 /// The API, if this version of it is served.

@@ -154,6 +154,11 @@ impl<'a> Reader<'a> {
         Ok(self.length(true)?.unwrap_or(0))
     }
 
+    /// Length of a string of which not all has arrived; 0 for null.
+    pub(super) fn partial_text(&mut self) -> Wire<usize> {
+        Ok(self.length(false)?.unwrap_or(0))
+    }
+
     /// Length of an array, `None` for null. Every element takes a byte or more, so a length above
     /// the bytes left is a lie.
     pub(super) fn nullable_array(&mut self) -> Wire<Option<usize>> {

@@ -128,6 +128,7 @@ impl TestInstance {
                 auto_create_topics: false,
                 ip_rules: Default::default(),
                 connection_rates: Default::default(),
+                topic_rates: Default::default(),
                 disabled_users: Vec::new(),
                 ended_logins: Default::default(),
                 capacity: Default::default(),

@@ -1,5 +1,5 @@
-//! Quotas of an instance's clients. Kafka keeps those of users and client ids, the gateways those of addresses: on each broker for
-//! itself.
+//! Quotas of an instance's clients. Kafka keeps those of users and client ids, the gateways those of addresses and topics: on each
+//! broker for itself.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 /// Most rules of one request.
 pub const MAX_RULES: usize = 100;
 
-/// Whom a rule is for: a user, a client id, or one of each; or an IP address, alone. A `default_…` part stands for all that have no
+/// Whom a rule is for: a user, a client id, or one of each; or an IP address, alone; or a topic, alone. A `default_…` part stands for all that have no
 /// rule of their own; each of them has the figure for itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +31,9 @@ pub struct QuotaEntity {
     /// Every address without a rule of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub default_ip: bool,
+    /// One topic, by its exact name, whether it exists or not: all clients share the figures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
 }
 
 /// What a rule allows. Kafka counts on each broker for itself, but `controller_mutation_rate`, which holds for the instance.
@@ -123,6 +126,8 @@ pub struct QuotaFilter {
     /// `true`: every address without a rule of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_ip: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
     /// Rules that limit this; in a deletion only this figure goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(inline)]
@@ -142,6 +147,9 @@ pub struct QuotaClient {
     /// Its address; any without a rule of its own when it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
+    /// Topic that it produces to and consumes from; one without a rule when it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
 }
 
 /// Who shares a figure.
@@ -164,6 +172,8 @@ pub enum QuotaShare {
 pub enum QuotaDecider {
     /// The rule that wins.
     Rule,
+    /// The rule of the topic, which holds beside it.
+    Topic,
     /// The broker's share of the bandwidth that was bought, which all clients share.
     Bandwidth,
     /// No rule holds, and no other limit counts here.
@@ -178,6 +188,8 @@ pub struct EffectiveQuotas {
     /// As asked for, IPv4 where an IPv4 address came in IPv6 form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
     /// How many brokers each keep the figures for themselves.
     pub brokers: u32,
     pub limits: Vec<EffectiveLimit>,
@@ -193,9 +205,12 @@ pub struct EffectiveLimit {
     pub shared_by: Option<QuotaShare>,
     /// Rules that would hold as well and are more general, in Kafka's order.
     pub overruled: Vec<MatchingRule>,
+    /// The rule of the topic, which holds beside it and is shared by all clients; of byte rates only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_rule: Option<MatchingRule>,
     /// A broker's share of the bandwidth that was bought, bytes a second; of byte rates only.
     pub bandwidth_share: Option<u64>,
-    /// The smaller of the two, on one broker; of `controller_mutation_rate` in the instance. None: no limit.
+    /// The smallest of them, on one broker; of `controller_mutation_rate` in the instance. None: no limit.
     pub effective: Option<f64>,
     /// The same on all brokers together.
     pub effective_over_all: Option<f64>,

@@ -1,7 +1,7 @@
 //! Quotas of an instance's clients: listed, explained, set, deleted.
 //!
 //! Kafka keeps those of users and client ids, and is asked each time: what was set through Kafka's own tools is there as well.
-//! Those of addresses are in the instance's row, and its gateways are told. A change is a job that names every figure of it. The
+//! Those of addresses and topics are in the instance's row, and its gateways are told. A change is a job that names every figure of it. The
 //! platform's own quotas are neither shown nor touched.
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
         client_quota::{
             self as quotas,
             effective::{self, Bounds},
-            ip,
+            ip, topic,
         },
         plan::{self, Effect},
         rights::Right,
@@ -26,7 +26,7 @@ use crate::{
     },
     store::{self, instances::InstanceRecord},
 };
-use broker_api::spec::ConnectionRates;
+use broker_api::spec::{ConnectionRates, TopicRates};
 use control_plane_api::{
     client_quota::{
         ClientQuota, EffectiveQuotas, QuotaClient, QuotaEntity, QuotaFilter, QuotaKey, QuotaLimits, QuotaRule,
@@ -39,8 +39,9 @@ use control_plane_api::{
     problem::FieldError,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-/// By user, client id and address, defaults first.
+/// By user, client id, address and topic, defaults first.
 pub async fn list_client_quotas(
     app: &App,
     scope: &ProjectScope,
@@ -122,6 +123,7 @@ pub fn delete_client_quotas(scope: &ProjectScope, filter: &QuotaFilter) -> Resul
         default_client_id: filter.default_client_id.unwrap_or(false),
         ip: address(filter.ip.as_deref())?,
         default_ip: filter.default_ip.unwrap_or(false),
+        topic: filter.topic.clone(),
     };
     let mut faults = Vec::new();
     quotas::check_entity("", &entity, &mut faults);
@@ -177,8 +179,10 @@ pub async fn change_client_quotas(
     };
     let record = instances::lock(&mut write.tx, instance).await?;
     kafka::free(&record)?;
-    if let Some(rates) = connection_rates(&record, &set, &remove)? {
-        store::instances::set_connection_rates(&mut write.tx, record.id, &rates, app.clock.now()).await?;
+    if let Some(kept) = of_gateways(&record, &set, &remove)? {
+        let Kept { connection_rates, topic_rates } = kept;
+        let now = app.clock.now();
+        store::instances::set_client_rates(&mut write.tx, record.id, &connection_rates, &topic_rates, now).await?;
     }
     let detail = json!({ "set": set, "removed": remove });
     let job = NewJob::<ClientQuotaChange> {
@@ -208,7 +212,7 @@ pub async fn plan_client_quotas(
 ) -> Result<Plan, AppError> {
     let (record, present, decided) = decide(app, scope, instance, wanted).await?;
     kafka::free(&record)?;
-    connection_rates(&record, &decided.set, &decided.remove)?;
+    of_gateways(&record, &decided.set, &decided.remove)?;
     let (steps, eta_seconds) = job_views::planned::<ClientQuotaChange>(app).await?;
     Ok(Plan {
         checks: checks(&record, wanted, &decided),
@@ -266,19 +270,34 @@ async fn decide(
     Ok((record, present, decided))
 }
 
-/// Those that the change leaves, if it touches them.
-fn connection_rates(
-    record: &InstanceRecord,
-    set: &[QuotaRule],
-    remove: &[QuotaRule],
-) -> Result<Option<ConnectionRates>, Refusal> {
-    let rates = ip::changed(&record.connection_rates, set, remove);
-    if rates.as_ref().is_some_and(|rates| rates.of_ip.len() > ip::MAX_ADDRESSES) {
-        let detail = format!("{} addresses may have a rule of their own; delete some first", ip::MAX_ADDRESSES);
-        let fault = FieldError::new("/rules", "quota-ip-many", detail).with("limit", ip::MAX_ADDRESSES);
-        return Err(Refusal::invalid(vec![fault]));
+/// Rules that the gateways keep.
+struct Kept {
+    connection_rates: ConnectionRates,
+    topic_rates: BTreeMap<String, TopicRates>,
+}
+
+/// Those that the change leaves, if it touches any of them.
+fn of_gateways(record: &InstanceRecord, set: &[QuotaRule], remove: &[QuotaRule]) -> Result<Option<Kept>, Refusal> {
+    let (rates, topics) =
+        (ip::changed(&record.connection_rates, set, remove), topic::changed(&record.topic_rates, set, remove));
+    if rates.is_none() && topics.is_none() {
+        return Ok(None);
     }
-    Ok(rates)
+    let kept = Kept {
+        connection_rates: rates.unwrap_or_else(|| record.connection_rates.clone()),
+        topic_rates: topics.unwrap_or_else(|| record.topic_rates.clone()),
+    };
+    for (what, code, count, limit) in [
+        ("addresses", "quota-ip-many", kept.connection_rates.of_ip.len(), ip::MAX_ADDRESSES),
+        ("topics", "quota-topic-many", kept.topic_rates.len(), topic::MAX_TOPICS),
+    ] {
+        if count > limit {
+            let detail = format!("{limit} {what} may have a rule of their own; delete some first");
+            let fault = FieldError::new("/rules", code, detail).with("limit", limit);
+            return Err(Refusal::invalid(vec![fault]));
+        }
+    }
+    Ok(Some(kept))
 }
 
 /// What the tenant has set.
@@ -286,5 +305,6 @@ async fn rules(app: &App, record: &InstanceRecord) -> Result<Vec<QuotaRule>, App
     let cluster = kafka::cluster(app, record.id).await?;
     let mut rules = app.kafka.client_quotas(&cluster).await.map_err(|error| kafka::failed(record.id, error))?;
     rules.extend(ip::rules(&record.connection_rates));
+    rules.extend(topic::rules(&record.topic_rates));
     Ok(rules)
 }

@@ -13,7 +13,7 @@ use broker_api::{
     spec::{
         AccessPath, AdvertisedAddress, BearerTrust, CapacityPolicy, CapacityRule, ClientCertificates, ConnectionRates,
         GatewayLimits, GatewaySpec, IpRules, Jvm, KafkaSpec, Listener, NodeIdentity, NodeSpec, Role, TlsIdentity,
-        Voter,
+        TopicRates, Voter,
     },
 };
 use control_plane_api::{
@@ -50,6 +50,7 @@ pub struct InstanceIntent {
     pub storage_gb: u32,
     pub access: Access,
     pub connection_rates: ConnectionRates,
+    pub topic_rates: BTreeMap<String, TopicRates>,
     pub capacity: capacity::Rule,
     pub connections: connection_limits::Chosen,
     /// See [`GatewaySpec::disabled_users`].
@@ -156,6 +157,7 @@ pub fn build(
             auto_create_topics: instance.access.auto_create_topics,
             ip_rules: IpRules { allow: instance.access.allow_ips.clone(), deny: instance.access.deny_ips.clone() },
             connection_rates: instance.connection_rates.clone(),
+            topic_rates: instance.topic_rates.clone(),
             bearer: instance.access.oauthbearer.as_ref().map(bearer),
             client_certificates: client_certificates(&instance.access.mtls),
             server_tls: keys.clients,

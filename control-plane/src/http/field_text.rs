@@ -59,10 +59,14 @@ pub fn chinese(fault: &FieldError) -> Option<String> {
         }
         "acl-filter-wide" => "找到 {found} 条规则；一次最多删除 {limit} 条，请缩小范围",
         // Quotas of clients.
-        "quota-entity-missing" => "请指定用户、客户端 ID（或二者各一），或地址；default_… 代表其余全部",
+        "quota-entity-missing" => "请指定用户、客户端 ID（或二者各一），或地址，或主题；default_… 代表其余全部",
         "quota-ip-alone" => "地址须单独指定：建立连接时，对方的用户与客户端 ID 尚不可知",
         "quota-ip" => "不是客户端地址；请给出一个地址，如 10.1.2.3 或 fd00::1，不接受网段",
         "quota-ip-many" => "最多 {limit} 个地址可以有自己的规则，请先删除一些",
+        "quota-topic-alone" => "主题须单独指定：其数值由全部客户端共享",
+        "quota-topic" => "不是主题名；可接受 1 至 249 个字母、数字、点、下划线与连字符，不接受通配",
+        "quota-topic-internal" => "该主题属于 Kafka 或平台；请指定自己的主题",
+        "quota-topic-many" => "最多 {limit} 个主题可以有自己的规则，请先删除一些",
         "quota-limit-kind" => "此类规则没有这一项；可接受：{accepted}",
         "quota-entity-both" => "{field} 与 default_{field} 只能给出一个",
         "quota-name" => "名称须为 1 至 255 个字符，不含控制字符",

@@ -6,7 +6,7 @@ use crate::{
     domain::{capacity, connection_limits, states},
     store::{StoreError, SystemTx, TenantTx},
 };
-use broker_api::spec::ConnectionRates;
+use broker_api::spec::{ConnectionRates, TopicRates};
 use chrono::{DateTime, Utc};
 use control_plane_api::{
     access::Access,
@@ -39,6 +39,7 @@ pub struct InstanceRecord {
     pub auto_create_topics: bool,
     pub access: Access,
     pub connection_rates: ConnectionRates,
+    pub topic_rates: BTreeMap<String, TopicRates>,
     pub deletion_protection: bool,
     pub first_user: String,
     pub revision: i64,
@@ -88,6 +89,7 @@ pub(super) struct InstanceRow {
     auto_create_topics: bool,
     access: Json<Access>,
     connection_rates: Json<ConnectionRates>,
+    topic_rates: Json<BTreeMap<String, TopicRates>>,
     deletion_protection: bool,
     first_user: String,
     revision: i64,
@@ -128,6 +130,7 @@ impl TryFrom<InstanceRow> for InstanceRecord {
             auto_create_topics: row.auto_create_topics,
             access: row.access.0,
             connection_rates: row.connection_rates.0,
+            topic_rates: row.topic_rates.0,
             deletion_protection: row.deletion_protection,
             first_user: row.first_user,
             revision: row.revision,
@@ -237,7 +240,7 @@ pub async fn find(tx: &mut TenantTx, id: Option<InstanceId>, name: &str) -> Resu
     let row: Option<InstanceRow> = sqlx::query_as(
         "select i.id, i.project_id, name, description, labels, i.state, state_reason, kafka_version, region, zones, spec,
                 storage_gb, disk_type, capacity_policy, capacity_threshold_percent, max_connections, max_connections_per_ip,
-                allowed_connections, auto_create_topics, access, connection_rates, deletion_protection, first_user, i.revision,
+                allowed_connections, auto_create_topics, access, connection_rates, topic_rates, deletion_protection, first_user, i.revision,
                 j.id as active_job, i.created_at, i.updated_at
          from instances i
          left join jobs j on j.resource_id = i.id and j.state not in ('succeeded', 'failed', 'cancelled')
@@ -319,21 +322,24 @@ pub async fn set_access(
     Ok(())
 }
 
-/// Sets how fast addresses may open connections, and raises the generation that its nodes are told.
-pub async fn set_connection_rates(
+/// Sets how fast addresses may open connections and records of topics may pass, and raises the generation that its nodes are told.
+pub async fn set_client_rates(
     tx: &mut TenantTx,
     id: InstanceId,
-    rates: &ConnectionRates,
+    connections: &ConnectionRates,
+    topics: &BTreeMap<String, TopicRates>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let org = tx.org();
     sqlx::query(
-        "update instances set connection_rates = $3, generation = generation + 1, revision = revision + 1, updated_at = $4
+        "update instances set connection_rates = $3, topic_rates = $4, generation = generation + 1, revision = revision + 1,
+                updated_at = $5
          where org_id = $1 and id = $2",
     )
     .bind(org)
     .bind(id.uuid())
-    .bind(Json(rates))
+    .bind(Json(connections))
+    .bind(Json(topics))
     .bind(now)
     .execute(&mut **tx)
     .await?;

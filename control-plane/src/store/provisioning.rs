@@ -10,7 +10,7 @@ use crate::domain::{
     client_paths::{Network, Place},
     connection_limits,
 };
-use broker_api::spec::ConnectionRates;
+use broker_api::spec::{ConnectionRates, TopicRates};
 use chrono::{DateTime, Utc};
 use control_plane_api::{
     access::Access,
@@ -41,6 +41,7 @@ pub struct InstanceRow {
     pub storage_gb: u32,
     pub access: Access,
     pub connection_rates: ConnectionRates,
+    pub topic_rates: BTreeMap<String, TopicRates>,
     pub capacity: capacity::Rule,
     pub connections: connection_limits::Chosen,
     /// Kafka users that are refused.
@@ -82,6 +83,7 @@ struct RawInstance {
     storage_gb: i32,
     access: Value,
     connection_rates: Json<ConnectionRates>,
+    topic_rates: Json<BTreeMap<String, TopicRates>>,
     capacity_policy: String,
     capacity_threshold_percent: i32,
     #[sqlx(flatten)]
@@ -121,6 +123,7 @@ impl TryFrom<RawInstance> for InstanceRow {
             storage_gb: u32::try_from(raw.storage_gb).map_err(|error| corrupt("instances", error))?,
             access: serde_json::from_value(raw.access).map_err(|error| corrupt("instances", error))?,
             connection_rates: raw.connection_rates.0,
+            topic_rates: raw.topic_rates.0,
             capacity: capacity::Rule {
                 policy: capacity::parse_policy(&raw.capacity_policy)
                     .ok_or_else(|| corrupt("instances", format!("capacity policy {:?}", raw.capacity_policy)))?,
@@ -138,7 +141,7 @@ impl TryFrom<RawInstance> for InstanceRow {
 /// The instance and its brokers; `None` when it is gone.
 pub async fn load(tx: &mut Connection, id: InstanceId) -> Result<Option<(InstanceRow, Vec<BrokerRow>)>> {
     let instance: Option<RawInstance> = sqlx::query_as(
-        "select id, org_id, name, state, kafka_version, cluster_id, spec, storage_gb, access, connection_rates, capacity_policy,
+        "select id, org_id, name, state, kafka_version, cluster_id, spec, storage_gb, access, connection_rates, topic_rates, capacity_policy,
                 capacity_threshold_percent, max_connections, max_connections_per_ip, allowed_connections, generation,
                 array(select u.name from kafka_users u where u.instance_id = i.id and disabled order by u.name) as disabled_users,
                 (select coalesce(jsonb_object_agg(u.name, logins_since), '{}') from kafka_users u

@@ -1,4 +1,4 @@
-"""Row E4: quotas of users and client ids, as clients of two families are slowed by them and nobody is cut; and how fast an address connects."""
+"""Row E4: quotas of users, client ids and topics, as clients of two families are slowed by them and nobody is cut; and how fast an address connects."""
 
 import contextlib
 import json
@@ -15,6 +15,8 @@ PRODUCE, CONSUME = 500_000, 1_000_000
 BURST_SECONDS = 12
 # Three such times: one burst more or less is a third.
 MEASURED_SECONDS = 33
+# Those of topics let one second's worth pass at once.
+TOPIC_BURST_SECONDS, TOPIC_MEASURED_SECONDS = 3, 15
 # Addresses of clients, and what the first may open a second on one broker.
 HELD_BACK, FREE, CONNECTIONS = "127.0.0.77", "127.0.0.78", 2
 CONNECTING_SECONDS = 10
@@ -35,8 +37,8 @@ class Quotas:
         limits = json.loads(self.sluice("explain", *arguments, "-o", "json").stdout)["limits"]
         return {limit["key"]: limit for limit in limits}
 
-    def end(self):
-        return int(self.world.kcat("-Q", "-t", f"{self.topic}:0:-1").stdout.split()[-1])
+    def end(self, topic=None):
+        return int(self.world.kcat("-Q", "-t", f"{topic or self.topic}:0:-1").stdout.split()[-1])
 
     def connections(self, client_id):
         found = self.world.api("GET", self.world.path(f"instances/{self.world.instance['id']}/connections?client_id={client_id}&limit=200"))
@@ -66,12 +68,12 @@ class Quotas:
         bad = [word for word in ("FAIL", "timed out", "Disconnected", "revoked", "ERROR") if word in told]
         check(not bad, f"{name} was cut: {told[-400:]}")
 
-    def rate(self, seen, name):
+    def rate(self, seen, name, burst=BURST_SECONDS, measured=MEASURED_SECONDS):
         """Bytes a second after the burst, over connections that are the same in the end."""
         eventually(f"{name} moves something", seen)
-        time.sleep(BURST_SECONDS)  # What passes at once is not what is measured.
+        time.sleep(burst)  # What passes at once is not what is measured.
         before, began, connected = seen(), time.monotonic(), self.connections(name)
-        time.sleep(MEASURED_SECONDS)  # A mean over time.
+        time.sleep(measured)  # A mean over time.
         moved, took = seen() - before, time.monotonic() - began
         check(connected and connected <= self.connections(name), f"{name} lost a connection")
         return moved / took
@@ -123,6 +125,74 @@ def connect_at_a_rate(world, q):
     return f"an address connects at {served / CONNECTING_SECONDS:.1f} a second of {CONNECTIONS}, {within(took)}, another as it likes"
 
 
+def of_topic(rate, quota, what):
+    # What is passed is the gateway's; a busy machine may give less.
+    check(0.3 < rate / quota < 1.15, f"{what} went at {rate:.0f} bytes a second, the quota of its topic is {quota}")
+    return f"{rate / quota * 100:.0f} %"
+
+
+def by_topic(world, q):
+    """In words."""
+    slow, free = f"{q.topic}-slow", f"{q.topic}-free"
+    for topic in (slow, free):
+        world.java("TopicCommand", "--create", "--topic", topic, "--partitions", "1", "--replication-factor", "1")
+    q.sluice("set", "--topic", slow, "--produce", "500kB/s", "--consume", "1MB/s")
+    listed = q.sluice("list", "--topic", slow).stdout.decode()
+    check(slow in listed and "500 kB/s a broker, 1.5 MB/s in all" in listed, f"the list says {listed}")
+    rule = q.explained("--user", world.user, "--topic", slow)["producer_byte_rate"]
+    check(rule["decided_by"] == "topic" and rule["effective"] == PRODUCE and rule["effective_over_all"] == 3 * PRODUCE, f"explained as {rule}")
+
+    def fast(topic):
+        began = time.monotonic()
+        run("kcat", *q.sasl, "-P", "-t", topic, "-l", q.lines(40), timeout=120)
+        return 40_000_000 / (time.monotonic() - began)
+
+    small = ["-X", "batch.size=65536", "-X", "queue.buffering.max.kbytes=4096"]
+    with q.client("topic-producer", "-P", "-t", slow, *small, "-l", q.lines(60)):
+        produced = q.rate(lambda: q.end(slow) * LINE, "topic-producer", TOPIC_BURST_SECONDS, TOPIC_MEASURED_SECONDS)
+        other = fast(free)
+    check(other > 3 * PRODUCE, f"another topic went at {other:.0f} bytes a second only")
+
+    # Java shares the figure with everybody, and shows what it is told.
+    before, began = q.end(slow), time.monotonic()
+    shown = world.java("ProducerPerformance", "--topic", slow, "--num-records", "8000", "--record-size", "1000", "--throughput", "-1",
+                       "--print-metrics", "--command-property", "client.id=topic-java").stdout.decode()
+    java = (q.end(slow) - before) * LINE / (time.monotonic() - began)
+    throttled = next(float(line.split(":")[-1]) for line in shown.splitlines() if "produce-throttle-time-max" in line and "perf" not in line)
+    check(q.end(slow) - before == 8000 and throttled > 100, f"{q.end(slow) - before} of 8000 records came, and Java was told of {throttled} ms")
+
+    # Consumers of both families in one time: they share it, and none is rebalanced.
+    group = ["-X", "auto.offset.reset=earliest", "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=1000", "-X", "queued.max.messages.kbytes=1024"]
+    out = world.files / "topic-consumed"
+    with out.open("wb") as sink:
+        with q.client("topic-consumer", "-G", f"topic-{world.tag}", "-u", *group, slow, out=sink):
+            consumed = q.rate(lambda: out.stat().st_size, "topic-consumer", TOPIC_BURST_SECONDS, TOPIC_MEASURED_SECONDS)
+            began = time.monotonic()
+            read = world.java("consumer.ConsoleConsumer", "--topic", slow, "--from-beginning", "--max-messages", "4000", "--timeout-ms", "60000",
+                              "--group", f"topic-java-{world.tag}").stdout
+            shared = len(read) / (time.monotonic() - began)
+    check(read.count(b"\n") == 4000, f"Java got {read.count(b'.')} records")
+    check(shared < 1.15 * CONSUME + CONSUME / 4, f"Java consumed {shared:.0f} bytes a second beside another one")
+    out.unlink()
+    told = (world.files / "topic-consumer.log").read_text()
+    check(told.count("assigned") == 1, f"the group was rebalanced: {told[-300:]}")
+
+    # What is gone lets go, while somebody waits.
+    with q.client("topic-freed", "-P", "-t", slow, *small, "-l", q.lines(200)):
+        start = q.end(slow)
+        eventually("topic-freed moves something", lambda: q.end(slow) > start)
+        began, start = time.monotonic(), q.end(slow)
+        q.sluice("delete", "--topic", slow, "--yes")
+        # Ten seconds' worth at once.
+        eventually("the topic is free", lambda: (q.end(slow) - start) * LINE > 10 * PRODUCE, pause=0)
+        freed = time.monotonic() - began
+    for refused in (["a*", "--produce", "1MB"], [slow, "--requests", "50"], ["__consumer_offsets", "--produce", "1MB"], [slow, "--user", "a", "--produce", "1MB"]):
+        check(q.sluice("set", "--topic", *refused, ok=False).returncode == 4, f"{refused} was taken")
+    return (f"a topic is produced to at {of_topic(produced, PRODUCE, 'kcat')} (Java {of_topic(java, PRODUCE, 'Java')}, told of {throttled:.0f} ms) "
+            f"and consumed at {of_topic(consumed, CONSUME, 'a consumer')} of its quota, another topic at {other / 1e6:.0f} MB/s meanwhile; "
+            f"without the quota 5 MB went {within(freed)}")
+
+
 @row("E4")
 def quotas(world):
     q = Quotas(world)
@@ -132,7 +202,7 @@ def quotas(world):
     free = 40_000_000 / (time.monotonic() - began)
     check(free > 2 * CONSUME, f"without a quota only {free:.0f} bytes a second went")
     try:
-        connecting = connect_at_a_rate(world, q)
+        connecting, topics = connect_at_a_rate(world, q), by_topic(world, q)
         q.sluice("set", "--user", world.user, "--produce", "500kB", "--consume", "1MB")
         listed = q.sluice("list", "--user", world.user).stdout.decode()
         check("500 kB/s a broker, 1.5 MB/s in all" in listed, f"the list says {listed}")
@@ -183,7 +253,8 @@ def quotas(world):
         for refused in (["--user", "sluice-node", "--produce", "1MB"], ["--user", "a", "--produce", "1"], ["--user", "a", "--requests", "0"]):
             check(q.sluice("set", *refused, ok=False).returncode == 4, f"{refused} was taken")
     finally:
-        for entity in (["--user", world.user], ["--client-id", "quota-java"], ["--user", world.user, "--client-id", "fast"], ["--default-user"], ["--ip", HELD_BACK]):
+        for entity in (["--user", world.user], ["--client-id", "quota-java"], ["--user", world.user, "--client-id", "fast"], ["--default-user"], ["--ip", HELD_BACK],
+                       ["--topic", f"{q.topic}-slow"]):
             q.sluice("delete", *entity, "--yes", ok=False)
     return (f"a user produces at {of_quota(produced, PRODUCE, 'a producer')} and consumes at {of_quota(consumed, CONSUME, 'a consumer')} of its quota, "
-            f"no connection lost, no rebalance; Java is told of {throttled:.0f} ms; {connecting}; by topic not yet")
+            f"no connection lost, no rebalance; Java is told of {throttled:.0f} ms; {connecting}; {topics}")

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::Context;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// With less than this left the next grant is paid for: whoever walks a message wants a few bytes at once.
-const ENOUGH: u64 = 64;
+/// With less than this left the next grant is paid for: whoever walks a message wants a name of 249 bytes at once.
+const ENOUGH: u64 = 512;
 
 #[derive(Debug)]
 pub(in crate::gateway) struct Meter {

@@ -17,8 +17,8 @@ use self::created::{Creation, Making};
 use crate::gateway::bandwidth::Meter;
 use crate::gateway::connections::Card;
 use crate::gateway::filters::Scope;
-use crate::gateway::filters::endpoints::Walker;
 use crate::gateway::filters::full_disk::Refused;
+use crate::gateway::filters::walk::Walker;
 use crate::gateway::flow::Flow;
 use crate::gateway::frame::{self, LENGTH, REQUEST_PEEK, RequestHeader};
 use crate::gateway::gather::{Gathering, OverBudget};
@@ -27,6 +27,7 @@ use crate::gateway::pipeline::{Expected, Pipeline};
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::stream::Stream;
 use crate::gateway::table::Api;
+use crate::gateway::topic_quotas::Debt;
 use crate::gateway::wire::Malformed;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -136,6 +137,9 @@ pub(super) struct Duplex<C, U> {
     /// What the client's records, and the records for it, have of the broker's bandwidth.
     ingress: Meter,
     egress: Meter,
+    /// What was moved of topics that have quotas.
+    produced: Debt,
+    consumed: Debt,
     hold: Hold,
     /// The client can't be written to, or broke the protocol.
     gone: bool,
@@ -181,6 +185,8 @@ where
             creations: Vec::new(),
             ingress: Meter::new(shared.bandwidth.ingress.clone()),
             egress: Meter::new(shared.bandwidth.egress.clone()),
+            produced: Debt::default(),
+            consumed: Debt::default(),
             hold: Hold::No,
             gone: false,
             fault: None,
@@ -298,7 +304,13 @@ where
         let to_end = match (&self.request, self.hold) {
             _ if self.gone => return 0,
             (_, Hold::No) => return usize::MAX,
-            (Place::Relay { left, .. } | Place::Drop { left } | Place::Refuse { left, .. }, _) => *left,
+            (
+                Place::Relay { left, .. }
+                | Place::Drop { left }
+                | Place::Refuse { left, .. }
+                | Place::Walk { left, .. },
+                _,
+            ) => *left,
             (Place::Gather { frame, .. }, _) => frame.missing(),
             (Place::Boundary, Hold::Drain) if unread.is_empty() => 0,
             // A length that is refused ends the connection elsewhere.

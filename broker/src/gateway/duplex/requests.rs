@@ -4,13 +4,15 @@ use super::groups::{self, Way};
 use super::{Duplex, Fault, Hold, Place, streams};
 use crate::gateway::admission::counted::Counted;
 use crate::gateway::filters::full_disk::{self, Verdict};
-use crate::gateway::filters::{Decision, Format, api_versions, fetch, produce};
+use crate::gateway::filters::walk::Walker;
+use crate::gateway::filters::{Decision, Format, api_versions, fetch, produce, records};
 use crate::gateway::flow::{LEAST_RUN, LOOKAHEAD_BYTES};
 use crate::gateway::frame::{self, LENGTH, REQUEST_PEEK, RequestHeader};
 use crate::gateway::gather::Gathering;
 use crate::gateway::pipeline::Expected;
 use crate::gateway::stream::Stream;
 use crate::gateway::table::{self, Api, RequestRule};
+use crate::gateway::topic_quotas::Motion;
 use crate::gateway::wire::Malformed;
 use std::io;
 use std::task::Context;
@@ -27,15 +29,26 @@ where
 {
     /// Reads from the client, at most `most` bytes, or lets the kernel move what nobody here looks at.
     pub(super) fn read_requests(&mut self, cx: &mut Context<'_>, most: usize) -> io::Result<bool> {
-        if let Place::Relay { left, metered } = &mut self.request
-            && *left >= LEAST_RUN
+        let (run, metered) = match &self.request {
+            Place::Relay { left, metered } => (*left, *metered),
+            Place::Walk { walker, metered, .. } => (walker.unseen(), *metered),
+            _ => (0, false),
+        };
+        if run >= LEAST_RUN
             && most > 0
             && let Some(source) = self.client.socket().filter(|_| self.by_kernel)
         {
             let ended = self.requests.ended;
-            let meter = (*metered && self.hold != Hold::Drain).then_some(&mut self.ingress);
-            if let Some(moved) = self.requests.relay(cx, source, most.min(*left), meter)? {
-                *left -= moved;
+            let meter = (metered && self.hold != Hold::Drain).then_some(&mut self.ingress);
+            if let Some(moved) = self.requests.relay(cx, source, most.min(run), meter)? {
+                match &mut self.request {
+                    Place::Relay { left, .. } => *left -= moved,
+                    Place::Walk { left, walker, .. } => {
+                        walker.pass_unseen(moved);
+                        *left -= moved;
+                    }
+                    _ => {}
+                }
                 return Ok(moved > 0 || self.requests.ended != ended);
             }
         }
@@ -49,7 +62,7 @@ where
             let here = self.requests.unread().len();
             match &mut self.request {
                 Place::Boundary => {
-                    if !self.start_creation() && !self.start_request()? {
+                    if !self.start_creation() && !self.start_request(cx)? {
                         break;
                     }
                 }
@@ -119,16 +132,44 @@ where
                         }
                     }
                 }
-                // Only responses are walked or rewritten.
-                Place::Walk { .. } | Place::Head { .. } => self.request = Place::Boundary,
+                Place::Walk { left, walker, api, metered } => {
+                    let mut ready = here.min(*left);
+                    let metered = *metered && ready > 0 && self.hold != Hold::Drain;
+                    if metered {
+                        ready = ready.min(self.ingress.poll_credit(cx));
+                        if ready == 0 {
+                            return Ok(progress);
+                        }
+                    }
+                    let (debt, quotas) = (&mut self.produced, &self.shared.topic_quotas);
+                    let n = walker
+                        .walk(&mut self.requests.unread_mut()[..ready], *left as u64, &mut |seen| {
+                            debt.note(quotas, Motion::Produce, seen);
+                        })
+                        .map_err(|source| Fault::Request { api, source })?;
+                    if metered {
+                        self.ingress.spend(n);
+                    }
+                    self.requests.pass(n);
+                    *left -= n;
+                    if *left > 0 {
+                        if self.by_kernel {
+                            self.requests.expect_run(walker.unseen());
+                        }
+                        return Ok(progress || n > 0);
+                    }
+                    self.request = Place::Boundary;
+                }
+                // Only responses are rewritten.
+                Place::Head { .. } => self.request = Place::Boundary,
             }
             progress = true;
         }
         Ok(progress)
     }
 
-    /// Looks at the head of the next request. False when more bytes, or answers, must come first.
-    fn start_request(&mut self) -> Result<bool, Fault> {
+    /// Looks at the head of the next request. False when more bytes, answers, or its turn must come first.
+    fn start_request(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
         // Who is gone waits for no answers.
         if (self.pipeline.is_full() && !self.gone) || self.hold == Hold::Reauthenticate {
             return Ok(false);
@@ -148,6 +189,15 @@ where
         let RequestHeader { size, key, version, correlation } = header;
         let api = table::find(key, version).ok_or(Fault::UnknownApi { key, version })?;
         let flexible = api.is_flexible(version);
+        // Whoever must leave, or has left, is not held.
+        if let Some(motion) = table::moves_records(key)
+            && !(self.gone || self.requests.ended || self.hold == Hold::Drain)
+        {
+            let debt = if motion == Motion::Produce { &mut self.produced } else { &mut self.consumed };
+            if debt.poll(cx, &self.shared.topic_quotas, motion).is_pending() {
+                return Ok(false);
+            }
+        }
         if !self.named {
             self.named = frame::note_client(&self.card, &unread[..unread.len().min(size)]);
         }
@@ -160,7 +210,8 @@ where
                 Place::Relay { left: size, metered: false }
             }
             RequestRule::Fetch => {
-                if let Some(share) = self.shared.bandwidth.egress.share() {
+                let shares = [self.shared.bandwidth.egress.share(), self.consumed.share()];
+                if let Some(share) = shares.into_iter().flatten().min() {
                     let ready = unread.len().min(size);
                     match fetch::cap(&mut self.requests.unread_mut()[..ready], Format { version, flexible }, share) {
                         Ok(()) => {}
@@ -180,10 +231,20 @@ where
                 };
                 match verdict.and_then(|verdict| Ok((verdict, produce::wants_answer(head, format)?))) {
                     Ok((Verdict::Pass, wanted)) => {
+                        let walker = if self.shared.topic_quotas.is_any(Motion::Produce) {
+                            let malformed = |source| Fault::Request { api: api.name, source };
+                            let body_at = frame::request_body(head, flexible).map_err(malformed)?;
+                            Some(Walker::new(records::produce(version), flexible).after(body_at))
+                        } else {
+                            None
+                        };
                         if wanted {
                             self.expect(header, api);
                         }
-                        Place::Relay { left: size, metered: true }
+                        match walker {
+                            Some(walker) => Place::Walk { left: size, walker, api: api.name, metered: true },
+                            None => Place::Relay { left: size, metered: true },
+                        }
                     }
                     Ok((Verdict::Refuse(refused), _)) => {
                         self.shared.metrics.deny(key);
@@ -243,7 +304,7 @@ where
                 Place::Drop { left: size }
             }
         };
-        if let Place::Relay { left, .. } = &self.request
+        if let Place::Relay { left, .. } | Place::Walk { left, .. } = &self.request
             && self.by_kernel
         {
             self.requests.expect_run(*left);

@@ -1,14 +1,15 @@
 //! Responses: matched with what was asked, edited or completed, in the order of the requests.
 
 use super::{Duplex, Fault, Hold, Place};
-use crate::gateway::filters::endpoints::Walker;
-use crate::gateway::filters::{Format, addresses};
+use crate::gateway::filters::walk::Walker;
+use crate::gateway::filters::{Format, addresses, records};
 use crate::gateway::flow::{LEAST_RUN, LOOKAHEAD_BYTES};
 use crate::gateway::frame::{self, LENGTH, RESPONSE_PEEK};
 use crate::gateway::gather::Gathering;
 use crate::gateway::pipeline::Expected;
 use crate::gateway::stream::Stream;
 use crate::gateway::table::{self, ResponseRule};
+use crate::gateway::topic_quotas::Motion;
 use crate::gateway::wire::Malformed;
 use std::io;
 use std::task::Context;
@@ -85,8 +86,11 @@ where
                             return Ok(progress);
                         }
                     }
+                    let (debt, quotas) = (&mut self.consumed, &self.shared.topic_quotas);
                     let n = walker
-                        .walk(&mut self.responses.unread_mut()[..ready], *left as u64)
+                        .walk(&mut self.responses.unread_mut()[..ready], *left as u64, &mut |seen| {
+                            debt.note(quotas, Motion::Consume, seen);
+                        })
                         .map_err(|source| Fault::Response { api, source })?;
                     if metered {
                         self.egress.spend(n);
@@ -155,13 +159,22 @@ where
             return Ok(true);
         }
         if let Expected::FromKafka { key, version, flexible, rule, .. } = expected {
-            let metered = table::carries_records(key);
-            self.response = match rule {
-                ResponseRule::Walk(layout) => {
-                    Place::Walk { left: size, walker: Walker::new(layout), api: table::name(key), metered }
+            let motion = table::moves_records(key);
+            let metered = motion == Some(Motion::Consume);
+            let throttle_ms = if motion == Some(Motion::Produce) { self.throttle_ms() } else { 0 };
+            let walked = match key {
+                table::PRODUCE if throttle_ms > 0 => records::produced(version),
+                table::FETCH if self.shared.topic_quotas.is_any(Motion::Consume) => Some(records::fetch(version)),
+                table::SHARE_FETCH if self.shared.topic_quotas.is_any(Motion::Consume) => Some(records::SHARE_FETCH),
+                _ => None,
+            };
+            self.response = match (walked, rule) {
+                (Some(layout), _) | (None, ResponseRule::Walk(layout)) => {
+                    let walker = Walker::new(layout, flexible).telling(throttle_ms);
+                    Place::Walk { left: size, walker, api: table::name(key), metered }
                 }
-                ResponseRule::Metadata => Place::Head { size, flexible, version },
-                ResponseRule::Relay | ResponseRule::Filter(_) => Place::Relay { left: size, metered },
+                (None, ResponseRule::Metadata) => Place::Head { size, flexible, version },
+                (None, ResponseRule::Relay | ResponseRule::Filter(_)) => Place::Relay { left: size, metered },
             };
             if let Place::Relay { left, .. } = &self.response
                 && self.by_kernel
@@ -170,6 +183,11 @@ where
             }
         }
         Ok(true)
+    }
+
+    /// How long a producer is told to wait, as Kafka tells under its own quotas.
+    fn throttle_ms(&self) -> i32 {
+        i32::try_from(self.produced.wait().as_millis()).unwrap_or(i32::MAX)
     }
 
     /// Rewrites the brokers of a Metadata response, and relays its topics.

@@ -16,12 +16,14 @@ pub(super) mod log_dirs;
 pub(super) mod partitions;
 pub(super) mod produce;
 pub(super) mod quotas;
+pub(super) mod records;
 pub(super) mod refusal;
 pub(super) mod scram_users;
 pub(super) mod split;
 pub(super) mod streams;
 pub(super) mod tokens;
 pub(super) mod topics;
+pub(super) mod walk;
 
 use super::snapshot::Snapshot;
 use super::wire::Wire;

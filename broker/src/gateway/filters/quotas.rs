@@ -1,5 +1,5 @@
-//! Client quotas: tenants may limit their own users and client ids. Not addresses, of which Kafka sees only the gateway's: the
-//! gateway keeps their rates itself, as the REST API sets them. Not the platform's users, whose quotas tenants do not see either.
+//! Client quotas: tenants may limit their own users and client ids. Not addresses, of which Kafka sees only the gateway's, nor
+//! topics, of which it keeps none: those the gateway keeps itself, as the REST API sets them. Not the platform's users, whose quotas tenants do not see either.
 
 use super::split::{self, Refusal, Shape};
 use super::{Decision, Format, Scope, code};
@@ -55,6 +55,11 @@ fn entity_refusal(kind: &str, name: Option<&str>) -> Option<Refusal> {
             code::INVALID_REQUEST,
             "Kafka does not see clients' addresses here; the service does: set their connection rates by \
              POST /v1/projects/{project}/instances/{instance}/client-quotas, or `sluice quota set INSTANCE --ip ADDRESS`",
+        )),
+        (entity::TOPIC, _) => Some(Refusal::new(
+            code::INVALID_REQUEST,
+            "Kafka has no quotas of topics; the service keeps them: set them by \
+             POST /v1/projects/{project}/instances/{instance}/client-quotas, or `sluice quota set INSTANCE --topic TOPIC`",
         )),
         (other, _) => Some(Refusal::new(
             code::INVALID_REQUEST,

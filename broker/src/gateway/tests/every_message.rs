@@ -272,7 +272,15 @@ impl Drop for Named {
     }
 }
 
-async fn transparent(kafka: &str) {
+/// Of the topic that random messages name now and then, at a rate that holds nobody.
+fn with_topic_quotas() -> NodeSpec {
+    let mut spec = spec();
+    let rates = TopicRates { produce: Some(1_000_000_000_000), consume: Some(1_000_000_000_000) };
+    spec.gateway.topic_rates.insert("orders".to_owned(), rates);
+    spec
+}
+
+async fn transparent(kafka: &str, spec: NodeSpec) {
     let Some(apis) = apis(kafka) else {
         eprintln!("SKIPPED: SLUICE_TOOLS holds no Apache Kafka {kafka}; run scripts/fetch-kafka");
         return;
@@ -282,7 +290,7 @@ async fn transparent(kafka: &str) {
         .flat_map(|(key, api)| api.request.versions().map(move |version| (*key, version, api)))
         .filter(|(key, ..)| !matches!(TABLE[table::index(*key).expect("in the table")].request, RequestRule::Closed))
         .collect();
-    let mut rig = Rig::new();
+    let mut rig = Rig::with(spec);
     let (client, served_client) = rig.plaintext();
     let kafka_end = rig.kafka().await;
     let seed = rand::random();
@@ -302,10 +310,12 @@ async fn transparent(kafka: &str) {
 
 #[tokio::test]
 async fn every_message_that_kafka_4_3_defines_passes_except_for_the_listed_fields() {
-    transparent("4.3.1").await;
+    transparent("4.3.1", spec()).await;
+    transparent("4.3.1", with_topic_quotas()).await;
 }
 
 #[tokio::test]
 async fn every_message_that_kafka_3_9_defines_passes_except_for_the_listed_fields() {
-    transparent("3.9.2").await;
+    transparent("3.9.2", spec()).await;
+    transparent("3.9.2", with_topic_quotas()).await;
 }

@@ -3,8 +3,8 @@
 
 use super::super::connection::End;
 use super::super::duplex::Fault;
-use super::super::filters::endpoints::{self, Walker};
-use super::super::filters::{Format, Scope, addresses, auto_create, produce, streams};
+use super::super::filters::walk::{Layout, Seen, Walker};
+use super::super::filters::{Format, Scope, addresses, auto_create, produce, records, streams};
 use super::super::frame;
 use super::super::table::{self, RequestRule, ResponseRule, TABLE};
 use super::super::wire::Malformed;
@@ -44,7 +44,13 @@ fn parse_everything(bytes: &[u8]) {
     }
     for version in 0..=13 {
         let _ = produce::wants_answer(bytes, Format { version, flexible: version >= 9 });
+        walk(records::produce(version), version >= 9, bytes);
+        records::produced(version).into_iter().for_each(|layout| walk(layout, version >= 9, bytes));
     }
+    for version in 0..=18 {
+        walk(records::fetch(version), version >= 12, bytes);
+    }
+    walk(records::SHARE_FETCH, true, bytes);
     let _ = frame::RequestHeader::peek(bytes, u32::MAX);
 }
 
@@ -77,7 +83,7 @@ fn parse_response(api: &table::Api, version: i16, frame: &[u8], body: &[u8]) {
         ResponseRule::Filter(filter) => {
             let _ = filter(scope, format, body);
         }
-        ResponseRule::Walk(layout) => walk(layout, frame),
+        ResponseRule::Walk(layout) => walk(layout, true, frame),
         ResponseRule::Metadata => {
             let _ = addresses::metadata_head(scope, format, frame);
         }
@@ -86,14 +92,15 @@ fn parse_response(api: &table::Api, version: i16, frame: &[u8], body: &[u8]) {
 }
 
 /// Walks `bytes` as one frame in pieces of two sizes: the outcome must not depend on the cuts.
-fn walk(layout: endpoints::Layout, bytes: &[u8]) {
+fn walk(layout: Layout, flexible: bool, bytes: &[u8]) {
     let run = |piece: usize| {
         let mut frame = bytes.to_vec();
-        let mut walker = Walker::new(layout);
+        let (mut walker, mut noted) = (Walker::new(layout, flexible).telling(7), Vec::new());
         let (mut at, mut shown) = (0, 0);
         while at < frame.len() {
             shown = (shown + piece).min(frame.len());
-            match walker.walk(&mut frame[at..shown], (bytes.len() - at) as u64) {
+            let mut note = |seen: Seen<'_>| noted.push(format!("{seen:?}"));
+            match walker.walk(&mut frame[at..shown], (bytes.len() - at) as u64, &mut note) {
                 Ok(n) => at += n,
                 Err(_) => return None,
             }
@@ -102,7 +109,7 @@ fn walk(layout: endpoints::Layout, bytes: &[u8]) {
                 return None;
             }
         }
-        Some(frame)
+        Some((frame, noted))
     };
     let whole = run(bytes.len().max(1));
     assert_eq!(whole, run(3.max(bytes.len() / 1_000)));

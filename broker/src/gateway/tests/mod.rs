@@ -25,7 +25,9 @@ mod policies;
 mod service;
 mod sockets;
 mod streams;
+mod topic_quotas;
 mod transparency;
+mod walked;
 
 use super::certificates::Presented;
 use super::connection;
@@ -116,6 +118,7 @@ pub(super) fn spec() -> NodeSpec {
             auto_create_topics: false,
             ip_rules: Default::default(),
             connection_rates: Default::default(),
+            topic_rates: Default::default(),
             bearer: None,
             client_certificates: None,
             disabled_users: vec!["mallory".into()],
@@ -272,7 +275,7 @@ pub(super) fn cases(few: usize) -> usize {
 
 /// Nothing here waits for more than the machine: a test that would hang fails.
 pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("in 20 seconds")
+    tokio::time::timeout(Duration::from_secs(30), future).await.expect("in 30 seconds")
 }
 
 fn sealed(body: &[u8]) -> Vec<u8> {

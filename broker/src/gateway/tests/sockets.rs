@@ -1,6 +1,7 @@
 //! Long runs between real sockets, which the kernel moves: every byte arrives, in order, once, and is paid for.
 
-use super::super::filters::endpoints::{FETCH, Walker};
+use super::super::filters::endpoints::FETCH;
+use super::super::filters::walk::Walker;
 use super::super::upstream::Kafka;
 use super::*;
 use kafka_protocol::messages::*;
@@ -109,7 +110,7 @@ async fn addresses_are_hidden_between_long_runs_of_records() {
         let sent = response(ApiKey::Fetch, 17, correlation, &message);
         let mut edited = sent.clone();
         let length = edited.len();
-        assert_eq!(Walker::new(FETCH).walk(&mut edited, length as u64).unwrap(), length);
+        assert_eq!(Walker::new(FETCH, true).walk(&mut edited, length as u64, &mut |_| {}).unwrap(), length);
         assert!(contains(&sent[length - 100..], INTERNAL) && !contains(&edited[length - 100..], INTERNAL));
         let mut got = vec![0; length];
         let (wrote, read) = tokio::join!(kafka.write_all(&sent), within(client.read_exact(&mut got)));
@@ -131,6 +132,36 @@ async fn what_a_client_sent_before_it_left_reaches_kafka() {
     assert_eq!(within(from_kafka.read(&mut [0; 1])).await.unwrap(), 0, "and Kafka hears that no more comes");
     drop((from_kafka, to_kafka));
     within(served).await.unwrap().ok();
+}
+
+#[tokio::test]
+async fn records_of_a_topic_with_a_quota_come_through_whole_and_are_charged() {
+    const RATE: u64 = 10_000_000;
+    for version in [8, 9, 12] {
+        let mut limited = spec();
+        let rates = TopicRates { produce: Some(RATE), consume: Some(RATE) };
+        limited.gateway.topic_rates.insert("orders".to_owned(), rates);
+        let Sockets { mut client, mut kafka, .. } = connected(limited).await;
+        let partition =
+            |n: usize| produce_request::PartitionProduceData::default().with_records(Some(noise(n, SIZES[n]).into()));
+        let topic = produce_request::TopicProduceData::default()
+            .with_name(TopicName(text("orders")))
+            .with_partition_data((0..SIZES.len()).map(partition).collect());
+        let message = ProduceRequest::default().with_acks(-1).with_topic_data(vec![topic]);
+        let sent = request(ApiKey::Produce, version, 1, &message);
+        let mut got = vec![0; sent.len()];
+        let (wrote, read) = tokio::join!(client.write_all(&sent), within(kafka.read_exact(&mut got)));
+        wrote.and(read.map(drop)).unwrap();
+        assert!(got == sent);
+        kafka.write_all(&response(ApiKey::Produce, version, 1, &ProduceResponse::default())).await.unwrap();
+        let mut answer = vec![0; response(ApiKey::Produce, version, 1, &ProduceResponse::default()).len()];
+        within(client.read_exact(&mut answer)).await.unwrap();
+        let (_, answer) = read_response::<ProduceResponse>(ApiKey::Produce, version, &answer);
+        let told = u64::try_from(answer.throttle_time_ms).unwrap();
+        let takes = 1000 * SIZES.iter().sum::<usize>() as u64 / RATE;
+        // Less what was not used before, and what it took to get here.
+        assert!(told > 0 && told <= takes, "told {told} ms of {takes}");
+    }
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use control_plane_api::{
 pub enum Command {
     /// Quotas of an instance's clients; without an instance those of the project
     List(List),
-    /// Set what clients may take: a rule of a user, a client id, or one of each; or of an address
+    /// Set what clients may take: a rule of a user, a client id, or one of each; or of an address; or of a topic
     Set(Set),
     /// Delete a rule, or one figure of it
     Delete(Delete),
@@ -65,11 +65,14 @@ pub struct Entity {
     /// Every address without a rule of its own
     #[arg(long)]
     default_ip: bool,
+    /// Topic, by its exact name; all clients share the figures
+    #[arg(long)]
+    topic: Option<String>,
 }
 
 impl Entity {
     fn is_empty(&self) -> bool {
-        let names = [&self.user, &self.client_id, &self.ip];
+        let names = [&self.user, &self.client_id, &self.ip, &self.topic];
         names.into_iter().all(Option::is_none) && !self.default_user && !self.default_client_id && !self.default_ip
     }
 
@@ -81,6 +84,7 @@ impl Entity {
             default_client_id: self.default_client_id.then_some(true),
             ip: self.ip,
             default_ip: self.default_ip.then_some(true),
+            topic: self.topic,
             key,
         }
     }
@@ -140,6 +144,9 @@ pub struct Explain {
     /// Its address; any without a rule of its own when it is not given
     #[arg(long)]
     ip: Option<String>,
+    /// Topic that it produces to and consumes from; one without a rule when it is not given
+    #[arg(long)]
+    topic: Option<String>,
 }
 
 pub async fn run(ctx: &Context, command: Command) -> Result<()> {
@@ -181,11 +188,13 @@ async fn set(ctx: &Context, scope: &Scope, args: Set) -> Result<()> {
     }
     if limits == QuotaLimits::default() {
         return Err(Error::Usage(
-            "say how much: --produce, --consume, --requests or --mutations; of an address --connections".to_owned(),
+            "say how much: --produce, --consume, --requests or --mutations; of an address --connections; of a topic \
+             --produce or --consume"
+                .to_owned(),
         ));
     }
-    let Entity { user, default_user, client_id, default_client_id, ip, default_ip } = args.entity;
-    let entity = QuotaEntity { user, default_user, client_id, default_client_id, ip, default_ip };
+    let Entity { user, default_user, client_id, default_client_id, ip, default_ip, topic } = args.entity;
+    let entity = QuotaEntity { user, default_user, client_id, default_client_id, ip, default_ip, topic };
     let (instance, path) = path(ctx, scope, &args.instance).await?;
     let call = Call::post(path).json(&SetClientQuotas { rules: vec![QuotaRule { entity, limits }] })?;
     carry_out(ctx, scope, &instance.name, call, args.dry_run, None).await
@@ -201,13 +210,15 @@ async fn delete(ctx: &Context, scope: &Scope, args: Delete) -> Result<()> {
 }
 
 fn whom() -> Error {
-    Error::Usage("say whom: --user, --client-id, --ip, or --default-user, --default-client-id, --default-ip".to_owned())
+    Error::Usage(
+        "say whom: --user, --client-id, --ip, --topic, or --default-user, --default-client-id, --default-ip".to_owned(),
+    )
 }
 
 async fn explain(ctx: &Context, scope: &Scope, args: Explain) -> Result<()> {
     let (instance, mut path) = path(ctx, scope, &args.instance).await?;
     path.push("effective".to_owned());
-    let client = QuotaClient { user: args.user, client_id: args.client_id, ip: args.ip };
+    let client = QuotaClient { user: args.user, client_id: args.client_id, ip: args.ip, topic: args.topic };
     let doc: Doc<EffectiveQuotas> = ctx.client.fetch(&Call::get(path).queries(&client)?).await?;
     let shown = doc.typed()?;
     let details: Vec<(String, String)> =

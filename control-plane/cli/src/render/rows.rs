@@ -264,6 +264,7 @@ impl Row for ClientQuota {
         col("USER", |q| part(&q.entity.user, q.entity.default_user)),
         col("CLIENT ID", |q| part(&q.entity.client_id, q.entity.default_client_id)),
         col("IP", |q| part(&q.entity.ip, q.entity.default_ip)),
+        col("TOPIC", |q| or_dash(&q.entity.topic)),
         col("PRODUCE", |q| rates(q.limits.producer_byte_rate, q.limits_over_all.producer_byte_rate)),
         col("CONSUME", |q| rates(q.limits.consumer_byte_rate, q.limits_over_all.consumer_byte_rate)),
         col("REQUESTS", |q| q.limits.request_percentage.map_or_else(dash, |percent| format!("{percent} %"))),
@@ -274,7 +275,7 @@ impl Row for ClientQuota {
     ];
 
     fn name(&self) -> String {
-        [&self.entity.user, &self.entity.client_id, &self.entity.ip]
+        [&self.entity.user, &self.entity.client_id, &self.entity.ip, &self.entity.topic]
             .into_iter()
             .flatten()
             .cloned()

@@ -1,4 +1,5 @@
-//! Which rule holds for a client, and what it comes to: by Kafka's own precedence (KIP-13, KIP-55), in words.
+//! Which rule holds for a client, and what it comes to: by Kafka's own precedence (KIP-13, KIP-55), beside the rule of the topic and
+//! the bandwidth, in words.
 
 use super::{ip, limit};
 use control_plane_api::client_quota::{
@@ -63,31 +64,50 @@ pub fn effective(rules: &[QuotaRule], client: &QuotaClient, bounds: Bounds) -> E
             Some((MatchingRule { entity: entity.clone(), limit: limit(&rule.limits, key)? }, *share))
         });
         let (rule, shared_by) = matching.next().unzip();
-        decide(key, rule, shared_by, matching.map(|(rule, _)| rule).collect(), bounds)
+        let overruled = matching.map(|(rule, _)| rule).collect();
+        decide(Matching { key, rule, shared_by, overruled, topic_rule: of_topic(rules, client, key) }, bounds)
     });
     EffectiveQuotas {
         user: user.to_owned(),
         client_id: client_id.to_owned(),
         ip: client.ip.clone(),
+        topic: client.topic.clone(),
         brokers: bounds.brokers,
         limits: limits.into(),
     }
 }
 
-fn decide(
+/// The rule of the client's topic, if that has the figure.
+fn of_topic(rules: &[QuotaRule], client: &QuotaClient, key: QuotaKey) -> Option<MatchingRule> {
+    let entity = QuotaEntity { topic: Some(client.topic.clone()?), ..QuotaEntity::default() };
+    let rule = rules.iter().find(|rule| rule.entity == entity)?;
+    Some(MatchingRule { limit: limit(&rule.limits, key)?, entity })
+}
+
+/// Rules that hold for one figure.
+struct Matching {
     key: QuotaKey,
     rule: Option<MatchingRule>,
     shared_by: Option<QuotaShare>,
     overruled: Vec<MatchingRule>,
-    bounds: Bounds,
-) -> EffectiveLimit {
+    topic_rule: Option<MatchingRule>,
+}
+
+fn decide(matching: Matching, bounds: Bounds) -> EffectiveLimit {
+    let Matching { key, rule, shared_by, overruled, topic_rule } = matching;
     let is_rate = matches!(key, QuotaKey::ProducerByteRate | QuotaKey::ConsumerByteRate);
     let bandwidth_share = is_rate.then_some(bounds.bandwidth_share);
-    let share = bandwidth_share.map(|bytes| bytes as f64);
-    let (effective, decided_by) = match (rule.as_ref().map(|rule| rule.limit), share) {
-        (Some(limit), share) if share.is_none_or(|share| limit <= share) => (Some(limit), QuotaDecider::Rule),
-        (_, Some(share)) => (Some(share), QuotaDecider::Bandwidth),
-        (_, None) => (None, QuotaDecider::Nothing),
+    let candidates = [
+        (rule.as_ref().map(|rule| rule.limit), QuotaDecider::Rule),
+        (topic_rule.as_ref().map(|rule| rule.limit), QuotaDecider::Topic),
+        (bandwidth_share.map(|bytes| bytes as f64), QuotaDecider::Bandwidth),
+    ];
+    // The first of equal ones.
+    let least = candidates.into_iter().filter_map(|(limit, decider)| Some((limit?, decider)));
+    let least = least.min_by(|(one, _), (other, _)| one.total_cmp(other));
+    let (effective, decided_by) = match least {
+        Some((limit, decider)) => (Some(limit), decider),
+        None => (None, QuotaDecider::Nothing),
     };
     let is_of_instance = key == QuotaKey::ControllerMutationRate;
     let times = if is_of_instance { 1.0 } else { f64::from(bounds.brokers) };
@@ -96,6 +116,7 @@ fn decide(
         rule,
         shared_by,
         overruled,
+        topic_rule,
         bandwidth_share,
         effective,
         effective_over_all: effective.map(|effective| effective * times),
@@ -123,9 +144,10 @@ pub fn said(entity: &QuotaEntity) -> String {
         (None, true) => Some("every address without a rule of its own".to_owned()),
         (None, false) => None,
     };
+    let topic = entity.topic.as_ref().map(|topic| format!("topic {topic}"));
     match (user, client) {
         (Some(user), Some(client)) => format!("{user} with {client}"),
-        (user, client) => user.or(client).or(address).unwrap_or_default(),
+        (user, client) => user.or(client).or(address).or(topic).unwrap_or_default(),
     }
 }
 
@@ -140,6 +162,7 @@ fn figure(key: QuotaKey, value: f64) -> String {
 
 fn explain(limit: &EffectiveLimit, brokers: u32) -> String {
     let mut text = match &limit.rule {
+        None if limit.topic_rule.is_some() => "No rule of the client holds".to_owned(),
         None => "No rule holds".to_owned(),
         Some(rule) => {
             let shared = match limit.shared_by {
@@ -164,18 +187,32 @@ fn explain(limit: &EffectiveLimit, brokers: u32) -> String {
         let _ = write!(text, "; it goes before the more general one of {}", others.join(", then of "));
     }
     text.push('.');
+    if let Some(rule) = &limit.topic_rule {
+        let less = if limit.decided_by == QuotaDecider::Topic && limit.rule.is_some() {
+            " That is less, and counts."
+        } else {
+            ""
+        };
+        let _ = write!(
+            text,
+            " The rule of {} gives {} on each broker, shared by all clients of the topic.{less}",
+            said(&rule.entity),
+            figure(limit.key, rule.limit)
+        );
+    }
     match (limit.decided_by, limit.bandwidth_share) {
-        (QuotaDecider::Rule, Some(share)) => {
+        (QuotaDecider::Rule | QuotaDecider::Topic, Some(share)) => {
             let _ = write!(text, " A broker's share of the bandwidth bought, {share} bytes a second, is not less.");
         }
         (QuotaDecider::Bandwidth, Some(share)) => {
-            let less = if limit.rule.is_some() { " That is less, and counts." } else { "" };
+            let is_beside = limit.rule.is_some() || limit.topic_rule.is_some();
+            let less = if is_beside { " That is less, and counts." } else { "" };
             let _ = write!(
                 text,
                 " A broker's share of the bandwidth bought is {share} bytes a second for all clients together.{less}"
             );
         }
-        (QuotaDecider::Rule, None) => {}
+        (QuotaDecider::Rule | QuotaDecider::Topic, None) => {}
         _ => text.push_str(" There is no limit."),
     }
     if let Some(over_all) = limit.effective_over_all.filter(|_| limit.key != QuotaKey::ControllerMutationRate) {
@@ -219,7 +256,7 @@ mod tests {
     }
 
     fn client(user: &str, client_id: &str) -> QuotaClient {
-        QuotaClient { user: Some(user.to_owned()), client_id: Some(client_id.to_owned()), ip: None }
+        QuotaClient { user: Some(user.to_owned()), client_id: Some(client_id.to_owned()), ..QuotaClient::default() }
     }
 
     #[test]
@@ -287,6 +324,43 @@ mod tests {
             mutation.explanation,
             "The rule of every user without a rule of its own gives 2 partitions a second in the instance, \
              shared by all connections of this user."
+        );
+    }
+
+    #[test]
+    fn the_rule_of_the_topic_holds_beside_that_of_the_client_and_the_smallest_counts() {
+        let rules = [
+            rule(json!({ "user": "shop" }), 300_000),
+            rule(json!({ "topic": "orders" }), 200_000),
+            rule(json!({ "topic": "bills" }), 400_000),
+        ];
+        let of = |user: &str, topic: &str| {
+            let client = QuotaClient { topic: Some(topic.to_owned()), ..client(user, "till") };
+            effective(&rules, &client, BOUNDS).limits
+        };
+        let orders = &of("shop", "orders")[0];
+        assert_eq!((orders.effective, orders.effective_over_all), (Some(200_000.0), Some(600_000.0)));
+        assert_eq!(orders.decided_by, QuotaDecider::Topic);
+        assert_eq!(
+            orders.explanation,
+            "The rule of user shop gives 300000 bytes a second on each broker, shared by all connections of this user. \
+             The rule of topic orders gives 200000 bytes a second on each broker, shared by all clients of the topic. \
+             That is less, and counts. \
+             A broker's share of the bandwidth bought, 1000000 bytes a second, is not less. \
+             Over 3 brokers that is at most 600000 bytes a second, for who uses all of them."
+        );
+        let bills = &of("shop", "bills")[0];
+        assert_eq!((bills.effective, bills.decided_by), (Some(300_000.0), QuotaDecider::Rule));
+        assert_eq!(bills.topic_rule.as_ref().map(|rule| rule.limit), Some(400_000.0));
+        let nobodys = &of("cart", "orders")[0];
+        assert_eq!((nobodys.effective, nobodys.decided_by), (Some(200_000.0), QuotaDecider::Topic));
+        assert!(
+            nobodys.explanation.starts_with("No rule of the client holds. The rule of topic orders gives 200000"),
+            "{nobodys:?}"
+        );
+        assert_eq!(
+            (of("shop", "orders")[1].topic_rule.is_none(), of("shop", "other")[0].topic_rule.is_none()),
+            (true, true)
         );
     }
 

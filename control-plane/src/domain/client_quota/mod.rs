@@ -3,6 +3,7 @@
 
 pub mod effective;
 pub mod ip;
+pub mod topic;
 
 use crate::domain::plan;
 use broker_api::{
@@ -71,7 +72,8 @@ pub fn figures(limits: &QuotaLimits) -> impl Iterator<Item = (QuotaKey, f64)> {
     QuotaKey::ALL.into_iter().filter_map(|key| Some((key, limit(limits, key)?)))
 }
 
-/// The entity in Kafka's words: kind and name of each part, no name for a default. None for an address, whose rules Kafka is not given.
+/// The entity in Kafka's words: kind and name of each part, no name for a default. None for an address or a topic, whose rules Kafka
+/// is not given.
 pub fn parts(entity: &QuotaEntity) -> impl Iterator<Item = (&'static str, Option<&str>)> {
     fn part<'a>(
         kind: &'static str,
@@ -107,6 +109,16 @@ pub fn is_platform(entity: &QuotaEntity) -> bool {
     entity.user.as_deref().is_some_and(is_platform_user)
 }
 
+/// Whether gateways keep the entity's rules, and not Kafka.
+pub fn is_of_gateways(entity: &QuotaEntity) -> bool {
+    ip::is_of_ip(entity) || entity.topic.is_some()
+}
+
+/// Whether an entity of this kind can have the figure.
+fn has(entity: &QuotaEntity, key: QuotaKey) -> bool {
+    if entity.topic.is_some() { topic::has(key) } else { ip::is_of_ip(entity) == ip::is_key(key) }
+}
+
 /// All faults of rules that a tenant wants set.
 pub fn check(rules: &[QuotaRule]) -> Vec<FieldError> {
     let mut faults = Vec::new();
@@ -130,12 +142,17 @@ pub fn check(rules: &[QuotaRule]) -> Vec<FieldError> {
 /// Faults of whom a rule is for. `place` is the pointer to it; of a query it is empty.
 pub fn check_entity(place: &str, entity: &QuotaEntity, faults: &mut Vec<FieldError>) {
     let is_of_client = parts(entity).next().is_some();
-    match (is_of_client, ip::is_of_ip(entity)) {
-        (false, false) => {
-            let detail = "name a user, a client id, or one of each; or an address; default_… stands for all others";
+    match (is_of_client, ip::is_of_ip(entity), entity.topic.is_some()) {
+        (false, false, false) => {
+            let detail =
+                "name a user, a client id, or one of each; or an address; or a topic; default_… stands for all others";
             faults.push(FieldError::new(place, "quota-entity-missing", detail));
         }
-        (true, true) => {
+        (true, _, true) | (_, true, true) => {
+            let detail = "a topic is named alone: all clients share its figures";
+            faults.push(FieldError::new(place, "quota-topic-alone", detail));
+        }
+        (true, true, false) => {
             let detail =
                 "an address is named alone: who opens a connection has not said yet which user and client it is";
             faults.push(FieldError::new(place, "quota-ip-alone", detail));
@@ -166,18 +183,19 @@ pub fn check_entity(place: &str, entity: &QuotaEntity, faults: &mut Vec<FieldErr
             faults.push(FieldError::new(at, "quota-platform-user", detail));
         }
     }
+    let at = if place.is_empty() { "topic".to_owned() } else { format!("{place}/topic") };
+    faults.extend(entity.topic.as_ref().and_then(|name| topic::fault(at, name)));
 }
 
 fn check_limits(place: &str, rule: &QuotaRule, faults: &mut Vec<FieldError>) {
-    let is_of_ip = ip::is_of_ip(&rule.entity);
-    let accepted: Vec<&str> = QuotaKey::ALL.into_iter().filter(|key| is_of_ip == ip::is_key(*key)).map(word).collect();
+    let accepted: Vec<&str> = QuotaKey::ALL.into_iter().filter(|key| has(&rule.entity, *key)).map(word).collect();
     let accepted = accepted.join(", ");
     if figures(&rule.limits).next().is_none() {
         let detail = format!("name at least one of {accepted}");
         faults.push(FieldError::new(place, "quota-limit-missing", detail).with("accepted", accepted.clone()));
     }
     for (key, value) in figures(&rule.limits) {
-        if is_of_ip != ip::is_key(key) {
+        if !has(&rule.entity, key) {
             let detail = format!("a rule of this kind has no such figure; {accepted} are accepted");
             let fault = FieldError::new(format!("{place}/{}", word(key)), "quota-limit-kind", detail);
             faults.push(fault.with("accepted", accepted.clone()));
@@ -208,6 +226,7 @@ pub fn fits(filter: &QuotaFilter, rule: &QuotaRule) -> bool {
     named(&filter.user, &rule.entity.user)
         && named(&filter.client_id, &rule.entity.client_id)
         && named(&filter.ip, &rule.entity.ip)
+        && named(&filter.topic, &rule.entity.topic)
         && is(filter.default_ip, rule.entity.default_ip)
         && is(filter.default_user, rule.entity.default_user)
         && is(filter.default_client_id, rule.entity.default_client_id)
@@ -246,7 +265,9 @@ pub fn checks(rules: &[QuotaRule], share: u64) -> Vec<Check> {
         );
         checks.push(plan::warning("above-bandwidth", detail));
     }
-    if let Some(rate) = rules.iter().filter_map(|rule| rule.limits.producer_byte_rate).min()
+    // Those of topics pause nobody for longer than 20 s.
+    let of_kafka = rules.iter().filter(|rule| rule.entity.topic.is_none());
+    if let Some(rate) = of_kafka.filter_map(|rule| rule.limits.producer_byte_rate).min()
         && rate < SLOW_BYTES
     {
         // Kafka's window is 11 s, and a mean above the limit is waited for.
@@ -331,6 +352,16 @@ mod tests {
                 "limits/connection_creation_rate",
                 "out-of-range",
             ),
+            (json!({ "topic": "a", "user": "b" }), slow.clone(), "entity", "quota-topic-alone"),
+            (json!({ "topic": "a*" }), slow.clone(), "entity/topic", "quota-topic"),
+            (json!({ "topic": "__consumer_offsets" }), slow.clone(), "entity/topic", "quota-topic-internal"),
+            (
+                json!({ "topic": "a" }),
+                json!({ "request_percentage": 50 }),
+                "limits/request_percentage",
+                "quota-limit-kind",
+            ),
+            (json!({ "topic": "a" }), json!({ "consumer_byte_rate": 5 }), "limits/consumer_byte_rate", "out-of-range"),
             (
                 json!({ "ip": "fd00::1" }),
                 json!({ "connection_creation_rate": 0 }),

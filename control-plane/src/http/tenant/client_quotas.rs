@@ -30,7 +30,7 @@ pub fn router() -> ApiRouter {
 
 /// List quotas of clients
 ///
-/// Rules of users, client ids and addresses that fit the filter. Kafka is asked when the call is made: what was set through its own
+/// Rules of users, client ids, addresses and topics that fit the filter. Kafka is asked when the call is made: what was set through its own
 /// tools is among them. Each broker keeps a rate for itself, so that the figure over the instance is given beside it.
 #[utoipa::path(get, path = "/v1/projects/{project}/instances/{instance}/client-quotas", tag = "kafka users", security(("bearer" = [])),
     params(("project" = String, Path, description = "Id or name."), ("instance" = String, Path, description = "Id or name."),
@@ -93,8 +93,8 @@ async fn delete_client_quotas(
 
 /// Explain quotas of a client
 ///
-/// For a user, a client id and an address: which rule wins by Kafka's precedence, which it overrules, and what it comes to on one
-/// broker and on all of them beside the bandwidth that was bought, in words.
+/// For a user, a client id, an address and a topic: which rule wins by Kafka's precedence, which it overrules, and what it comes to on
+/// one broker and on all of them beside the topic's rule and the bandwidth that was bought, in words.
 #[utoipa::path(get, path = "/v1/projects/{project}/instances/{instance}/client-quotas/effective", tag = "kafka users", security(("bearer" = [])),
     params(("project" = String, Path, description = "Id or name."), ("instance" = String, Path, description = "Id or name."), QuotaClient),
     responses((status = 200, body = EffectiveQuotas), (status = "default", body = Problem, content_type = "application/problem+json")))]

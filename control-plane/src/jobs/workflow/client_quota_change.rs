@@ -1,5 +1,5 @@
 //! `client-quota-change`: quotas of the tenant's clients are set and deleted; nothing restarts. Kafka is told of those of users
-//! and client ids, the gateways of those of addresses.
+//! and client ids, the gateways of those of addresses and topics.
 //!
 //! The request has decided which, from what Kafka had then: the trail names each figure, and a repeat does no more. What was
 //! asked for stands, so a step that fails for good waits for a person.
@@ -8,7 +8,7 @@ use super::{
     Environment,
     provisioning::{kafka_error, provisioned, push_specs},
 };
-use crate::domain::client_quota::ip;
+use crate::domain::client_quota::is_of_gateways;
 use crate::jobs::engine::{Limits, OnFailure, Step, StepContext, StepError, Workflow};
 use crate::store::SystemTx;
 use async_trait::async_trait;
@@ -52,7 +52,7 @@ impl Workflow for ClientQuotaChange {
 /// Every broker that answers keeps to the quotas of users and client ids.
 struct WriteQuotas;
 
-/// Every gateway keeps to those of addresses, which the request has written with a higher generation.
+/// Every gateway keeps to those of addresses and topics, which the request has written with a higher generation.
 struct TellBrokers;
 
 /// What the job's result says.
@@ -79,7 +79,7 @@ impl Step<ClientQuotaChange> for WriteQuotas {
     async fn run(&self, context: &StepContext<'_, ClientQuotaChange>) -> Result<(), StepError> {
         let Params { instance_id, set, remove } = context.params;
         let of_kafka = |rules: &[QuotaRule]| -> Vec<QuotaRule> {
-            rules.iter().filter(|rule| !ip::is_of_ip(&rule.entity)).cloned().collect()
+            rules.iter().filter(|rule| !is_of_gateways(&rule.entity)).cloned().collect()
         };
         let (set, remove) = (of_kafka(set), of_kafka(remove));
         if set.is_empty() && remove.is_empty() {
@@ -114,7 +114,7 @@ impl Step<ClientQuotaChange> for TellBrokers {
 
     async fn run(&self, context: &StepContext<'_, ClientQuotaChange>) -> Result<(), StepError> {
         let Params { instance_id, set, remove } = context.params;
-        if !set.iter().chain(remove).any(|rule| ip::is_of_ip(&rule.entity)) {
+        if !set.iter().chain(remove).any(|rule| is_of_gateways(&rule.entity)) {
             return Ok(());
         }
         let provisioned = provisioned(context, *instance_id).await?;

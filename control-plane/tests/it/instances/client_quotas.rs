@@ -3,7 +3,7 @@
 use super::cloud::{Cloud, INSTANCES};
 use crate::support::Answer;
 use axum::http::Method;
-use broker_api::spec::ConnectionRates;
+use broker_api::spec::{ConnectionRates, TopicRates};
 use control_plane::drivers::simulation::{Fault, Operation, Severity, When};
 use control_plane_api::{
     audit::AuditEvent,
@@ -161,9 +161,10 @@ async fn what_cannot_be_is_refused_in_both_languages_and_what_should_be_known_is
         let chinese = problem.errors.iter().all(|fault| fault.detail.chars().any(|c| ('一'..='龥').contains(&c)));
         assert_eq!(chinese, language == "zh-CN", "{:?}", problem.errors);
     }
-    // By topic there are none, and of bytes by address none, rather than ones that do nothing.
-    let by_topic = rules(&[(json!({ "topic": "orders" }), json!({ "producer_byte_rate": 1_000_000 }))]);
-    cloud.ask_quotas(Method::POST, "", by_topic).await.problem("malformed-request");
+    // Of requests by topic there are none, and of bytes by address none, rather than ones that do nothing.
+    let by_topic = rules(&[(json!({ "topic": "orders" }), json!({ "request_percentage": 50 }))]);
+    let problem = cloud.ask_quotas(Method::POST, "", by_topic).await.problem("validation-failed");
+    assert_eq!(problem.errors[0].code, "quota-limit-kind");
     let by_address = rules(&[(json!({ "ip": "10.0.0.1" }), json!({ "producer_byte_rate": 1_000_000 }))]);
     let problem = cloud.ask_quotas(Method::POST, "", by_address).await.problem("validation-failed");
     assert_eq!(problem.errors[0].code, "quota-limit-kind");
@@ -268,6 +269,87 @@ async fn what_is_no_rule_of_an_address_is_refused_with_its_place_and_there_are_a
     }
     cloud.quotas_changed(Method::POST, "", rules(&[of(json!({ "default_ip": true }))])).await;
     cloud.quotas_changed(Method::DELETE, "?ip=10.0.9.99", None).await;
+    cloud.quotas_changed(Method::POST, "", rules(&one_more)).await;
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn rules_of_topics_are_told_to_every_gateway_listed_with_kafkas_and_hold_beside_them() {
+    let cloud = Cloud::start().await;
+    let id = cloud.bought("orders").await.id;
+    let told = || {
+        let nodes = cloud.world.nodes().into_iter().filter(|node| node.instance == id);
+        nodes.map(|node| cloud.world.spec(node).unwrap().gateway.topic_rates).collect::<Vec<_>>()
+    };
+    let wanted = [
+        (json!({ "topic": "orders" }), json!({ "producer_byte_rate": 1_000_000, "consumer_byte_rate": 2_000_000 })),
+        (json!({ "user": "shop" }), json!({ "producer_byte_rate": 500_000 })),
+    ];
+    let plan: Plan = cloud.ask_quotas(Method::POST, "?dry_run=true", rules(&wanted)).await.expect(200);
+    let produce = json!({ "entity": { "topic": "orders" }, "producer_byte_rate": 1_000_000.0 });
+    assert_eq!((plan.changes.len(), &plan.changes[0].to), (3, &produce));
+    assert_eq!(told(), vec![[].into(); 3], "a plan changes nothing");
+
+    let job = cloud.quotas_changed(Method::POST, "", rules(&wanted)).await;
+    assert_eq!(job.result, Some(json!({ "set": 2, "removed": 0 })));
+    let rates = TopicRates { produce: Some(1_000_000), consume: Some(2_000_000) };
+    assert_eq!(told(), vec![[("orders".to_owned(), rates)].into(); 3]);
+    assert_eq!(cloud.world.quotas(id).expect("shielded").len(), 1, "Kafka is told of its own only");
+    let again = cloud.quotas_changed(Method::POST, "", rules(&wanted[..1])).await;
+    assert_eq!(again.result, Some(json!({ "set": 0, "removed": 0 })), "it was so");
+
+    let listed = cloud.quotas("?topic=orders").await;
+    assert_eq!(entities(&listed), [json!({ "topic": "orders" })]);
+    assert_eq!(listed.items[0].limits_over_all.consumer_byte_rate, Some(6_000_000), "three brokers");
+    assert_eq!(cloud.quotas("").await.items.len(), 2);
+    let shop = cloud.explained("?user=shop&topic=orders").await;
+    assert_eq!((shop.limits[0].effective, shop.limits[0].decided_by), (Some(500_000.0), QuotaDecider::Rule));
+    assert_eq!((shop.limits[1].effective, shop.limits[1].decided_by), (Some(2_000_000.0), QuotaDecider::Topic));
+    assert_eq!(shop.topic.as_deref(), Some("orders"));
+
+    cloud.quotas_changed(Method::DELETE, "?topic=orders&key=producer_byte_rate", None).await;
+    assert_eq!(told()[2]["orders"], TopicRates { produce: None, consume: Some(2_000_000) });
+    cloud.quotas_changed(Method::DELETE, "?topic=orders", None).await;
+    assert_eq!(told(), vec![[].into(); 3]);
+    assert_eq!(entities(&cloud.quotas("").await), [json!({ "user": "shop" })]);
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_rule_of_a_topic_is_refused_in_both_languages_and_there_are_a_thousand_at_most() {
+    let cloud = Cloud::start().await;
+    cloud.bought("orders").await;
+    let of = |entity: Value| (entity, json!({ "producer_byte_rate": 50_000 }));
+    let bad = [
+        of(json!({ "topic": "orders*" })),
+        of(json!({ "topic": "__consumer_offsets" })),
+        of(json!({ "topic": "orders", "user": "shop" })),
+        (json!({ "topic": "orders" }), json!({ "controller_mutation_rate": 2.0 })),
+    ];
+    let expected = [
+        ("/rules/0/entity/topic", "quota-topic"),
+        ("/rules/1/entity/topic", "quota-topic-internal"),
+        ("/rules/2/entity", "quota-topic-alone"),
+        ("/rules/3/limits/controller_mutation_rate", "quota-limit-kind"),
+    ];
+    for language in ["en", "zh-CN"] {
+        let call = cloud.app.post(QUOTAS, rules(&bad).unwrap()).by(cloud.owner()).header("accept-language", language);
+        let problem: Problem = call.send().await.problem("validation-failed");
+        let faults: Vec<_> = problem.errors.iter().map(|fault| (fault.pointer.as_str(), fault.code.as_str())).collect();
+        assert_eq!(faults, expected);
+        let chinese = problem.errors.iter().all(|fault| fault.detail.chars().any(|c| ('一'..='龥').contains(&c)));
+        assert_eq!(chinese, language == "zh-CN", "{:?}", problem.errors);
+    }
+    for block in 0..10 {
+        let hundred: Vec<_> = (0..100).map(|last| of(json!({ "topic": format!("t-{block}-{last}") }))).collect();
+        cloud.quotas_changed(Method::POST, "", rules(&hundred)).await;
+    }
+    let one_more = [of(json!({ "topic": "one-more" }))];
+    for query in ["", "?dry_run=true"] {
+        let problem = cloud.ask_quotas(Method::POST, query, rules(&one_more)).await.problem("validation-failed");
+        assert_eq!(problem.errors[0].code, "quota-topic-many");
+    }
+    cloud.quotas_changed(Method::DELETE, "?topic=t-9-99", None).await;
     cloud.quotas_changed(Method::POST, "", rules(&one_more)).await;
     cloud.stop().await;
 }

@@ -191,6 +191,7 @@ pub fn spec(node: NodeRef, address: IpAddr) -> NodeSpec {
             auto_create_topics: false,
             ip_rules: Default::default(),
             connection_rates: Default::default(),
+            topic_rates: Default::default(),
             bearer: None,
             client_certificates: None,
             disabled_users: Vec::new(),
