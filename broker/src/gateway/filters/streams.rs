@@ -56,7 +56,7 @@ fn beat<'a>(r: &mut Reader<'a>) -> Wire<Beat<'a>> {
 pub(in crate::gateway) fn heartbeat(scope: Scope<'_>, format: Format, body: &[u8]) -> Wire<Decision> {
     let mut refusal = None;
     let topology = read(format, body, |topic, setting, value| {
-        let why = || configs::topic_refusal(scope, setting, value);
+        let why = || configs::topic_refusal(scope.snapshot, setting, value);
         refusal = refusal.take().or_else(|| why().map(|why| format!("topic '{topic}': {}", why.message)));
     })?;
     let why = topology
