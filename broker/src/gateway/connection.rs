@@ -106,6 +106,7 @@ pub(super) async fn serve(client: TcpStream, card: Arc<Card>, shared: Arc<Shared
         if path.is_tls() {
             let deadline = login_deadline(&shared);
             let (client, certificate) = handshake(client, &shared, deadline).await?;
+            shared.live.heard(&card);
             Box::pin(authenticated(client, kafka, &card, &shared, deadline, certificate)).await
         } else {
             anonymous(client, kafka, &card, &shared).await

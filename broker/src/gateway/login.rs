@@ -491,7 +491,10 @@ where
     async fn frame(&mut self) -> Result<Vec<u8>, LoginError> {
         let limit = self.shared.snapshot().limits.max_login_frame_bytes;
         match self.client.next(limit).await {
-            Ok(Some(frame)) => Ok(frame),
+            Ok(Some(frame)) => {
+                self.shared.live.heard(self.card);
+                Ok(frame)
+            }
             Ok(None) => Err(LoginError::Left),
             Err(e) if e.kind() == io::ErrorKind::InvalidData => {
                 Err(LoginError::Protocol(format!("a frame before the login is negative or longer than {limit} bytes")))

@@ -52,7 +52,15 @@ impl Connections {
 
     /// The client of this connection is known: it holds no place of those who have yet to log in.
     pub(super) fn recognise(&self, card: &Card) {
-        self.lock().recognise(card, Instant::now());
+        let mut places = self.lock();
+        if places.recognise(card, Instant::now()) {
+            self.tell_demand(&places);
+        }
+    }
+
+    /// The client of this connection goes on with its login.
+    pub(super) fn heard(&self, card: &Card) {
+        self.lock().heard(card, Instant::now());
     }
 
     /// What a connection in line waits for.

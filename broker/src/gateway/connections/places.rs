@@ -2,13 +2,13 @@
 //!
 //! A connection needs a permit of the instance's total, and until its client has logged in also a *stranger's* place, of
 //! which a gateway has a fourth of its broker's share: whoever may reach a port can't take the places of those who may use
-//! it. A stranger that takes its time makes way when others wait.
+//! it. A stranger that says nothing for a while makes way when others wait.
 //!
 //! ```text
 //!             no place                 place                 logs in
 //!  arrives ──────────────► in line ───────────► stranger ──────────────► known
-//!     │                      ▲ told after 2 s, when others wait │
-//!     └─ plaintext, permit ──┼─────────────────────────────────►│ ends
+//!     │                       silent for 2 s, and others wait ▼
+//!     └─ plaintext, permit ──────────────────────────────────► ends
 //! ```
 
 use super::card::{Card, Told};
@@ -24,12 +24,14 @@ use tokio::time::Instant;
 
 /// Connections that may wait for a place: a reconnect storm of a node's clients where others hold what is left.
 const MAX_WAITING: usize = 1024;
+/// Strangers among them: clients that need no login find a place in line behind them.
+const MAX_WAITING_STRANGERS: usize = MAX_WAITING / 2;
 /// Of its broker's share of the total, a gateway lets strangers have this part.
 const STRANGERS_PART: u32 = 4;
 /// However small the total is: as many logins may be under way at once.
 const LEAST_STRANGERS: u32 = 16;
-/// A login takes some milliseconds of a core; whoever is not done after this does not keep others waiting.
-const LOGIN_SOON: Duration = Duration::from_secs(2);
+/// The longest way between two messages of a login; whoever takes longer does not keep others waiting.
+const NEXT_MESSAGE_SOON: Duration = Duration::from_secs(2);
 
 /// Why there is no place for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +78,7 @@ pub(super) struct Places {
     /// Those that wait among them.
     by_ip: HashMap<IpAddr, u32>,
     room: Room,
-    /// Those of `cards` that have yet to log in, and since when they are in.
+    /// Those of `cards` that have yet to log in, and when they were let in or heard last.
     strangers: BTreeMap<u64, Instant>,
     most_strangers: usize,
     /// In line, by arrival.
@@ -118,24 +120,33 @@ impl Places {
         let place = if self.has_room(&card) {
             self.open(id, card.clone(), now);
             Place::Open
-        } else if self.waiting.len() < MAX_WAITING {
-            if is_stranger(&card) && self.strangers.len() >= self.most_strangers {
-                self.ask_to_make_way(now);
-            }
+        } else if self.is_line_full(&card) {
+            self.have_way_made(now);
+            return Err(self.missing());
+        } else {
             let (let_in, told) = oneshot::channel();
             self.waiting.insert(id, Waiting { card: card.clone(), let_in });
+            self.have_way_made(now);
             Place::Waiting(told)
-        } else {
-            return Err(self.missing());
         };
         self.by_ip.insert(card.peer.ip(), of_ip + 1);
         self.next_id += 1;
         Ok((card, place))
     }
 
-    pub(super) fn recognise(&mut self, card: &Card, now: Instant) {
-        if self.strangers.remove(&card.id).is_some() {
+    /// Whether that made a place for the next stranger.
+    pub(super) fn recognise(&mut self, card: &Card, now: Instant) -> bool {
+        let was_stranger = self.strangers.remove(&card.id).is_some();
+        if was_stranger {
             self.let_in(now);
+        }
+        was_stranger
+    }
+
+    /// Its client goes on with its login.
+    pub(super) fn heard(&mut self, card: &Card, now: Instant) {
+        if let Some(heard) = self.strangers.get_mut(&card.id) {
+            *heard = now;
         }
     }
 
@@ -158,11 +169,12 @@ impl Places {
     pub(super) fn make(&mut self, room: Room, now: Instant) {
         self.room = room;
         self.let_in(now);
+        self.have_way_made(now);
     }
 
     /// Who waits for a stranger's place wants no permit yet.
     pub(super) fn demand(&self) -> Demand {
-        let strangers = self.waiting.values().filter(|waiting| is_stranger(&waiting.card)).count();
+        let strangers = self.waiting_strangers();
         let places = self.most_strangers.saturating_sub(self.strangers.len());
         let waiting = self.waiting.len() - strangers + strangers.min(places);
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
@@ -217,12 +229,28 @@ impl Places {
         }
     }
 
-    /// Tells the stranger that is in for longest, if it had its time.
-    fn ask_to_make_way(&self, now: Instant) {
-        let slow = self.strangers.iter().filter(|(_, since)| now.duration_since(**since) >= LOGIN_SOON);
-        let mut slow = slow.filter_map(|(id, _)| self.cards.get(id));
-        // One that was told before is about to end.
-        slow.find(|card| card.tell(Told::ToMakeWay));
+    fn waiting_strangers(&self) -> usize {
+        self.waiting.values().filter(|waiting| is_stranger(&waiting.card)).count()
+    }
+
+    fn is_line_full(&self, card: &Card) -> bool {
+        self.waiting.len() >= MAX_WAITING || (is_stranger(card) && self.waiting_strangers() >= MAX_WAITING_STRANGERS)
+    }
+
+    /// Tells strangers that are silent for too long to end, as many as wait for their places.
+    fn have_way_made(&self, now: Instant) {
+        if self.strangers.len() < self.most_strangers {
+            return;
+        }
+        let mut slow: Vec<_> =
+            self.strangers.iter().filter(|(_, heard)| now.duration_since(**heard) >= NEXT_MESSAGE_SOON).collect();
+        slow.sort_unstable_by_key(|(_, heard)| **heard);
+        // Those that were told before are about to end.
+        for (id, _) in slow.into_iter().take(self.waiting_strangers()) {
+            if let Some(card) = self.cards.get(id) {
+                card.tell(Told::ToMakeWay);
+            }
+        }
     }
 }
 
@@ -319,11 +347,25 @@ mod tests {
         let strangers = gateway.strangers(STRANGERS);
         gateway.waits(AccessPath::PublicSaslSsl);
         assert!(strangers.iter().all(|card| card.told.get().is_none()), "they have their time");
-        gateway.now += LOGIN_SOON;
+        gateway.now += NEXT_MESSAGE_SOON;
+        gateway.places.heard(&strangers[0], gateway.now);
         gateway.waits(AccessPath::PublicSaslSsl);
-        gateway.waits(AccessPath::PublicSaslSsl);
-        assert!(is_told(&strangers[0]) && is_told(&strangers[1]));
-        assert!(!is_told(&strangers[2]));
+        assert!(is_told(&strangers[1]) && is_told(&strangers[2]), "one for each in line");
+        assert!(!is_told(&strangers[0]), "it goes on with its login");
+        assert!(!is_told(&strangers[3]));
+    }
+
+    #[tokio::test]
+    async fn a_line_full_of_strangers_has_places_for_clients_without_a_login() {
+        let mut gateway = Gateway::new();
+        gateway.places.make(Room::Permits(0), gateway.now);
+        let mut strangers: Vec<_> =
+            (0..MAX_WAITING_STRANGERS).map(|_| gateway.waits(AccessPath::PublicSaslSsl)).collect();
+        assert_eq!(gateway.arrives(AccessPath::PublicSaslSsl).unwrap_err(), Full::Instance);
+        let (_, mut told) = gateway.waits(AccessPath::PublicPlaintext);
+        gateway.places.make(Room::Permits(TOTAL), gateway.now);
+        assert_eq!(told.try_recv(), Ok(()));
+        assert_eq!(strangers[0].1.try_recv(), Ok(()));
     }
 
     #[tokio::test]
