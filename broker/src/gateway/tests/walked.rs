@@ -27,7 +27,8 @@ fn expected(message: &mut Value, topics: &str, partitions: &str) -> Shares {
                 _ => None,
             })
         };
-        let name = named(topic).expect("a topic is named");
+        // A name that is too long for a topic is not looked at.
+        let name = Some(named(topic).expect("a topic is named")).filter(|name| name.len() <= 249).unwrap_or_default();
         let records = topic.list(partitions).iter_mut().map(|partition| match partition.fields().get("Records") {
             Value::Bytes(records) => records.as_ref().map_or(0, Vec::len) as u64,
             other => panic!("records are {other:?}"),
@@ -109,7 +110,7 @@ fn agrees(kafka: &str) {
                 let walker = Walker::new(layout, flexible).after(skipped);
                 let found = walked(walker, &frame, most, &mut random);
                 let (found, out) = found.unwrap_or_else(|e| panic!("{} {version}, seed {seed}: {e}", message.name));
-                assert!(found == expected, "{} {version}, seed {seed}: {found:?}, not {expected:?}", message.name);
+                assert!(found == expected, "{} {version}, seed {seed}", message.name);
                 assert_eq!(out.len(), frame.len());
                 if message.api_key == Some(PRODUCE) || *version < 16 && message.api_key == Some(FETCH) {
                     assert!(out == frame, "{} {version} passes as it is", message.name);
