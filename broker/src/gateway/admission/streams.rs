@@ -214,16 +214,18 @@ impl Admission {
             }
         };
         let topics = self.topics().await?;
-        let (wants, lacks) = {
+        let (wants, joined) = {
+            // Until it is noted, or what is deleted now would be missed.
             let ledger = self.ledger();
             let there = |topic: &str| ledger.partitions(&topics, topic);
-            (topology.wants(there), topology.internal().any(|topic| there(&topic.name).is_none()))
-        };
-        let joined = if joins {
-            Some((group.to_owned(), topology))
-        } else {
-            self.streams.note(group, topology, (!lacks).then(|| Instant::now() + SURE));
-            None
+            let wants = topology.wants(there);
+            if joins {
+                (wants, Some((group.to_owned(), topology)))
+            } else {
+                let lacks = topology.internal().any(|topic| there(&topic.name).is_none());
+                self.streams.note(group, topology, (!lacks).then(|| Instant::now() + SURE));
+                (wants, None)
+            }
         };
         let ticket = if wants.is_empty() {
             None

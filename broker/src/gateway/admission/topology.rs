@@ -127,17 +127,13 @@ impl Topology {
             }
         }
         let fixed = self.fixed();
-        let flexible = |part: &'_ Part| {
-            part.sinks.len() > part.sinks.iter().filter(|sink| fixed.contains_key(sink.as_str())).count()
-        };
-        let writers: Vec<_> = self.parts.iter().filter(|part| flexible(part)).collect();
+        let is_flexible = |sink: &&String| !fixed.contains_key(sink.as_str());
         for pass in 0..=PASSES {
+            let largest = (pass == PASSES).then(|| counts.most(self.parts.iter().flat_map(Part::inputs))).flatten();
             let mut is_settled = true;
-            for part in &writers {
-                let all = || self.parts.iter().flat_map(Part::inputs);
-                let most = if pass == PASSES { counts.most(all()) } else { counts.most(part.inputs()) };
-                let Some(most) = most else { continue };
-                for sink in part.sinks.iter().filter(|sink| !fixed.contains_key(sink.as_str())) {
+            for part in self.parts.iter().filter(|part| part.sinks.iter().any(|sink| is_flexible(&sink))) {
+                let Some(most) = largest.or_else(|| counts.most(part.inputs())) else { continue };
+                for sink in part.sinks.iter().filter(is_flexible) {
                     is_settled &= !counts.raise(sink, most);
                 }
             }
