@@ -236,7 +236,7 @@ fn by_control(node: &Node, topic: &str, change: &TopicChange) -> (i16, String) {
 
 /// Creates, grows and deletes topics of its own at one gateway; every fourth does so as the control plane.
 fn crowd(number: usize, node: &Node, stop: &AtomicBool, refused: &AtomicUsize) {
-    let (is_client, mut client) = (number % 4 != 0, Client::of(node));
+    let (is_client, mut client) = (!number.is_multiple_of(4), Client::of(node));
     let new = |partitions: i32| NewTopic { partitions: partitions as u32, replicas: 3, config: BTreeMap::new() };
     let create = |client: &mut Client, topic: &str, partitions: i32| match is_client {
         true => client.create(topic, partitions),

@@ -4,8 +4,9 @@ import struct
 
 from sluice import PlainClient, check
 
+# Of Kafka's requests, and of its errors.
 METADATA, CREATE_TOPICS, DELETE_TOPICS, CREATE_PARTITIONS = 3, 19, 20, 37
-UNKNOWN_TOPIC, LEADER_NOT_AVAILABLE, TIMED_OUT, POLICY_VIOLATION = 3, 5, 7, 44
+UNKNOWN_TOPIC, LEADER_NOT_AVAILABLE, POLICY_VIOLATION, UNKNOWN_TOPIC_ID = 3, 5, 44, 100
 # The controller moves, or a broker has not heard yet of what was made or deleted a moment ago.
 PASSING = (-1, 5, 6, 7, 41)
 PATIENCE_MS = 10_000

@@ -32,6 +32,8 @@ const TOPIC_EXISTS: i16 = 36;
 const INVALID_PARTITIONS: i16 = 37;
 const INVALID_REPLICAS: i16 = 38;
 const INVALID_CONFIG: i16 = 40;
+/// Somebody else deletes it at the same time.
+const UNKNOWN_TOPIC_ID: i16 = 100;
 /// After which trying again helps: no leader, a time-out, a coordinator or controller that moves, throttling.
 const PASSING: [i16; 6] = [5, 6, 7, 13, 41, 89];
 
@@ -91,13 +93,13 @@ fn told(change: &ChangeTopic, outcome: TopicOutcome, is_open: bool) -> Result<()
     match (&change.change, error) {
         (TopicChange::Create(_), TOPIC_EXISTS)
         | (TopicChange::Grow { .. }, INVALID_PARTITIONS)
-        | (TopicChange::Delete, UNKNOWN_TOPIC)
+        | (TopicChange::Delete, UNKNOWN_TOPIC | UNKNOWN_TOPIC_ID)
             if is_open =>
         {
             Ok(())
         }
         (TopicChange::Create(_), TOPIC_EXISTS) => Err(exists(&change.topic).into()),
-        (_, UNKNOWN_TOPIC) => Err(AppError::not_found().into()),
+        (_, UNKNOWN_TOPIC | UNKNOWN_TOPIC_ID) => Err(AppError::not_found().into()),
         (_, error) if PASSING.contains(&error) => {
             tracing::warn!(error, message, "Kafka does not change a topic now");
             let later = Refusal::new(ProblemCode::KafkaUnavailable).retry_after(TRY_AGAIN);
