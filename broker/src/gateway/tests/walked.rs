@@ -3,6 +3,7 @@
 
 use super::super::filters::records;
 use super::super::filters::walk::{Layout, Seen, Walker};
+use super::super::table;
 use super::super::wire::Malformed;
 use super::definitions::{Direction, Message, Struct, Value, of_kafka};
 use super::*;
@@ -71,7 +72,8 @@ fn cases_of(definitions: &[(Direction, Message)]) -> Vec<Case<'_>> {
             (Direction::Response, Some(FETCH | SHARE_FETCH)) => ("Responses", "Partitions"),
             _ => continue,
         };
-        for version in message.versions() {
+        let key = message.api_key.expect("a key");
+        for version in message.versions().filter(|version| table::find(key, *version).is_some()) {
             let layout = match message.api_key {
                 Some(PRODUCE) => records::produce(version),
                 Some(FETCH) => records::fetch(version),
