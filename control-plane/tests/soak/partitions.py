@@ -4,7 +4,7 @@ import random
 import threading
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from raw_topics import PASSING, POLICY_VIOLATION, UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID, RawTopics
 from sluice import check, eventually
@@ -160,7 +160,7 @@ def at_the_limit(world, rounds):
                     instance.by_rest(own) if index < BY_REST else instance.by_kafka(own, hosts[index % len(hosts)])
 
                 running = [creators.submit(creator, index) for index in range(CREATORS)]
-                while not all(one.done() for one in running):
+                while wait(running, timeout=0.05).not_done:
                     instance.look()
                 for one in running:
                     one.result()
