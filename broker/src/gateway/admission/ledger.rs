@@ -17,7 +17,7 @@
 
 use super::counted::Counted;
 use super::record::{Deleted, End, Id, Intent, Record, Want};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -126,8 +126,9 @@ impl Ledger {
 
     fn end(&mut self, offset: i64, end: End, now: Instant) {
         self.known.insert(end.id, now);
-        self.entries.retain(|_, entry| entry.id != end.id || !end.not_made.contains(&entry.topic));
-        for entry in self.entries.values_mut().filter(|entry| entry.id == end.id && end.made.contains(&entry.topic)) {
+        let [made, not_made] = [&end.made, &end.not_made].map(|topics| topics.iter().collect::<HashSet<_>>());
+        self.entries.retain(|_, entry| entry.id != end.id || !not_made.contains(&entry.topic));
+        for entry in self.entries.values_mut().filter(|entry| entry.id == end.id && made.contains(&entry.topic)) {
             (entry.state, entry.since) = (State::Made { offset }, now);
         }
         for Deleted { topic, topic_id, since } in end.deleted {

@@ -2,15 +2,17 @@
 //!
 //! Owns which heartbeats are let through. All of a group go to its coordinator's gateway. One that could have topics made
 //! passes only behind an intent of all that is missing, as many partitions as [`Topology::wants`] says: everything is granted, or
-//! nothing is made. The answer tells whether the coordinator asked for topics; the intent ends when metadata shows them, and otherwise like any that
-//! nobody ends: the creation waits in the same broker as what looks for it. Who joins says what the group makes, and is believed later on if Kafka
-//! took it; else the broker is asked what it keeps. Where all topics are there, heartbeats pass for a while without a look, until one of the topics is deleted.
+//! nothing is made. Heartbeats of a group share it ([`Room`]). The answer tells whether the coordinator asked for topics; the
+//! intent ends when metadata shows them, and otherwise like any that nobody ends: the creation waits in the same broker as what
+//! looks for it. Who joins says what the group makes, and is believed later on if Kafka took it; else the broker is asked what
+//! it keeps. Where all topics are there, heartbeats pass for a while without a look, until one of the topics is deleted.
 
 use super::counted::Counted;
 use super::ledger::{START_WITHIN, Verdict};
-use super::record::{End, Want};
+use super::record::Want;
+use super::room::{self, Lines, Room};
 use super::topology::Topology;
-use super::{Admission, LOOK_EVERY, Ticket};
+use super::{Admission, Ticket};
 use crate::gateway::filters::code;
 use crate::gateway::filters::split::Refusal;
 use crate::gateway::filters::streams::Answered;
@@ -18,21 +20,27 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// How long heartbeats of a group that has all its topics pass without a look: what the group makes is asked again then,
 /// should another broker have coordinated it meanwhile.
 const SURE: Duration = Duration::from_secs(60);
-/// More than any spec sells; and the largest topology that is remembered, which is many times an application's.
-const MANY: usize = 2000;
-const LARGE: usize = 64 * 1024;
-/// In which metadata mostly shows what was made. Later it is looked for like what was lost.
-const SHOWN_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes of all topologies that are remembered, and of the largest one, which is many times an application's.
+const ALL: usize = 16 * 1024 * 1024;
+const LARGE: usize = 256 * 1024;
 
 /// What this gateway knows of groups.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    groups: Mutex<HashMap<String, Group>>,
+    known: Mutex<Known>,
+    lines: Lines,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    groups: HashMap<String, Group>,
+    /// That all of them take.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -40,16 +48,17 @@ struct Group {
     topology: Arc<Topology>,
     /// Until then all of its topics are there.
     complete_until: Option<Instant>,
+    bytes: usize,
 }
 
 impl Streams {
     fn topology(&self, group: &str) -> Option<Arc<Topology>> {
-        self.lock().get(group).map(|group| group.topology.clone())
+        self.lock().groups.get(group).map(|group| group.topology.clone())
     }
 
     fn is_complete(&self, group: &str, now: Instant) -> bool {
-        let groups = self.lock();
-        groups.get(group).and_then(|group| group.complete_until).is_some_and(|until| now < until)
+        let known = self.lock();
+        known.groups.get(group).and_then(|group| group.complete_until).is_some_and(|until| now < until)
     }
 
     /// What Kafka took from a member is what the group has.
@@ -60,20 +69,25 @@ impl Streams {
     }
 
     fn note(&self, group: &str, topology: Arc<Topology>, complete_until: Option<Instant>) {
-        let mut groups = self.lock();
-        groups.remove(group);
-        if groups.len() >= MANY {
+        let bytes = group.len() + topology.size();
+        let mut known = self.lock();
+        if let Some(former) = known.groups.remove(group) {
+            known.bytes -= former.bytes;
+        }
+        if bytes > LARGE {
+            return;
+        }
+        if known.bytes + bytes > ALL {
             // They come back by their next heartbeats.
-            groups.clear();
+            *known = Known::default();
         }
-        if topology.size() <= LARGE {
-            groups.insert(group.to_owned(), Group { topology, complete_until });
-        }
+        known.bytes += bytes;
+        known.groups.insert(group.to_owned(), Group { topology, complete_until, bytes });
     }
 
     /// Groups that have this topic lack it.
     pub(super) fn lose(&self, topic: &str) {
-        for group in self.lock().values_mut().filter(|group| group.complete_until.is_some()) {
+        for group in self.lock().groups.values_mut().filter(|group| group.complete_until.is_some()) {
             if group.topology.internal().any(|internal| internal.name == topic) {
                 group.complete_until = None;
             }
@@ -81,64 +95,53 @@ impl Streams {
     }
 
     pub(super) fn forget(&self) {
-        self.lock().clear();
+        *self.lock() = Known::default();
+        self.lines.forget();
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Group>> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Room for what a heartbeat makes. Dropped before the heartbeat was sent, or cancelled, it says that nothing was made.
+/// Room for what a heartbeat makes. Dropped before the heartbeat was written, it says that this one made nothing.
 pub(in crate::gateway) struct Reserved {
     admission: Arc<Admission>,
     /// None where nothing is missing.
-    ticket: Option<Ticket>,
+    room: Option<Arc<Room>>,
     /// What the group has if Kafka takes the heartbeat.
     joined: Option<(String, Arc<Topology>)>,
 }
 
 impl Reserved {
-    /// To be called right before the heartbeat is written. False when it is too late for that.
-    pub(in crate::gateway) fn start(&mut self) -> bool {
-        self.ticket.as_mut().is_none_or(Ticket::start)
+    /// It is too late to write the heartbeat.
+    pub(in crate::gateway) fn is_late(&self) -> bool {
+        self.room.as_ref().is_some_and(|room| room.is_late())
     }
 
-    /// It is not written after all.
-    pub(in crate::gateway) fn cancel(self) {
-        if let Some(mut ticket) = self.ticket {
-            ticket.sent = false;
+    /// To be called right before the heartbeat is written, when nothing can keep it from that any more.
+    pub(in crate::gateway) fn start(self) -> Started {
+        if let Some(room) = &self.room {
+            room.doubt();
         }
-    }
-
-    /// Hears what Kafka answered.
-    pub(in crate::gateway) fn answered(self, answered: Answered) {
-        if let Some((group, topology)) = self.joined.filter(|_| answered.is_taken) {
-            self.admission.streams.learn(&group, topology);
-        }
-        let Some(mut ticket) = self.ticket else { return };
-        if answered.makes {
-            // Nobody waits for it.
-            tokio::spawn(see(ticket));
-        } else {
-            let topics = std::mem::take(&mut ticket.topics);
-            ticket.end(End { id: ticket.id, made: Vec::new(), not_made: topics, deleted: Vec::new() });
-        }
+        Started(self)
     }
 }
 
-/// Ends topics as metadata shows them.
-async fn see(mut ticket: Ticket) {
-    let until = Instant::now() + SHOWN_WITHIN;
-    while !ticket.topics.is_empty() && Instant::now() < until {
-        sleep(LOOK_EVERY).await;
-        let Ok(topics) = ticket.admission.topics().await else { continue };
-        let all = std::mem::take(&mut ticket.topics);
-        let is_shown = |topic: &String| ticket.admission.ledger().partitions(&topics, topic).is_some();
-        let (made, missing): (Vec<_>, Vec<_>) = all.into_iter().partition(is_shown);
-        ticket.topics = missing;
-        if !made.is_empty() {
-            ticket.end(End { id: ticket.id, made, not_made: Vec::new(), deleted: Vec::new() });
+/// Of a heartbeat that was written. Dropped before it was answered, nobody knows what it made.
+pub(in crate::gateway) struct Started(Reserved);
+
+impl Started {
+    /// Hears what Kafka answered.
+    pub(in crate::gateway) fn answered(self, answered: Answered) {
+        let Reserved { admission, room, joined } = self.0;
+        if let Some((group, topology)) = joined.filter(|_| answered.is_taken) {
+            admission.streams.learn(&group, topology);
+        }
+        match room {
+            Some(room) if answered.makes => room.watch(),
+            Some(room) => room.settle(),
+            None => {}
         }
     }
 }
@@ -214,43 +217,69 @@ impl Admission {
             }
         };
         let topics = self.topics().await?;
-        let (wants, joined) = {
+        let (there, joined) = {
             // Until it is noted, or what is deleted now would be missed.
             let ledger = self.ledger();
-            let there = |topic: &str| ledger.partitions(&topics, topic);
-            let wants = topology.wants(there);
-            if joins {
-                (wants, Some((group.to_owned(), topology)))
+            let there = |name| Some((name, ledger.partitions(&topics, name)?));
+            let there: HashMap<&str, u32> = topology.names().filter_map(there).collect();
+            let joined = if joins {
+                Some((group.to_owned(), topology.clone()))
             } else {
-                let lacks = topology.internal().any(|topic| there(&topic.name).is_none());
-                self.streams.note(group, topology, (!lacks).then(|| Instant::now() + SURE));
-                (wants, None)
-            }
+                let lacks = topology.internal().any(|topic| !there.contains_key(topic.name.as_str()));
+                self.streams.note(group, topology.clone(), (!lacks).then(|| Instant::now() + SURE));
+                None
+            };
+            (there, joined)
         };
-        let ticket = if wants.is_empty() {
+        // Without the ledger: a client chooses how much there is to reckon.
+        let wants = topology.wants(|topic| there.get(topic).copied());
+        let room = if wants.is_empty() {
             None
         } else {
-            match self.intend_whole(group, wants, limit, node, start_by).await? {
-                Ok(ticket) => Some(ticket),
+            match self.room(group, wants, limit, node, start_by).await? {
+                Ok(room) => Some(room),
                 Err(found) => return Ok(found),
             }
         };
-        let is_needed = ticket.is_some() || joined.is_some();
-        Ok(Found::Room(is_needed.then(|| Reserved { admission: self.clone(), ticket, joined })))
+        let is_needed = room.is_some() || joined.is_some();
+        Ok(Found::Room(is_needed.then(|| Reserved { admission: self.clone(), room, joined })))
     }
 
-    /// Writes an intent of which all is granted or nothing.
-    async fn intend_whole(
+    /// Room for what a group lacks: what an earlier heartbeat has, or a new one.
+    async fn room(
         self: &Arc<Self>,
         group: &str,
         wants: Vec<Want>,
         limit: u64,
         node: i32,
         start_by: Instant,
+    ) -> io::Result<Result<Arc<Room>, Found>> {
+        let mut place = self.streams.lines.of(group).lock_owned().await;
+        let last = place.upgrade();
+        if let Some(room) = last.as_ref().filter(|room| room.serves(&wants)) {
+            return Ok(Ok(room.clone()));
+        }
+        Ok(match self.intend_whole(group, &wants, limit, node, start_by).await? {
+            Ok(ticket) => Ok(Room::new(ticket, &wants, last, &mut place)),
+            Err(found) => {
+                room::hold_up(place);
+                Err(found)
+            }
+        })
+    }
+
+    /// Writes an intent of which all is granted or nothing.
+    async fn intend_whole(
+        self: &Arc<Self>,
+        group: &str,
+        wants: &[Want],
+        limit: u64,
+        node: i32,
+        start_by: Instant,
     ) -> io::Result<Result<Ticket, Found>> {
         let mut ticket = Ticket::new(self, start_by);
         ticket.topics = wants.iter().map(|want| want.topic.clone()).collect();
-        ticket.at = self.intend(ticket.id, wants.clone(), node, start_by).await?;
+        ticket.at = self.intend(ticket.id, wants.to_vec(), node, start_by).await?;
         let verdict = self
             .decided(|ledger, topics| match ledger.decide_whole(ticket.id, wants.len(), limit, topics) {
                 Verdict::Undecided => None,
@@ -261,7 +290,7 @@ impl Admission {
             Verdict::Granted => Ok(ticket),
             Verdict::Refused { used, more } => {
                 self.tell_full(limit, used);
-                Err(Found::Not(full(group, &wants, limit, used, more)))
+                Err(Found::Not(full(group, wants, limit, used, more)))
             }
             Verdict::Undecided | Verdict::Held | Verdict::Ended => Err(Found::Unclear),
         })
@@ -284,4 +313,32 @@ fn full(group: &str, wants: &[Want], limit: u64, used: u64, more: u64) -> Refusa
         Counted::Partitions.plural()
     );
     Refusal::new(code::POLICY_VIOLATION, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::topology::{InternalTopic, Part};
+    use super::*;
+
+    fn topology(names: usize) -> Arc<Topology> {
+        let changelogs = vec![InternalTopic { name: String::new(), partitions: 0 }; names];
+        Arc::new(Topology { epoch: 0, parts: vec![Part { changelogs, ..Part::default() }] })
+    }
+
+    #[test]
+    fn however_short_its_names_are_what_is_remembered_of_groups_takes_a_bounded_room() {
+        let streams = Streams::default();
+        streams.note("large", topology(10_000), None);
+        assert_eq!(streams.topology("large"), None);
+        for group in 0..1000 {
+            streams.note(&group.to_string(), topology(2000), None);
+            assert!(streams.lock().groups.len() * 2000 * size_of::<InternalTopic>() <= ALL);
+        }
+        assert_eq!(streams.topology("999"), Some(topology(2000)));
+        let bytes = streams.lock().bytes;
+        streams.note("999", topology(2000), None);
+        assert_eq!(streams.lock().bytes, bytes, "the same group again");
+        streams.note("999", topology(10_000), None);
+        assert!(streams.lock().bytes < bytes && streams.topology("999").is_none());
+    }
 }

@@ -7,9 +7,6 @@
 use super::record::Want;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Numbers of partitions pass from topic to topic at most so often; behind that, the largest of all is reckoned with.
-const PASSES: usize = 64;
-
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::gateway) struct Topology {
     /// The coordinator keeps the newest.
@@ -28,7 +25,14 @@ pub(in crate::gateway) struct Part {
     pub(in crate::gateway) repartitions: Vec<InternalTopic>,
     pub(in crate::gateway) changelogs: Vec<InternalTopic>,
     /// What must have the same number of partitions. `None` where that is not told.
-    pub(in crate::gateway) copartitioned: Option<Vec<Vec<String>>>,
+    pub(in crate::gateway) copartitioned: Option<Vec<Together>>,
+}
+
+/// Topics that a subtopology reads together, by their places in its lists: they may be told any number of times.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::gateway) struct Together {
+    pub(in crate::gateway) sources: Vec<u16>,
+    pub(in crate::gateway) repartitions: Vec<u16>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +46,23 @@ impl Part {
     /// All that it reads.
     fn inputs(&self) -> impl Iterator<Item = &str> {
         self.sources.iter().map(String::as_str).chain(self.repartitions.iter().map(|topic| topic.name.as_str()))
+    }
+
+    /// Names of what is read together. Places where nothing is are passed over.
+    fn named(&self, together: &Together) -> impl Iterator<Item = &str> {
+        let sources = together.sources.iter().filter_map(|at| self.sources.get(usize::from(*at)));
+        let repartitions = together.repartitions.iter().filter_map(|at| self.repartitions.get(usize::from(*at)));
+        sources.map(String::as_str).chain(repartitions.map(|topic| topic.name.as_str()))
+    }
+
+    fn size(&self) -> usize {
+        /// Beside its letters a name takes this, and the least that is allocated for them.
+        const NAME: usize = size_of::<InternalTopic>() + 16;
+        let internal = self.repartitions.iter().chain(&self.changelogs).map(|topic| &topic.name);
+        let names = self.sources.iter().chain(&self.sinks).chain(internal).map(|name| NAME + name.len());
+        let places = |together: &Together| 2 * (together.sources.len() + together.repartitions.len());
+        let groups = self.copartitioned.iter().flatten().map(|group| size_of::<Together>() + 2 * 16 + places(group));
+        size_of::<Self>() + names.chain(groups).sum::<usize>()
     }
 }
 
@@ -76,10 +97,10 @@ impl Topology {
         self.parts.iter().flat_map(|part| part.repartitions.iter().chain(&part.changelogs))
     }
 
-    /// All that it reads or has made.
+    /// All topics that it names.
     pub(in crate::gateway) fn names(&self) -> impl Iterator<Item = &str> {
-        let sources = self.parts.iter().flat_map(|part| &part.sources).map(String::as_str);
-        sources.chain(self.internal().map(|topic| topic.name.as_str()))
+        let others = self.parts.iter().flat_map(|part| part.sources.iter().chain(&part.sinks));
+        others.map(String::as_str).chain(self.internal().map(|topic| topic.name.as_str()))
     }
 
     /// Whether it has the same topics as `other`.
@@ -87,13 +108,9 @@ impl Topology {
         self.epoch == other.epoch && self.names().collect::<HashSet<_>>() == other.names().collect::<HashSet<_>>()
     }
 
-    /// Bytes of names, which is about what it takes.
+    /// About how many bytes it takes.
     pub(in crate::gateway) fn size(&self) -> usize {
-        let texts = |part: &Part| {
-            let plain = part.sources.iter().chain(&part.sinks).chain(part.copartitioned.iter().flatten().flatten());
-            plain.map(String::len).sum::<usize>()
-        };
-        self.parts.iter().map(texts).sum::<usize>() + self.internal().map(|topic| topic.name.len()).sum::<usize>()
+        self.parts.iter().map(Part::size).sum()
     }
 
     /// What the coordinator would make now, where `there` tells the partitions of what there is. Nothing before all sources are there.
@@ -118,7 +135,8 @@ impl Topology {
         wants.into_iter().map(|(topic, partitions)| Want { topic, partitions }).collect()
     }
 
-    /// Repartition topics have as many partitions as the largest source of whoever writes to them.
+    /// Repartition topics have as many partitions as the largest source of whoever writes to them, over however many topics
+    /// between. From the largest number on, each subtopology passes on the first that reaches it, and so only one.
     fn repartitioned<F: Fn(&str) -> Option<u32>>(&self, there: F) -> Counts<'_, F> {
         let mut counts = Counts { there, decided: HashMap::new() };
         for topic in self.parts.iter().flat_map(|part| &part.repartitions) {
@@ -127,18 +145,21 @@ impl Topology {
             }
         }
         let fixed = self.fixed();
-        let is_flexible = |sink: &&String| !fixed.contains_key(sink.as_str());
-        for pass in 0..=PASSES {
-            let largest = (pass == PASSES).then(|| counts.most(self.parts.iter().flat_map(Part::inputs))).flatten();
-            let mut is_settled = true;
-            for part in self.parts.iter().filter(|part| part.sinks.iter().any(|sink| is_flexible(&sink))) {
-                let Some(most) = largest.or_else(|| counts.most(part.inputs())) else { continue };
-                for sink in part.sinks.iter().filter(is_flexible) {
-                    is_settled &= !counts.raise(sink, most);
+        let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (number, part) in self.parts.iter().enumerate() {
+            part.inputs().for_each(|topic| readers.entry(topic).or_default().push(number));
+        }
+        let mut numbers: Vec<_> = readers.keys().filter_map(|topic| Some((counts.of(topic)?, *topic))).collect();
+        numbers.sort_unstable();
+        let mut waiting: Vec<_> = self.parts.iter().map(Some).collect();
+        while let Some((partitions, topic)) = numbers.pop() {
+            for reader in readers.remove(topic).unwrap_or_default() {
+                let Some(part) = waiting.get_mut(reader).and_then(Option::take) else { continue };
+                for sink in part.sinks.iter().filter(|sink| !fixed.contains_key(sink.as_str())) {
+                    if counts.raise(sink, partitions) {
+                        numbers.push((partitions, sink));
+                    }
                 }
-            }
-            if is_settled {
-                break;
             }
         }
         counts
@@ -160,7 +181,7 @@ impl Topology {
             match &part.copartitioned {
                 Some(groups) => {
                     for group in groups {
-                        let names = || group.iter().map(String::as_str);
+                        let names = || part.named(group);
                         let outside = counts.most(names().filter(|name| !own.contains(name)));
                         let number = outside.or_else(|| most_fixed.or_else(|| counts.most(names())));
                         if let Some(number) = number {
@@ -196,6 +217,7 @@ fn fixed(topic: &InternalTopic) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
 
     fn topics(names: &[&str]) -> Vec<InternalTopic> {
         names.iter().map(|name| internal(name, 0)).collect()
@@ -256,7 +278,7 @@ mod tests {
             vec![part(&["stream"], &["r"], &[], &[]), joining]
         };
         let there = [("stream", 12), ("table", 4)];
-        let told = Some(vec![texts(&["table", "r"])]);
+        let told = Some(vec![Together { sources: vec![0, 7], repartitions: vec![0] }]);
         assert_eq!(wants(parts(told), &there), named(&[("c", 4), ("r", 4)]));
         assert_eq!(wants(parts(None), &there), named(&[("c", 12), ("r", 12)]), "it may be as many");
         let there = [("stream", 4), ("table", 12)];
@@ -266,10 +288,12 @@ mod tests {
     #[test]
     fn what_the_application_says_holds_and_what_is_joined_with_it_follows() {
         let fixed = Part { repartitions: vec![internal("f", 9)], ..part(&[], &[], &[], &["c"]) };
-        assert_eq!(wants(vec![part(&["in"], &["f"], &[], &[]), fixed], &[("in", 3)]), named(&[("c", 9), ("f", 9)]));
+        let less = Part { repartitions: vec![internal("f", 1)], ..part(&[], &[], &[], &[]) };
+        let parts = vec![part(&["in"], &["f"], &[], &[]), fixed, less];
+        assert_eq!(wants(parts, &[("in", 3)]), named(&[("c", 9), ("f", 9)]), "said twice, the larger one");
         let joining = Part {
             repartitions: vec![internal("f", 9), internal("r", 0)],
-            copartitioned: Some(vec![texts(&["f", "r"])]),
+            copartitioned: Some(vec![Together { sources: vec![], repartitions: vec![0, 1] }]),
             ..part(&[], &[], &[], &[])
         };
         let parts = vec![part(&["in"], &["f", "r"], &[], &[]), joining];
@@ -281,13 +305,25 @@ mod tests {
         assert_eq!(wants(vec![part(&[], &["b"], &["a"], &["c"]), part(&[], &["a"], &["b"], &[])], &[]), []);
         let loops = vec![part(&["in"], &["b"], &["a"], &[]), part(&[], &["a"], &["b"], &[])];
         assert_eq!(wants(loops, &[("in", 5)]), named(&[("a", 5), ("b", 5)]));
-        // Longer than the passes: the largest of all.
-        let names: Vec<_> = (0..200).map(|n| format!("r{n}")).collect();
-        let mut chain: Vec<_> = (0..199).rev().map(|n| part(&[], &[&names[n + 1]], &[&names[n]], &[])).collect();
-        chain.push(part(&["in"], &[&names[0]], &[], &[]));
-        chain.push(part(&["other"], &[], &[&names[199]], &["c"]));
-        let wanted = wants(chain, &[("in", 5), ("other", 7)]);
-        assert_eq!(wanted.len(), 201);
-        assert!(wanted.iter().all(|(_, partitions)| (5..=7).contains(partitions)));
+    }
+
+    #[test]
+    fn numbers_reach_the_end_of_a_long_chain_without_a_look_at_each_topic_for_each_other() {
+        const LENGTH: usize = 3000;
+        let names: Vec<_> = (0..=LENGTH).map(|n| format!("r{n}")).collect();
+        // Listed from the last to the first.
+        let link = |n: usize| part(&[], &[&names[n + 1]], &[&names[n]], &[]);
+        let mut parts: Vec<_> = (0..LENGTH).rev().map(link).collect();
+        parts.push(part(&["in"], &[&names[0]], &[], &[]));
+        parts.push(part(&["other"], &[], &[&names[LENGTH]], &["c"]));
+        let looks = Cell::new(0);
+        let there = |name: &str| {
+            looks.set(looks.get() + 1);
+            HashMap::from([("in", 5), ("other", 7)]).get(name).copied()
+        };
+        let wanted = Topology { epoch: 0, parts }.wants(there);
+        assert_eq!(wanted.len(), LENGTH + 2);
+        assert!(wanted.iter().all(|want| want.partitions == if want.topic == "c" { 7 } else { 5 }));
+        assert!(looks.get() < 10 * LENGTH, "{}", looks.get());
     }
 }

@@ -2,7 +2,7 @@
 //! connection takes no further request; answers to earlier ones pass.
 
 use super::{Duplex, Fault};
-use crate::gateway::admission::Admitted;
+use crate::gateway::admission::{Admitted, Reserved};
 use crate::gateway::filters::admitted::{Asked, Codec};
 use crate::gateway::filters::{Decision, Format, Merge, code, streams};
 use crate::gateway::frame::{self, RequestHeader};
@@ -83,11 +83,11 @@ where
 
     fn carry_out(&mut self, on_hold: Admitting, admitted: Admitted) -> Result<(), Fault> {
         let Admitting { asked, codec, header, api, frame, body_at, policy, .. } = on_hold;
-        let Admitted { counted, mut refusals, needs_ticket, ticket, mut reserved, pass } = admitted;
+        let Admitted { counted, mut refusals, needs_ticket, ticket, reserved, pass } = admitted;
         let full = refusals.iter().flatten().filter(|refusal| refusal.code == code::POLICY_VIOLATION).count();
         self.shared.metrics.refuse_full(counted, full as u64);
         let format = Format { version: header.version, flexible: api.is_flexible(header.version) };
-        let is_late = reserved.as_mut().is_some_and(|reserved| !reserved.start());
+        let is_late = reserved.as_ref().is_some_and(Reserved::is_late);
         let ticket = ticket.filter(|_| !is_late).and_then(|mut ticket| ticket.start().then_some(ticket));
         if is_late {
             refusals = vec![Some(codec.counted.undecided())];
@@ -115,18 +115,16 @@ where
                 (frame::with_body(&frame, body_at, &body), both, own_bytes + policy_bytes)
             }
             Decision::Answer(body) => {
-                if let Some(reserved) = reserved {
-                    reserved.cancel();
-                }
                 let body = completed(&body).map_err(malformed)?;
                 self.answer(header, api, &body);
                 return Ok(());
             }
         };
+        let started = reserved.map(Reserved::start);
         let merge: Merge = Box::new(move |answer| {
             drop(pass);
-            if let Some(reserved) = reserved {
-                reserved.answered(streams::answered(format, answer)?);
+            if let Some(started) = started {
+                started.answered(streams::answered(format, answer)?);
             }
             merge(answer)
         });

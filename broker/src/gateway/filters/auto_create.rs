@@ -15,7 +15,7 @@ const TIME_OUT_MS: i32 = 30_000;
 /// `num.partitions` and `default.replication.factor`.
 const BROKER_DEFAULT: i32 = -1;
 /// Longest name of a topic (org.apache.kafka.common.internals.Topic).
-const LONGEST_NAME: usize = 249;
+pub(super) const LONGEST_NAME: usize = 249;
 
 /// Whether a Metadata request asks for topics by name, and lets those be made that are missing.
 pub(in crate::gateway) fn may_create(format: Format, body: &[u8]) -> Wire<bool> {

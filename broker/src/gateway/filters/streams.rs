@@ -4,9 +4,10 @@
 //! Only the heartbeat of who joins carries a topology, and Kafka takes it from nobody else. It makes the topics in the name
 //! of whoever's heartbeat it answers, without a request that could be refused: so the rules for topics that clients make are held here too.
 
+use super::auto_create::LONGEST_NAME;
 use super::split::{MAX_ITEMS, Refusal};
 use super::{Decision, Format, Scope, acls, code, configs, groups};
-use crate::gateway::admission::topology::{InternalTopic, Part, Topology};
+use crate::gateway::admission::topology::{InternalTopic, Part, Together, Topology};
 use crate::gateway::frame;
 use crate::gateway::wire::{Malformed, Reader, Wire, Writer};
 
@@ -59,15 +60,15 @@ pub(in crate::gateway) fn heartbeat(scope: Scope<'_>, format: Format, body: &[u8
         let why = || configs::topic_refusal(scope.snapshot, setting, value);
         refusal = refusal.take().or_else(|| why().map(|why| format!("topic '{topic}': {}", why.message)));
     })?;
-    let why = topology
-        .iter()
-        .flat_map(Topology::names)
-        .filter_map(acls::creation_refusal)
-        .map(|why| why.message)
-        .next()
+    let names = || topology.iter().flat_map(Topology::names);
+    let why = (names().map(str::len).find(|length| *length > LONGEST_NAME))
+        .map(|length| {
+            format!("the name of a topic may have {LONGEST_NAME} characters; one of this topology has {length} bytes")
+        })
+        .or_else(|| names().find_map(acls::creation_refusal).map(|why| why.message))
         .or(refusal);
     match why {
-        // What Kafka answers for its own topics, and what its client ends on with the sentence.
+        // What Kafka answers for its own topics and names that are none, and what its client ends on with the sentence.
         Some(why) => groups::streams_beat_refused(format, body, &Refusal::new(code::STREAMS_INVALID_TOPOLOGY, why))
             .map(Decision::Answer),
         None => Ok(Decision::Forward),
@@ -103,13 +104,12 @@ fn read(format: Format, body: &[u8], mut setting: impl FnMut(&str, &str, Option<
         let repartitions = internal(&mut r, &mut budget, &mut setting)?;
         let mut copartitioned = Vec::new();
         for _ in 0..r.array()? {
-            let mut group = Vec::new();
             spend(&mut budget, 1)?;
-            named(&mut r, &mut budget, &mut group, |at| sources.get(at).cloned())?;
-            named(&mut r, &mut budget, &mut group, |_| None)?;
-            named(&mut r, &mut budget, &mut group, |at| repartitions.get(at).map(|topic| topic.name.clone()))?;
+            let sources = places(&mut r, &mut budget)?;
+            places(&mut r, &mut budget)?; // of patterns
+            let repartitions = places(&mut r, &mut budget)?;
             r.tags()?;
-            copartitioned.push(group);
+            copartitioned.push(Together { sources, repartitions });
         }
         r.tags()?;
         parts.push(Part { sources, sinks, repartitions, changelogs, copartitioned: Some(copartitioned) });
@@ -227,17 +227,12 @@ fn internal(
     Ok(topics)
 }
 
-/// Names that are told by their places.
-fn named(
-    r: &mut Reader<'_>,
-    budget: &mut usize,
-    names: &mut Vec<String>,
-    name: impl Fn(usize) -> Option<String>,
-) -> Wire<()> {
+fn places(r: &mut Reader<'_>, budget: &mut usize) -> Wire<Vec<u16>> {
+    let mut places = Vec::new();
     for _ in 0..r.array()? {
         spend(budget, 1)?;
-        let at = r.i16()?;
-        names.extend(usize::try_from(at).ok().and_then(&name));
+        // Kafka refuses places that there are not.
+        places.extend(u16::try_from(r.i16()?));
     }
-    Ok(())
+    Ok(places)
 }

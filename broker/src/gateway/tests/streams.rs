@@ -1,7 +1,7 @@
 //! The partition limit as applications of Kafka Streams meet it (KIP-1071): the gateway's real code between a member, a
 //! coordinator that the test plays, and an admission log in memory.
 
-use super::super::admission::topology::{InternalTopic, Part, Topology};
+use super::super::admission::topology::{InternalTopic, Part, Together, Topology};
 use super::super::filters::{Format, streams};
 use super::super::wire::{Reader, Writer};
 use super::admission::{Memory, rig};
@@ -17,6 +17,8 @@ const BEAT: i16 = 88;
 const FORMAT: Format = Format { version: 0, flexible: true };
 const POLICY_VIOLATION: i16 = 44;
 const TRY_AGAIN: i16 = 14;
+const UNKNOWN_MEMBER_ID: i16 = 25;
+const STREAMS_INVALID_TOPOLOGY: i16 = 130;
 const MISSING_SOURCE_TOPICS: i8 = 1;
 const MISSING_INTERNAL_TOPICS: i8 = 3;
 
@@ -82,6 +84,10 @@ fn write(w: &mut Writer, topology: &Topology) {
             w.tags();
         }
     };
+    let places = |w: &mut Writer, places: &[u16]| {
+        w.array(places.len());
+        places.iter().for_each(|place| w.i16(*place as i16));
+    };
     w.i32(topology.epoch);
     w.array(topology.parts.len());
     for (number, part) in topology.parts.iter().enumerate() {
@@ -91,7 +97,14 @@ fn write(w: &mut Writer, topology: &Topology) {
         internal(w, &part.changelogs);
         texts(w, &part.sinks);
         internal(w, &part.repartitions);
-        w.array(0);
+        let groups = part.copartitioned.as_deref().unwrap_or_default();
+        w.array(groups.len());
+        for group in groups {
+            places(w, &group.sources);
+            w.array(0);
+            places(w, &group.repartitions);
+            w.tags();
+        }
         w.tags();
     }
     w.tags();
@@ -193,6 +206,91 @@ async fn with_room_topics_are_reserved_until_they_are_seen_and_then_heartbeats_c
     assert_eq!(log.length(), written);
 }
 
+/// A second application like it.
+fn other() -> Topology {
+    let mut other = topology();
+    (other.parts[1].changelogs[0].name, other.parts[1].repartitions[0].name) = ("other-c".into(), "other-r".into());
+    other.parts[0].sinks[0] = "other-r".into();
+    other
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_often_a_coordinator_is_asked_for_topics_that_can_not_be_made_they_are_reserved_once() {
+    let log = Memory::default().has("words", 3);
+    let mut rig = rig(&log, 9);
+    let (mut member, _served) = rig.plaintext();
+    let mut kafka = rig.kafka().await;
+    let joining = beat("app", Some(&topology()));
+    let asked_for = answer(0, Some(MISSING_INTERNAL_TOPICS));
+    for _ in 0..10 {
+        member.send(&joining).await;
+        kafka.frame().await;
+        kafka.send(&asked_for).await;
+        member.frame().await;
+    }
+    assert_eq!(log.length(), 1, "one intent");
+    // It is too old to send more behind it. Another one takes its place.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    member.send(&joining).await;
+    kafka.frame().await;
+    kafka.send(&answer(0, None)).await;
+    member.frame().await;
+    ends(&log, "not made", &["app-r", "app-c"]).await;
+    assert_eq!(log.length(), 3);
+    // What the first one asked for may still be made, and nobody else gets its room.
+    let (mut second, _served_too) = rig.plaintext();
+    let mut kafka_of_second = rig.kafka().await;
+    second.send(&beat("other", Some(&other()))).await;
+    assert_eq!(told(&second.frame().await).0, TRY_AGAIN);
+    // Until it is seen that nobody makes it.
+    within(async {
+        while log.ends().iter().filter(|(_, topic)| topic == "app-r").count() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    second.send(&beat("other", Some(&other()))).await;
+    kafka_of_second.frame().await;
+}
+
+#[tokio::test]
+async fn heartbeats_that_make_nothing_share_an_intent_for_a_moment() {
+    let log = Memory::default().has("words", 3).keeps("app", kept());
+    let mut rig = rig(&log, 9);
+    let (mut stranger, _served) = rig.plaintext();
+    let mut kafka = rig.kafka().await;
+    let began = std::time::Instant::now();
+    for _ in 0..20 {
+        stranger.send(&beat("app", None)).await;
+        kafka.frame().await;
+        kafka.send(&answer(UNKNOWN_MEMBER_ID, None)).await;
+        stranger.frame().await;
+    }
+    let moments = began.elapsed().as_millis() as usize / 500;
+    assert!(log.length() <= 2 * (moments + 1), "{} records in {moments} moments", log.length());
+    ends(&log, "not made", &["app-r", "app-c"]).await;
+}
+
+#[tokio::test]
+async fn names_that_no_topic_has_are_refused_and_one_that_is_told_often_is_kept_once() {
+    let log = Memory::default().has("words", 3);
+    let rig = rig(&log, 100);
+    let (mut member, _served) = rig.plaintext();
+    let mut hostile = topology();
+    hostile.parts[0].sources[0] = "w".repeat(250);
+    member.send(&beat("app", Some(&hostile))).await;
+    let (error, why) = told(&member.frame().await);
+    assert_eq!(error, STREAMS_INVALID_TOPOLOGY);
+    assert!(why.contains("249 characters") && why.contains("250 bytes"), "{why}");
+    hostile.parts[0].sources[0] = "w".repeat(100_000);
+    hostile.parts[0].copartitioned = Some(vec![Together { sources: vec![0; 9900], repartitions: vec![] }]);
+    let frame = beat("app", Some(&hostile));
+    let read = streams::topology(FORMAT, &frame[19..]).unwrap().unwrap();
+    assert_eq!(read, hostile);
+    assert!(read.size() < 2 * frame.len());
+    assert_eq!(read.wants(|_| Some(3)), []);
+}
+
 #[tokio::test]
 async fn a_group_whose_topic_is_deleted_needs_room_again() {
     let log = Memory::default().has("words", 3).has("app-r", 3).has("app-c", 3).keeps("app", kept());
@@ -247,13 +345,10 @@ async fn of_two_applications_in_the_room_for_one_the_second_waits_for_the_first(
     let mut kafka = rig.kafka().await;
     let (mut second, _served_too) = rig.plaintext();
     let mut kafka_of_second = rig.kafka().await;
-    let mut other = topology();
-    (other.parts[1].changelogs[0].name, other.parts[1].repartitions[0].name) = ("other-c".into(), "other-r".into());
-    other.parts[0].sinks[0] = "other-r".into();
     for (error, status) in [(16, None), (0, Some(MISSING_SOURCE_TOPICS)), (0, Some(MISSING_INTERNAL_TOPICS))] {
         first.send(&beat("app", Some(&topology()))).await;
         kafka.frame().await;
-        second.send(&beat("other", Some(&other))).await;
+        second.send(&beat("other", Some(&other()))).await;
         kafka.send(&answer(error, status)).await;
         first.frame().await;
         if status == Some(MISSING_INTERNAL_TOPICS) {
@@ -278,14 +373,11 @@ async fn whose_heartbeat_made_topics_that_are_not_seen_is_looked_for() {
     kafka.frame().await;
     kafka.send(&answer(0, Some(MISSING_INTERNAL_TOPICS))).await;
     member.frame().await;
-    let mut other = topology();
-    (other.parts[1].changelogs[0].name, other.parts[1].repartitions[0].name) = ("other-c".into(), "other-r".into());
-    other.parts[0].sinks[0] = "other-r".into();
-    member.send(&beat("other", Some(&other))).await;
+    member.send(&beat("other", Some(&other()))).await;
     let (error, why) = told(&member.frame().await);
     assert!(error == TRY_AGAIN && why.ends_with("try again"), "{error} {why}");
     ends(&log, "not made", &["app-r", "app-c"]).await;
-    member.send(&beat("other", Some(&other))).await;
+    member.send(&beat("other", Some(&other()))).await;
     kafka.frame().await;
 }
 
@@ -331,7 +423,6 @@ async fn a_topology_that_kafka_does_not_take_is_not_believed() {
 
 #[tokio::test]
 async fn topics_that_nobody_may_make_are_not_made_by_a_topology_either() {
-    const STREAMS_INVALID_TOPOLOGY: i16 = 130;
     for (name, partitions) in [("__sluice_more", 0), ("sluice-canary-mine", 1000), ("__consumer_offsets", 1)] {
         let log = Memory::default().has("words", 3);
         for limit in [0, 100] {
