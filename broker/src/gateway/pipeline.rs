@@ -7,6 +7,7 @@ use super::admission::Ticket;
 use super::filters::admitted::Codec;
 use super::filters::{Format, Merge};
 use super::table::ResponseRule;
+use super::topic_quotas::Bill;
 use std::collections::VecDeque;
 
 /// Requests in flight on one connection before more are read: fifty times what clients use by
@@ -19,7 +20,15 @@ const OWN_BYTES: usize = 1024 * 1024;
 /// The answer to one request.
 pub(super) enum Expected {
     /// Comes from Kafka and is treated by the rule of its API.
-    FromKafka { correlation: i32, key: i16, version: i16, flexible: bool, rule: ResponseRule },
+    FromKafka {
+        correlation: i32,
+        key: i16,
+        version: i16,
+        flexible: bool,
+        rule: ResponseRule,
+        /// Of a Produce request that takes of a topic's quota.
+        bill: Option<Box<Bill>>,
+    },
     /// Comes from Kafka to a request that was amended, and is completed with `own_bytes` of ours.
     Amended { correlation: i32, flexible: bool, merge: Merge, own_bytes: usize, settlement: Option<Settlement> },
     /// Comes from Kafka to a client that lets topics be made.
@@ -51,6 +60,8 @@ impl Expected {
 pub(super) struct Pipeline {
     queue: VecDeque<Expected>,
     own_bytes: usize,
+    /// Answers that have a bill.
+    bills: usize,
 }
 
 impl Pipeline {
@@ -67,6 +78,21 @@ impl Pipeline {
         self.queue.push_back(expected);
     }
 
+    /// What the request brought of which the answer was pushed last.
+    pub(super) fn bill(&mut self, of_last: Bill) {
+        if let Some(Expected::FromKafka { bill: bill @ None, .. }) = self.queue.back_mut()
+            && !of_last.is_empty()
+        {
+            *bill = Some(Box::new(of_last));
+            self.bills += 1;
+        }
+    }
+
+    /// Whether what was brought to a topic with a quota is not answered yet.
+    pub(super) fn is_billed(&self) -> bool {
+        self.bills > 0
+    }
+
     /// Our own answer, when it is its turn.
     pub(super) fn next_own(&mut self) -> Option<Vec<u8>> {
         let Expected::Own(frame) = self.queue.front_mut()? else { return None };
@@ -80,6 +106,7 @@ impl Pipeline {
     pub(super) fn next(&mut self) -> Option<Expected> {
         let next = self.queue.pop_front()?;
         self.own_bytes -= next.own_bytes();
+        self.bills -= usize::from(matches!(next, Expected::FromKafka { bill: Some(_), .. }));
         Some(next)
     }
 }

@@ -27,7 +27,7 @@ use crate::gateway::pipeline::{Expected, Pipeline};
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::stream::Stream;
 use crate::gateway::table::Api;
-use crate::gateway::topic_quotas::Debt;
+use crate::gateway::topic_quotas::{Bill, Debt};
 use crate::gateway::wire::Malformed;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -95,6 +95,8 @@ enum Place<G> {
         walker: Walker,
         api: &'static str,
         metered: bool,
+        /// What is produced to topics with quotas, if it is to be charged once it is answered; else it is as it passes.
+        bill: Option<Bill>,
     },
     /// At the head of a frame of which the head is rewritten.
     Head {

@@ -12,7 +12,7 @@ use crate::gateway::gather::Gathering;
 use crate::gateway::pipeline::Expected;
 use crate::gateway::stream::Stream;
 use crate::gateway::table::{self, Api, RequestRule};
-use crate::gateway::topic_quotas::Motion;
+use crate::gateway::topic_quotas::{Bill, Motion};
 use crate::gateway::wire::Malformed;
 use std::io;
 use std::task::Context;
@@ -132,7 +132,7 @@ where
                         }
                     }
                 }
-                Place::Walk { left, walker, api, metered } => {
+                Place::Walk { left, walker, api, metered, bill } => {
                     let mut ready = here.min(*left);
                     let metered = *metered && ready > 0 && self.hold != Hold::Drain;
                     if metered {
@@ -143,8 +143,9 @@ where
                     }
                     let (debt, quotas) = (&mut self.produced, &self.shared.topic_quotas);
                     let n = walker
-                        .walk(&mut self.requests.unread_mut()[..ready], *left as u64, &mut |seen| {
-                            debt.note(quotas, Motion::Produce, seen);
+                        .walk(&mut self.requests.unread_mut()[..ready], *left as u64, &mut |seen| match bill {
+                            Some(bill) => bill.note(quotas, seen),
+                            None => debt.note(quotas, Motion::Produce, seen),
                         })
                         .map_err(|source| Fault::Request { api, source })?;
                     if metered {
@@ -157,6 +158,9 @@ where
                             self.requests.expect_run(walker.unseen());
                         }
                         return Ok(progress || n > 0);
+                    }
+                    if let Some(bill) = bill.take() {
+                        self.pipeline.bill(bill);
                     }
                     self.request = Place::Boundary;
                 }
@@ -193,6 +197,10 @@ where
         if let Some(motion) = table::moves_records(key)
             && !(self.gone || self.requests.ended || self.hold == Hold::Drain)
         {
+            // What the last one brought is not charged yet. Kafka too goes on only after its answer.
+            if motion == Motion::Produce && self.pipeline.is_billed() {
+                return Ok(false);
+            }
             let debt = if motion == Motion::Produce { &mut self.produced } else { &mut self.consumed };
             if debt.poll(cx, &self.shared.topic_quotas, motion).is_pending() {
                 return Ok(false);
@@ -242,7 +250,10 @@ where
                             self.expect(header, api);
                         }
                         match walker {
-                            Some(walker) => Place::Walk { left: size, walker, api: api.name, metered: true },
+                            Some(walker) => {
+                                let bill = wanted.then(Bill::default);
+                                Place::Walk { left: size, walker, api: api.name, metered: true, bill }
+                            }
                             None => Place::Relay { left: size, metered: true },
                         }
                     }
@@ -318,7 +329,7 @@ where
         let RequestHeader { key, version, correlation, .. } = header;
         let flexible = api.is_header_flexible(version);
         let rule = api.response_rule(version);
-        self.pipeline.push(Expected::FromKafka { correlation, key, version, flexible, rule });
+        self.pipeline.push(Expected::FromKafka { correlation, key, version, flexible, rule, bill: None });
     }
 
     /// Runs the filter of a whole request.

@@ -9,7 +9,7 @@ use crate::gateway::gather::Gathering;
 use crate::gateway::pipeline::Expected;
 use crate::gateway::stream::Stream;
 use crate::gateway::table::{self, ResponseRule};
-use crate::gateway::topic_quotas::Motion;
+use crate::gateway::topic_quotas::{Bill, Motion};
 use crate::gateway::wire::Malformed;
 use std::io;
 use std::task::Context;
@@ -77,7 +77,7 @@ where
                     }
                     self.response = Place::Boundary;
                 }
-                Place::Walk { left, walker, api, metered } => {
+                Place::Walk { left, walker, api, metered, bill } => {
                     let mut ready = here.min(*left);
                     let metered = *metered && ready > 0 && self.hold != Hold::Drain;
                     if metered {
@@ -86,10 +86,12 @@ where
                             return Ok(progress);
                         }
                     }
-                    let (debt, quotas) = (&mut self.consumed, &self.shared.topic_quotas);
+                    let (produced, consumed) = (&mut self.produced, &mut self.consumed);
+                    let quotas = &self.shared.topic_quotas;
                     let n = walker
-                        .walk(&mut self.responses.unread_mut()[..ready], *left as u64, &mut |seen| {
-                            debt.note(quotas, Motion::Consume, seen);
+                        .walk(&mut self.responses.unread_mut()[..ready], *left as u64, &mut |seen| match bill {
+                            Some(bill) => bill.settle(produced, quotas, seen),
+                            None => consumed.note(quotas, Motion::Consume, seen),
                         })
                         .map_err(|source| Fault::Response { api, source })?;
                     if metered {
@@ -158,20 +160,21 @@ where
             self.response = Place::Gather { frame, then: expected };
             return Ok(true);
         }
-        if let Expected::FromKafka { key, version, flexible, rule, .. } = expected {
-            let motion = table::moves_records(key);
-            let metered = motion == Some(Motion::Consume);
-            let throttle_ms = if motion == Some(Motion::Produce) { self.throttle_ms() } else { 0 };
+        if let Expected::FromKafka { key, version, flexible, rule, bill, .. } = expected {
+            let metered = table::moves_records(key) == Some(Motion::Consume);
+            // Who must wait already is told so, whatever this answer is of.
+            let waits = key == table::PRODUCE && self.produced.wait_ms() > 0;
+            let bill = bill.map(|bill| *bill).or_else(|| waits.then(Bill::default));
             let walked = match key {
-                table::PRODUCE if throttle_ms > 0 => records::produced(version),
+                table::PRODUCE if bill.is_some() => Some(records::produced(version)),
                 table::FETCH if self.shared.topic_quotas.is_any(Motion::Consume) => Some(records::fetch(version)),
                 table::SHARE_FETCH if self.shared.topic_quotas.is_any(Motion::Consume) => Some(records::SHARE_FETCH),
                 _ => None,
             };
             self.response = match (walked, rule) {
                 (Some(layout), _) | (None, ResponseRule::Walk(layout)) => {
-                    let walker = Walker::new(layout, flexible).telling(throttle_ms);
-                    Place::Walk { left: size, walker, api: table::name(key), metered }
+                    let walker = Walker::new(layout, flexible);
+                    Place::Walk { left: size, walker, api: table::name(key), metered, bill }
                 }
                 (None, ResponseRule::Metadata) => Place::Head { size, flexible, version },
                 (None, ResponseRule::Relay | ResponseRule::Filter(_)) => Place::Relay { left: size, metered },
@@ -183,11 +186,6 @@ where
             }
         }
         Ok(true)
-    }
-
-    /// How long a producer is told to wait, as Kafka tells under its own quotas.
-    fn throttle_ms(&self) -> i32 {
-        i32::try_from(self.produced.wait().as_millis()).unwrap_or(i32::MAX)
     }
 
     /// Rewrites the brokers of a Metadata response, and relays its topics.

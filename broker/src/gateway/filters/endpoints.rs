@@ -8,7 +8,7 @@
 //! at once, by the address that its metadata named (performance-reliability.md §5).
 
 use super::walk::Layout;
-use super::walk::Op::{self, Blob, Each, EndpointTags, Endpoints, Skip, Tags, Throttle};
+use super::walk::Op::{self, Blob, Each, EndpointTags, Endpoints, Skip, Tags};
 
 /// Frame length, correlation id.
 pub(super) const HEADER: Op = Skip(8);
@@ -20,9 +20,8 @@ const FETCH_TOPIC: Layout = &[UUID, Each(FETCH_PARTITION), Tags];
 const FETCH_PARTITION: Layout = &[Skip(4 + 2 + 8 + 8 + 8), Each(&[Skip(16), Tags]), Skip(4), Blob, Tags];
 
 /// ProduceResponse 10–12, and 13, which names topics by id.
-pub(in crate::gateway) const PRODUCE_BY_NAME: Layout =
-    &[HEADER, Tags, Each(PRODUCE_TOPIC_NAME), Throttle, EndpointTags];
-pub(in crate::gateway) const PRODUCE_BY_ID: Layout = &[HEADER, Tags, Each(PRODUCE_TOPIC_ID), Throttle, EndpointTags];
+pub(in crate::gateway) const PRODUCE_BY_NAME: Layout = &[HEADER, Tags, Each(PRODUCE_TOPIC_NAME), Skip(4), EndpointTags];
+pub(in crate::gateway) const PRODUCE_BY_ID: Layout = &[HEADER, Tags, Each(PRODUCE_TOPIC_ID), Skip(4), EndpointTags];
 const PRODUCE_TOPIC_NAME: Layout = &[Blob, Each(PRODUCE_PARTITION), Tags];
 const PRODUCE_TOPIC_ID: Layout = &[UUID, Each(PRODUCE_PARTITION), Tags];
 const PRODUCE_PARTITION: Layout = &[Skip(4 + 2 + 8 + 8 + 8), Each(&[Skip(4), Blob, Tags]), Blob, Tags];

@@ -10,6 +10,8 @@ use crate::gateway::wire::{Malformed, Reader, Wire};
 
 /// That an answer may take at the share that a busy connection has now.
 const SECONDS: u64 = 5;
+/// Least that is asked for: nothing would be answered at once, with nothing, and asked for again.
+const LEAST: u64 = 1024;
 /// First version that names `max_bytes`.
 const SINCE: i16 = 3;
 /// From this version on the body starts without `replica_id`.
@@ -25,7 +27,7 @@ pub(in crate::gateway) fn cap(frame: &mut [u8], format: Format, share: u64) -> W
     // Before it: replica_id, max_wait_ms, min_bytes.
     let before = if format.version < WITHOUT_REPLICA { 12 } else { 8 };
     let field = frame.get_mut(body_at + before..).and_then(<[u8]>::first_chunk_mut).ok_or(Malformed::Short)?;
-    let most = i32::try_from(share.saturating_mul(SECONDS)).unwrap_or(i32::MAX);
+    let most = i32::try_from(share.saturating_mul(SECONDS).max(LEAST)).unwrap_or(i32::MAX);
     if Reader::new(field, false).i32()? > most {
         *field = most.to_be_bytes();
     }

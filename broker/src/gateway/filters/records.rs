@@ -1,9 +1,9 @@
 //! How messages that carry records are laid out: read over while they stream by, where a topic has a quota, to know whose bytes
 //! pass. The layouts hold for every version that Kafka 3.9 and 4.x serve; `tests::walked` holds them against Kafka's own definitions.
 
-use super::endpoints::{self, HEADER};
+use super::endpoints::HEADER;
 use super::walk::Layout;
-use super::walk::Op::{self, Each, EndpointTags, Endpoints, Id, Name, Records, Skip, Tags, Text, Throttle};
+use super::walk::Op::{self, Each, EndpointTags, Endpoints, ErrorCode, Id, Name, Records, Skip, Tags, Text, Throttle};
 
 /// ProduceRequest of this version, after the request's header.
 pub(in crate::gateway) const fn produce(version: i16) -> Layout {
@@ -21,20 +21,21 @@ const PRODUCE_0: Layout = &[HEAD, Each(&[Name, PRODUCED, Tags]), Tags];
 const PRODUCE_3: Layout = &[Text, HEAD, Each(&[Name, PRODUCED, Tags]), Tags];
 const PRODUCE_13: Layout = &[Text, HEAD, Each(&[Id, PRODUCED, Tags]), Tags];
 
-/// ProduceResponse of this version, its header with it; none where it has no throttle time.
-pub(in crate::gateway) const fn produced(version: i16) -> Option<Layout> {
-    Some(match version {
-        ..=0 => return None,
-        1 => &[HEADER, Each(&[Text, Each(&[Skip(4 + 2 + 8)])]), Throttle],
-        2..=4 => &[HEADER, Each(&[Text, Each(&[Skip(4 + 2 + 8 + 8)])]), Throttle],
-        5..=7 => &[HEADER, Each(&[Text, Each(&[Skip(4 + 2 + 8 + 8 + 8)])]), Throttle],
-        8..=9 => &[HEADER, Tags, Each(&[Text, Each(PRODUCED_8), Tags]), Throttle, Tags],
-        10..=12 => endpoints::PRODUCE_BY_NAME,
-        13.. => endpoints::PRODUCE_BY_ID,
-    })
+/// ProduceResponse of this version, its header with it: what became of the records, and the throttle time, which the first version
+/// does not have; endpoints are hidden as ever.
+pub(in crate::gateway) const fn produced(version: i16) -> Layout {
+    match version {
+        ..=0 => &[HEADER, Each(&[Name, Each(&[Skip(4), ErrorCode, Skip(8)])])],
+        1 => &[HEADER, Each(&[Name, Each(&[Skip(4), ErrorCode, Skip(8)])]), Throttle],
+        2..=4 => &[HEADER, Each(&[Name, Each(&[Skip(4), ErrorCode, Skip(8 + 8)])]), Throttle],
+        5..=7 => &[HEADER, Each(&[Name, Each(&[Skip(4), ErrorCode, Skip(8 + 8 + 8)])]), Throttle],
+        8..=9 => &[HEADER, Tags, Each(&[Name, Each(PRODUCED_8), Tags]), Throttle, Tags],
+        10..=12 => &[HEADER, Tags, Each(&[Name, Each(PRODUCED_8), Tags]), Throttle, EndpointTags],
+        13.. => &[HEADER, Tags, Each(&[Id, Each(PRODUCED_8), Tags]), Throttle, EndpointTags],
+    }
 }
 
-const PRODUCED_8: Layout = &[Skip(4 + 2 + 8 + 8 + 8), Each(&[Skip(4), Text, Tags]), Text, Tags];
+const PRODUCED_8: Layout = &[Skip(4), ErrorCode, Skip(8 + 8 + 8), Each(&[Skip(4), Text, Tags]), Text, Tags];
 
 /// FetchResponse of this version, its header with it; endpoints are hidden as ever.
 pub(in crate::gateway) const fn fetch(version: i16) -> Layout {

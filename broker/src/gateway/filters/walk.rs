@@ -27,7 +27,9 @@ pub(in crate::gateway) enum Op {
     Id,
     /// Records of it, null or not.
     Records,
-    /// `throttle_time_ms`, which becomes what the walker was told if that is more.
+    /// What became of a partition of it.
+    ErrorCode,
+    /// `throttle_time_ms`, which whoever looks may change.
     Throttle,
     /// Array of elements of this layout, null or not.
     Each(Layout),
@@ -41,16 +43,20 @@ pub(in crate::gateway) enum Op {
 
 pub(in crate::gateway) type Layout = &'static [Op];
 
-use Op::{Blob, Each, EndpointTags, Endpoints, Id, Name, Records, Skip, Tags, Text, Throttle};
+use Op::{Blob, Each, EndpointTags, Endpoints, ErrorCode, Id, Name, Records, Skip, Tags, Text, Throttle};
 
 /// What a walker came by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(in crate::gateway) enum Seen<'a> {
-    /// Records that follow are of this topic; empty: of none.
+    /// What follows is of this topic; empty: of none.
     Name(&'a [u8]),
     Id([u8; 16]),
     /// So many bytes of records.
     Records(u64),
+    /// What became of a partition.
+    ErrorCode(i16),
+    /// How long the client is told to wait: goes on as it is left.
+    Throttle(&'a mut i32),
 }
 
 /// Walks one frame, edits it in place, and can stop and go on at any byte.
@@ -65,7 +71,6 @@ pub(in crate::gateway) struct Walker {
     tags: u32,
     hide: bool,
     flexible: bool,
-    throttle_ms: i32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -87,17 +92,12 @@ impl Walker {
     pub(in crate::gateway) fn new(layout: Layout, flexible: bool) -> Self {
         let level = Level { layout, at: 0, left: 1 };
         let levels = [level; DEPTH];
-        Self { levels, depth: 1, skip: 0, zero: 0, tags: 0, hide: false, flexible, throttle_ms: 0 }
+        Self { levels, depth: 1, skip: 0, zero: 0, tags: 0, hide: false, flexible }
     }
 
     /// The layout begins after so many bytes.
     pub(in crate::gateway) fn after(self, bytes: usize) -> Self {
         Self { skip: bytes as u64, ..self }
-    }
-
-    /// Writes so much into [`Op::Throttle`].
-    pub(in crate::gateway) fn telling(self, throttle_ms: i32) -> Self {
-        Self { throttle_ms, ..self }
     }
 
     /// Walks over `bytes`, of which the frame has `left` in all from here, and tells how many of
@@ -187,10 +187,16 @@ impl Walker {
         };
         match op {
             Skip(n) => self.skip = n,
-            Throttle if self.throttle_ms == 0 => self.skip = 4,
+            ErrorCode => {
+                let Some(code) = bytes[*at..].first_chunk() else { return Ok(Step::Starved) };
+                seen(Seen::ErrorCode(i16::from_be_bytes(*code)));
+                *at += code.len();
+            }
             Throttle => {
                 let Some(field) = bytes[*at..].first_chunk_mut() else { return Ok(Step::Starved) };
-                *field = i32::from_be_bytes(*field).max(self.throttle_ms).to_be_bytes();
+                let mut told = i32::from_be_bytes(*field);
+                seen(Seen::Throttle(&mut told));
+                *field = told.to_be_bytes();
                 *at += field.len();
             }
             Tags | EndpointTags if !self.flexible => {}

@@ -35,13 +35,19 @@ fn produce(version: i16, acks: i16, topics: &[(&str, u128, usize)]) -> Vec<u8> {
     request(ApiKey::Produce, version, 5, &message)
 }
 
-fn produced(version: i16) -> Vec<u8> {
-    let partition = produce_response::PartitionProduceResponse::default().with_base_offset(3);
-    let mut topic = produce_response::TopicProduceResponse::default().with_partition_responses(vec![partition]);
-    if version < 13 {
-        topic = topic.with_name(TopicName(text("orders")));
-    }
-    response(ApiKey::Produce, version, 5, &ProduceResponse::default().with_responses(vec![topic]))
+/// One partition of each topic was taken, or has this error.
+fn produced(version: i16, topics: &[(&str, u128, usize)], error: i16) -> Vec<u8> {
+    let topics = topics.iter().map(|&(name, id, _)| {
+        let partition =
+            produce_response::PartitionProduceResponse::default().with_base_offset(3).with_error_code(error);
+        let topic = produce_response::TopicProduceResponse::default().with_partition_responses(vec![partition]);
+        if version < 13 {
+            topic.with_name(TopicName(text(name)))
+        } else {
+            topic.with_topic_id(uuid::Uuid::from_u128(id))
+        }
+    });
+    response(ApiKey::Produce, version, 5, &ProduceResponse::default().with_responses(topics.collect()))
 }
 
 fn fetch(version: i16) -> Vec<u8> {
@@ -74,13 +80,19 @@ impl Line {
 
     /// Seconds until Kafka has the request, and how long the client is told to wait.
     async fn produces(&mut self, version: i16, topics: &[(&str, u128, usize)]) -> (f64, i32) {
+        self.produces_with(version, topics, 0).await
+    }
+
+    /// Likewise, where Kafka answers with this error.
+    async fn produces_with(&mut self, version: i16, topics: &[(&str, u128, usize)], error: i16) -> (f64, i32) {
         let (request, began) = (produce(version, -1, topics), Instant::now());
         let ((), passed) = tokio::join!(self.client.send(&request), self.kafka.frame());
         assert!(passed == request, "it passes as it is");
         let took = began.elapsed().as_secs_f64();
-        self.kafka.send(&produced(version)).await;
+        self.kafka.send(&produced(version, topics, error)).await;
         let (_, answer) = read_response::<ProduceResponse>(ApiKey::Produce, version, &self.client.frame().await);
-        assert_eq!(answer.responses[0].partition_responses[0].base_offset, 3);
+        let [partition] = &answer.responses[0].partition_responses[..] else { panic!("{answer:?}") };
+        assert_eq!((partition.base_offset, partition.error_code), (3, error));
         (took, answer.throttle_time_ms)
     }
 
@@ -158,20 +170,112 @@ async fn records_pass_at_the_rate_over_time_however_many_ask() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_on_its_way_waits_five_seconds_at_most_and_who_does_not_heed_it_twenty() {
+async fn no_request_is_held_longer_than_five_seconds_so_five_on_their_way_pass_before_their_client_gives_up() {
+    let mut rig = Rig::with(of_orders());
+    let Line { mut client, mut kafka, _served } = Line::new(&mut rig).await;
+    let topics = [("orders", ID, 3_000_000)];
+    let (began, mut took) = (Instant::now(), Vec::new());
+    let on_their_way = produce(9, -1, &topics).repeat(6);
+    tokio::spawn(async move {
+        client.send(&on_their_way).await;
+        for _ in 0..6 {
+            let (_, answer) = read_response::<ProduceResponse>(ApiKey::Produce, 9, &client.frame().await);
+            assert!((19_000..=20_000).contains(&answer.throttle_time_ms), "told {} ms", answer.throttle_time_ms);
+        }
+        client.rest().await;
+    });
+    for _ in 0..6 {
+        kafka.frame().await;
+        took.push(began.elapsed().as_secs_f64().round() as u64);
+        kafka.send(&produced(9, &topics, 0)).await;
+    }
+    assert_eq!(took, [0, 5, 10, 15, 20, 25]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_as_told_is_not_held_at_all() {
     let mut rig = Rig::with(of_orders());
     let mut line = Line::new(&mut rig).await;
-    let mut took = Vec::new();
-    for _ in 0..8 {
-        let (seconds, told) = line.produces(9, &[("orders", ID, 3_000_000)]).await;
-        assert!(told <= 20_000, "told {told} ms");
-        took.push(seconds.round() as u64);
+    // No multiple of what a millisecond gives.
+    for _ in 0..20 {
+        let (took, told) = line.produces(9, &[("orders", ID, 123_458)]).await;
+        assert_eq!(took, 0.0);
+        tokio::time::sleep(Duration::from_millis(told.try_into().unwrap())).await;
     }
-    assert_eq!(took, [0, 5, 5, 5, 5, 5, 20, 20]);
-    // A client that waits by itself is trusted again.
-    tokio::time::sleep(Duration::from_secs(20)).await;
-    about(line.produces(9, &[("orders", ID, 3_000_000)]).await.0, 0.0);
-    about(line.produces(9, &[("orders", ID, 3_000_000)]).await.0, 5.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_kafka_refuses_slows_nobody_and_counts_once_it_is_taken() {
+    for version in [3, 8, 9, 12, 13] {
+        let mut rig = Rig::with(of_orders());
+        rig.shared.topic_quotas.names.learn([(ID.to_be_bytes(), b"orders".as_slice().into())]);
+        let (mut stranger, mut owner) = (Line::new(&mut rig).await, Line::new(&mut rig).await);
+        for _ in 0..5 {
+            assert_eq!(stranger.produces_with(version, &[("orders", ID, 3_000_000)], 29).await, (0.0, 0));
+        }
+        assert_eq!(owner.produces_with(version, &[("orders", ID, 300_000)], 6).await, (0.0, 0), "not the leader");
+        let (took, told) = owner.produces(version, &[("orders", ID, 300_000)]).await;
+        about(took, 0.0);
+        assert!((2_000..=3_000).contains(&told), "version {version} is told {told} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_request_waits_until_it_is_known_whether_kafka_took_the_last_one() {
+    let mut rig = Rig::with(of_orders());
+    let Line { mut client, mut kafka, _served } = Line::new(&mut rig).await;
+    let (large, small) = (produce(9, -1, &[("orders", ID, 300_000)]), produce(9, -1, &[("orders", ID, 100)]));
+    for (error, waits) in [(29, 0.0), (0, 2.0)] {
+        let both = [&large[..], &small].concat();
+        let ((), first) = tokio::join!(client.send(&both), kafka.frame());
+        assert!(first == large);
+        let early = tokio::time::timeout(Duration::from_secs(1), kafka.0.read_u8()).await;
+        assert!(early.is_err(), "what was behind came early");
+        let answered = Instant::now();
+        kafka.send(&produced(9, &[("orders", ID, 0)], error)).await;
+        client.frame().await;
+        assert!(kafka.frame().await == small);
+        about(answered.elapsed().as_secs_f64(), waits);
+        kafka.send(&produced(9, &[("orders", ID, 0)], error)).await;
+        client.frame().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_asked_of_ids_that_kafka_took_records_of_and_others_leave_them_room() {
+    let mut rig = Rig::with(of_orders());
+    let mut line = Line::new(&mut rig).await;
+    let asked = || rig_asked(&rig);
+    for id in 100..110 {
+        line.produces_with(13, &[("orders", id, 1_000)], 100).await;
+    }
+    assert_eq!(asked(), [0u128; 0], "ids that name nothing");
+    line.produces(13, &[("orders", 1, 1_000)]).await;
+    assert_eq!(asked(), [1]);
+    line.fetches(13, "orders", 2, 0).await;
+    line.fetches(13, "orders", 3, 1_000).await;
+    assert_eq!(asked(), [3], "of records only");
+    // Without acks nobody tells.
+    let guesses: Vec<_> = (1_000..1_500).map(|id| ("orders", id, 10)).collect();
+    line.client.send(&produce(13, 0, &guesses)).await;
+    line.kafka.frame().await;
+    line.fetches(13, "orders", 4, 1_000).await;
+    let asked = asked();
+    assert!(asked.len() == 101 && asked.contains(&4), "{} ids", asked.len());
+}
+
+fn rig_asked(rig: &Rig) -> Vec<u128> {
+    rig.shared.topic_quotas.names.take().into_iter().map(u128::from_be_bytes).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_long_the_line_is_a_consumer_asks_for_something() {
+    let mut rig = Rig::with(with_rates(&[("orders", None, Some(10_000))]));
+    let (mut one, mut other) = (Line::new(&mut rig).await, Line::new(&mut rig).await);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    one.fetches(12, "orders", ID, 1_000).await;
+    other.fetches(12, "orders", ID, 300_000).await;
+    assert_eq!(one.fetches(12, "orders", ID, 0).await, (0.0, 1024), "nothing would be answered at once, with nothing");
 }
 
 #[tokio::test(start_paused = true)]
@@ -280,7 +384,7 @@ async fn whoever_must_leave_or_has_left_is_not_held() {
         }
         assert!(kafka.frame().await == frame);
         about(began.elapsed().as_secs_f64(), 1.0);
-        kafka.send(&produced(9)).await;
+        kafka.send(&produced(9, &[("orders", ID, 0)], 0)).await;
         client.frame().await;
         drop((client, kafka));
         assert!(within(served).await.unwrap().is_ok());

@@ -13,8 +13,10 @@ use rand::{Rng, SeedableRng};
 const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
 const SHARE_FETCH: i16 = 78;
+/// What an answer to Produce calls its partitions.
+const ANSWERED: &str = "PartitionResponses";
 
-/// Name or id of a topic, and how many bytes of records it has in each partition.
+/// Name or id of a topic, and how many bytes of records it has in each partition; of an answer to Produce what became of each.
 type Shares = Vec<(Vec<u8>, Vec<u64>)>;
 
 /// As the definitions' codec reads it.
@@ -30,9 +32,15 @@ fn expected(message: &mut Value, topics: &str, partitions: &str) -> Shares {
         };
         // A name that is too long for a topic is not looked at.
         let name = Some(named(topic).expect("a topic is named")).filter(|name| name.len() <= 249).unwrap_or_default();
-        let records = topic.list(partitions).iter_mut().map(|partition| match partition.fields().get("Records") {
-            Value::Bytes(records) => records.as_ref().map_or(0, Vec::len) as u64,
-            other => panic!("records are {other:?}"),
+        let records = topic.list(partitions).iter_mut().map(|partition| {
+            let partition = partition.fields();
+            if partitions == ANSWERED {
+                return partition.int("ErrorCode") as u64;
+            }
+            match partition.get("Records") {
+                Value::Bytes(records) => records.as_ref().map_or(0, Vec::len) as u64,
+                other => panic!("records are {other:?}"),
+            }
         });
         (name, records.collect())
     });
@@ -41,6 +49,17 @@ fn expected(message: &mut Value, topics: &str, partitions: &str) -> Shares {
 
 /// As the walker sees it, in pieces of random sizes up to `most`; the frame as it comes out, too.
 fn walked(walker: Walker, frame: &[u8], most: usize, random: &mut StdRng) -> Result<(Shares, Vec<u8>), Malformed> {
+    told(walker, frame, most, random, i32::MIN)
+}
+
+/// Likewise, and tells clients to wait for so long at least.
+fn told(
+    walker: Walker,
+    frame: &[u8],
+    most: usize,
+    random: &mut StdRng,
+    least_ms: i32,
+) -> Result<(Shares, Vec<u8>), Malformed> {
     let (mut walker, mut frame, mut found) = (walker, frame.to_vec(), Shares::new());
     let (mut at, mut shown, size) = (0, 0, frame.len());
     while at < size {
@@ -49,6 +68,8 @@ fn walked(walker: Walker, frame: &[u8], most: usize, random: &mut StdRng) -> Res
             Seen::Name(name) => found.push((name.to_vec(), Vec::new())),
             Seen::Id(id) => found.push((id.to_vec(), Vec::new())),
             Seen::Records(bytes) => found.last_mut().expect("records are of a topic").1.push(bytes),
+            Seen::ErrorCode(code) => found.last_mut().expect("a partition is of a topic").1.push(code as u64),
+            Seen::Throttle(ms) => *ms = (*ms).max(least_ms),
         })?;
         assert!(shown < size || at == size, "a whole frame is always decided");
     }
@@ -69,14 +90,16 @@ fn cases_of(definitions: &[(Direction, Message)]) -> Vec<Case<'_>> {
     for (direction, message) in definitions {
         let (topics, partitions) = match (direction, message.api_key) {
             (Direction::Request, Some(PRODUCE)) => ("TopicData", "PartitionData"),
+            (Direction::Response, Some(PRODUCE)) => ("Responses", ANSWERED),
             (Direction::Response, Some(FETCH | SHARE_FETCH)) => ("Responses", "Partitions"),
             _ => continue,
         };
         let key = message.api_key.expect("a key");
         for version in message.versions().filter(|version| table::find(key, *version).is_some()) {
-            let layout = match message.api_key {
-                Some(PRODUCE) => records::produce(version),
-                Some(FETCH) => records::fetch(version),
+            let layout = match (message.api_key, direction) {
+                (Some(PRODUCE), Direction::Request) => records::produce(version),
+                (Some(PRODUCE), Direction::Response) => records::produced(version),
+                (Some(FETCH), _) => records::fetch(version),
                 _ => records::SHARE_FETCH,
             };
             // Of a request all of its header is skipped: length, key, version, correlation, client id, tags.
@@ -104,7 +127,8 @@ fn agrees(kafka: &str) {
             let body = message.encode(*version, &value);
             let frame = [head.clone(), body].concat();
             let flexible = message.is_flexible(*version);
-            let skipped = if message.api_key == Some(PRODUCE) { head.len() } else { 0 };
+            let is_request = *topics == "TopicData";
+            let skipped = if is_request { head.len() } else { 0 };
             let expected = expected(&mut value, topics, partitions);
             for most in [1, 7, 300, frame.len()] {
                 // Large ones byte by byte would take long and tell no more.
@@ -114,11 +138,18 @@ fn agrees(kafka: &str) {
                 let (found, out) = found.unwrap_or_else(|e| panic!("{} {version}, seed {seed}: {e}", message.name));
                 assert!(found == expected, "{} {version}, seed {seed}", message.name);
                 assert_eq!(out.len(), frame.len());
-                if message.api_key == Some(PRODUCE) || *version < 16 && message.api_key == Some(FETCH) {
+                let endpoints_since = match message.api_key {
+                    Some(PRODUCE) => 10,
+                    Some(FETCH) => 16,
+                    _ => 0,
+                };
+                if is_request || *version < endpoints_since {
                     assert!(out == frame, "{} {version} passes as it is", message.name);
                 }
             }
-            bytes += expected.iter().flat_map(|(_, records)| records).sum::<u64>();
+            if *partitions != ANSWERED {
+                bytes += expected.iter().flat_map(|(_, records)| records).sum::<u64>();
+            }
             if message.api_key == Some(SHARE_FETCH) {
                 // Its last part is made to go as far as the frame does.
                 continue;
@@ -165,8 +196,9 @@ fn a_producer_is_told_how_long_to_wait_in_every_version_unless_kafka_tells_more(
             .find(|(direction, message)| *direction == Direction::Response && message.api_key == Some(PRODUCE));
         let (_, message) = message.expect("ProduceResponse");
         let mut random = StdRng::seed_from_u64(rand::random());
+        // The first has no place for it.
         for version in message.versions().filter(|version| *version > 0) {
-            for (of_kafka, told) in [(0i32, 700), (900, 900)] {
+            for (of_kafka, expected) in [(0i32, 700), (900, 900)] {
                 let mut value = message.random(version, &mut random);
                 value.fields().set_fixed("ThrottleTimeMs", &of_kafka.to_be_bytes());
                 let flexible = message.is_flexible(version);
@@ -174,13 +206,11 @@ fn a_producer_is_told_how_long_to_wait_in_every_version_unless_kafka_tells_more(
                 frame.extend(flexible.then_some(0));
                 let body_at = frame.len();
                 frame.extend(message.encode(version, &value));
-                let layout = records::produced(version).expect("a throttle time");
-                let walker = Walker::new(layout, flexible).telling(700);
-                let (_, out) = walked(walker, &frame, 50, &mut random).unwrap();
+                let walker = Walker::new(records::produced(version), flexible);
+                let (_, out) = told(walker, &frame, 50, &mut random, 700).unwrap();
                 let mut got = message.decode(version, &out[body_at..]);
-                assert_eq!(got.fields().int("ThrottleTimeMs"), told, "version {version}");
+                assert_eq!(got.fields().int("ThrottleTimeMs"), expected, "version {version}");
             }
         }
     }
-    assert_eq!(records::produced(0).map(<[_]>::len), None, "the first version has no place for it");
 }

@@ -1,21 +1,24 @@
 //! Quotas of topics: bytes a second that may be produced to, and consumed from, one topic at this broker, by all clients together.
 //!
-//! Kafka has none. As its other quotas these are kept after the fact: records pass, and are charged to their topic's [`Line`]; who
-//! moved them is told how long to wait (`throttle_time_ms` of Produce), and its next request that moves records is held
-//! until its turn. Answers to Fetch are kept small meanwhile. No connection ends, and none waits longer than [`LONGEST_WAIT`].
+//! Kafka has none. As its other quotas these are kept after the fact: records pass, and are charged to their topic's [`Line`],
+//! those of Produce once Kafka took them; who moved them is told how long to wait (`throttle_time_ms` of Produce), and its next
+//! request that moves records is held until its turn, but not for long. Answers to Fetch are kept small meanwhile. No connection ends.
 //!
 //! ```text
 //! duplex ── walker ──► Debt ──► Line        of the topic, shared by all connections
-//!           whose bytes         even_at     when what passed is made up for
+//!           whose bytes  ▲      even_at     when what passed is made up for
+//!                        └ Bill of a Produce request, until it is answered
 //! ```
 //!
 //! Without a quota in force there is no table, and nothing is looked at. Owns the lines, and which id names which topic
 //! ([`Names`]); knows no sockets.
 
+mod bill;
 mod debt;
 mod line;
 mod names;
 
+pub(super) use bill::Bill;
 pub(super) use debt::Debt;
 use line::Line;
 use names::{Id, Names};
@@ -32,7 +35,7 @@ use tokio::time::Instant;
 
 /// What was not used of so much time may pass at once.
 const BURST: Duration = Duration::from_secs(1);
-/// Longest that anybody is told to wait, or held: below the 30 s after which clients give up a request.
+/// Longest that anybody is told to wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// Which of a topic's rates counts.
@@ -40,6 +43,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 pub(super) enum Motion {
     Produce,
     Consume,
+}
+
+/// What is known of a topic that somebody moves records of.
+#[derive(Debug, Default)]
+enum Topic {
+    /// It has no quota.
+    #[default]
+    Free,
+    Held(Arc<Line>),
+    /// Nobody knows its name yet.
+    Nameless(Id),
 }
 
 #[derive(Debug)]
@@ -126,12 +140,17 @@ impl TopicQuotas {
         })
     }
 
-    fn line(&self, motion: Motion, name: &[u8]) -> Option<Arc<Line>> {
-        self.table.load().as_ref()?.line(motion, name).cloned()
+    fn by_name(&self, motion: Motion, name: &[u8]) -> Topic {
+        let table = self.table.load();
+        let line = table.as_ref().and_then(|table| table.line(motion, name));
+        line.map_or(Topic::Free, |line| Topic::Held(line.clone()))
     }
 
-    fn line_by_id(&self, motion: Motion, id: Id) -> Option<Arc<Line>> {
-        self.is_any(motion).then(|| self.names.with(id, |name| self.line(motion, name))).flatten()
+    fn by_id(&self, motion: Motion, id: Id) -> Topic {
+        if !self.is_any(motion) {
+            return Topic::Free;
+        }
+        self.names.with(id, |name| self.by_name(motion, name)).unwrap_or(Topic::Nameless(id))
     }
 
     fn note_wait(&self, motion: Motion, time: Duration) {

@@ -1,5 +1,6 @@
 //! Which topic an id names: newer versions of Produce and Fetch carry ids only. Ids are for ever, and topics are not renamed: what
-//! was learnt stays true. A topic that is made anew has another id, which is asked for when it is seen first.
+//! was learnt stays true. A topic that is made anew has another id, which is asked for when it is seen first: in an answer of Kafka,
+//! since clients may name any.
 
 use super::super::listener::Shared;
 use crate::inter_broker::Connection;
@@ -22,8 +23,10 @@ const METADATA: i16 = 12;
 const LIMIT: Duration = Duration::from_secs(5);
 /// Ids come with every request until they are known: so often the broker is asked at most.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Ids to ask for at once. Clients may send any.
-const MOST_ASKED: usize = 1000;
+/// Ids to ask for at once: of those that Kafka's own answers name.
+pub(super) const OF_KAFKA: usize = 1000;
+/// Of those that only a client names, in requests that have no answer. They leave room for the others.
+pub(super) const OF_CLIENTS: usize = 100;
 /// Ids to remember: more than there are topics. Those of deleted topics go with all others, and the rest is asked for again.
 const MOST_KNOWN: usize = 20_000;
 const TELL_EVERY: Duration = Duration::from_secs(60);
@@ -36,20 +39,24 @@ pub(in crate::gateway) struct Names {
 }
 
 impl Names {
-    /// Shows the name of the topic to `look`; of one that is not known yet nothing, and it is asked for.
-    pub(super) fn with<T>(&self, id: Id, look: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
-        let known = self.known.load();
-        if let Some(name) = known.get(&id) {
-            return look(name);
-        }
+    /// What `look` makes of the topic's name; none while that is not known.
+    pub(super) fn with<T>(&self, id: Id, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        self.known.load().get(&id).map(|name| look(name))
+    }
+
+    /// Wants to know the name of a topic, if fewer than `most` are to be asked for already.
+    pub(super) fn ask(&self, id: Id, most: usize) {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.len() < MOST_ASKED && asked.insert(id) {
+        if asked.len() < most && asked.insert(id) {
             self.wanted.notify_one();
         }
-        None
     }
 
     pub(in crate::gateway) fn learn(&self, found: impl IntoIterator<Item = (Id, Box<[u8]>)>) {
+        let mut found = found.into_iter().peekable();
+        if found.peek().is_none() {
+            return;
+        }
         let mut known = HashMap::clone(&self.known.load());
         if known.len() > MOST_KNOWN {
             known.clear();
@@ -58,7 +65,8 @@ impl Names {
         self.known.store(Arc::new(known));
     }
 
-    fn take(&self) -> HashSet<Id> {
+    /// What is to be asked for.
+    pub(in crate::gateway) fn take(&self) -> HashSet<Id> {
         std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
