@@ -154,8 +154,13 @@ async fn records_of_a_topic_with_a_quota_come_through_whole_and_are_charged() {
         let (wrote, read) = tokio::join!(client.write_all(&sent), within(kafka.read_exact(&mut got)));
         wrote.and(read.map(drop)).unwrap();
         assert!(got == sent);
-        kafka.write_all(&response(ApiKey::Produce, version, 1, &ProduceResponse::default())).await.unwrap();
-        let mut answer = vec![0; response(ApiKey::Produce, version, 1, &ProduceResponse::default()).len()];
+        let taken = produce_response::PartitionProduceResponse::default();
+        let taken = produce_response::TopicProduceResponse::default()
+            .with_name(TopicName(text("orders")))
+            .with_partition_responses(vec![taken; SIZES.len()]);
+        let taken = ProduceResponse::default().with_responses(vec![taken]);
+        let mut answer = response(ApiKey::Produce, version, 1, &taken);
+        kafka.write_all(&answer).await.unwrap();
         within(client.read_exact(&mut answer)).await.unwrap();
         let (_, answer) = read_response::<ProduceResponse>(ApiKey::Produce, version, &answer);
         let told = u64::try_from(answer.throttle_time_ms).unwrap();
