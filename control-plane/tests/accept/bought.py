@@ -106,14 +106,18 @@ def measured(bought, broker, way, connections, seconds):
     return sum(moved) / (ended - began), sum(each) ** 2 / (connections * sum(one * one for one in each))
 
 
+def producer(bought, topic, size):
+    """Writes so many bytes to one partition, as fast as it can."""
+    return bought.kcat("-P", "-t", topic, "-p", 0, "-X", "acks=1", "-X", "batch.size=65536", "-X", "linger.ms=20",
+                       "-X", "max.in.flight=5", "-X", "queue.buffering.max.kbytes=8192", "-l", bought.payload(max(20, size // 1_000_000)))
+
+
 def slowed(bought, topic, connections, seconds, warm_up=6):
     """Producers and then consumers of one partition, as fast as they can; share of the limit and fairness each way."""
     share = bought.get("/bandwidth")["share_bytes_per_second"]
+    produce = producer(bought, topic, share * (seconds + warm_up) * 2 // connections)
     found = bought.tool("TopicCommand", "--describe", "--topic", topic).stdout.decode()
     leader = int(found.split("Leader: ")[1].split()[0])
-    lines = bought.payload(max(20, share * (seconds + warm_up) * 2 // connections // 1_000_000))
-    produce = bought.kcat("-P", "-t", topic, "-p", 0, "-X", "acks=1", "-X", "batch.size=65536", "-X", "linger.ms=20",
-                          "-X", "max.in.flight=5", "-X", "queue.buffering.max.kbytes=8192", "-l", lines)
     consume = bought.kcat("-C", "-t", topic, "-p", 0, "-o", "beginning", "-q", "-X", "queued.max.messages.kbytes=8192")
     results = {}
     for way, command in (("in", produce), ("out", consume)):
