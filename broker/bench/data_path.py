@@ -97,7 +97,7 @@ def clients(rig):
 
 def idle(rig, count):
     """Memory of the gateways of all brokers while clients hold so many connections to them, evenly."""
-    goals, each = [], count // len(rig.all)
+    goals, each = [], -(-count // len(rig.all))
     login = ["login", rig.pki / "public-ca.pem", USER, PASSWORD]
     memory = lambda: sum(rss_bytes(one.pids["gateway"]) for one in rig.all)
     for kind, port, way, limit in (("plain", GATEWAY, ["plain"], 12), ("tls", GATEWAY_TLS, login, 40)):
