@@ -76,6 +76,29 @@ impl<K: Serialize + DeserializeOwned> PageRequest<K> {
     }
 }
 
+/// The order of a list that is asked for, of `all` by their names, and that of the page's cursor must be; faults are added.
+pub fn order<S: Copy + Default + PartialEq, const N: usize>(
+    asked: Option<&str>,
+    all: [S; N],
+    name: fn(S) -> &'static str,
+    of_cursor: Option<S>,
+    faults: &mut Vec<FieldError>,
+) -> S {
+    let order = match asked {
+        None => Some(S::default()),
+        Some(text) => all.into_iter().find(|order| name(*order) == text),
+    };
+    if order.is_none() {
+        let known = all.map(name).join(", ");
+        faults.push(FieldError::new("sort", "unknown-value", format!("accepted: {known}")).with("accepted", known));
+    }
+    let order = order.unwrap_or_default();
+    if of_cursor.is_some_and(|of_cursor| of_cursor != order) {
+        faults.push(FieldError::new("cursor", "malformed", "the cursor belongs to a list in another order"));
+    }
+    order
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

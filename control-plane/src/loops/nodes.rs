@@ -356,9 +356,8 @@ async fn tell_capacity(
     looks: &[Look],
 ) -> Result<(), LoopError> {
     let (Some(first), Some(spec)) = (recorded.first(), provisioned.specs.first()) else { return Ok(()) };
-    let status = |look: &Look| look.answer.as_ref().ok().and_then(|status| status.capacity.clone());
-    let heard: Vec<_> = looks.iter().filter_map(|look| Some((look.node_id, status(look)?))).collect();
-    let brokers: Vec<_> = heard.iter().map(|(node_id, status)| (*node_id, status)).collect();
+    let heard = looks.iter().filter_map(|look| Some((look.node_id, look.answer.as_ref().ok()?.capacity.as_ref()?)));
+    let brokers: Vec<_> = heard.collect();
     let threshold_percent = spec.gateway.capacity.threshold_percent;
     let all = brokers.len() == looks.len();
     let notice = capacity::notice(threshold_percent, &brokers, all, first.capacity_level, keeper.clock.now());

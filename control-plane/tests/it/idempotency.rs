@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: one effect, the same answer.
 
-use crate::support::{Answer, TestApp};
+use crate::support::{Answer, TestApp, a_hundred_at_once};
 use chrono::{Duration, TimeZone, Utc};
 use control_plane::{
     app::{Begun, IdempotencyKey, Write},
@@ -28,21 +28,7 @@ async fn names(app: &TestApp) -> Vec<String> {
 #[tokio::test]
 async fn a_hundred_requests_at_once_with_one_key_have_one_effect_and_one_answer() {
     let app = TestApp::start().await;
-    let one = async || {
-        loop {
-            let answer = create(&app, "k-100", "shop").await;
-            match answer.status.as_u16() {
-                201 => return answer,
-                409 => answer.problem("idempotency-in-flight"),
-                _ => panic!("{}", answer.text()),
-            };
-            tokio::task::yield_now().await;
-        }
-    };
-    let answers = futures::future::join_all((0..100).map(|_| one())).await;
-    assert!(answers.iter().all(|answer| answer.body == answers[0].body), "the same bytes");
-    let first = answers.iter().filter(|answer| answer.header("idempotency-replayed").is_none()).count();
-    assert_eq!(first, 1);
+    a_hundred_at_once(async || create(&app, "k-100", "shop").await).await;
     assert_eq!(names(&app).await, ["default", "shop"]);
 }
 

@@ -133,7 +133,8 @@ where
         Ok(())
     }
 
-    fn answer(&mut self, header: RequestHeader, api: &'static Api, body: &[u8]) {
+    /// Answers a request in Kafka's place.
+    pub(super) fn answer(&mut self, header: RequestHeader, api: &'static Api, body: &[u8]) {
         self.shared.metrics.deny(header.key);
         let flexible = api.is_header_flexible(header.version);
         self.pipeline.push(Expected::Own(frame::response(header.correlation, flexible, body)));

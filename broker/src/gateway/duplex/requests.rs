@@ -190,7 +190,7 @@ where
             return Ok(false);
         }
         let header = RequestHeader::peek(unread, limit).map_err(|_| Fault::FrameLength)?;
-        let RequestHeader { size, key, version, correlation } = header;
+        let RequestHeader { size, key, version, .. } = header;
         let api = table::find(key, version).ok_or(Fault::UnknownApi { key, version })?;
         let flexible = api.is_flexible(version);
         // Whoever must leave, or has left, is not held.
@@ -309,9 +309,7 @@ where
                 Place::Gather { frame: Gathering::new(size, &self.shared.gather_budget), then: (header, api) }
             }
             RequestRule::Refuse(answer) => {
-                self.shared.metrics.deny(key);
-                let body = answer(version);
-                self.pipeline.push(Expected::Own(frame::response(correlation, api.is_header_flexible(version), &body)));
+                self.answer(header, api, &answer(version));
                 Place::Drop { left: size }
             }
         };
@@ -380,10 +378,7 @@ where
                 self.pipeline.push(Expected::Amended { correlation, flexible, merge, own_bytes, settlement: None });
                 self.requests.put(frame::with_body(&frame, body_at, &body));
             }
-            Decision::Answer(body) => {
-                self.shared.metrics.deny(key);
-                self.pipeline.push(Expected::Own(frame::response(correlation, flexible, &body)));
-            }
+            Decision::Answer(body) => self.answer(header, api, &body),
         }
         Ok(())
     }

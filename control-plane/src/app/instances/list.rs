@@ -1,7 +1,10 @@
 //! The list of instances: what may be asked for.
 
 use crate::{
-    app::{App, AppError, Refusal, page::PageRequest},
+    app::{
+        App, AppError, Refusal,
+        page::{self, PageRequest},
+    },
     domain::{actor::ProjectScope, catalogue::full_spec_name, rights::Right, states},
     store::instance_list::{self, Filter, Place, Sort},
 };
@@ -43,18 +46,8 @@ fn parse(query: &InstanceFilter, after: Option<&Place>) -> Result<(Filter, Sort)
     if label == Some(None) {
         faults.push(FieldError::new("label", "malformed", "a label is given as key:value"));
     }
-    let sort = match query.sort.as_deref() {
-        None => Some(Sort::default()),
-        Some(text) => Sort::ALL.into_iter().find(|sort| sort.as_str() == text),
-    };
-    if sort.is_none() {
-        let known = Sort::ALL.map(Sort::as_str).join(", ");
-        faults.push(FieldError::new("sort", "unknown-value", format!("accepted: {known}")).with("accepted", known));
-    }
-    let sort = sort.unwrap_or_default();
-    if after.is_some_and(|place| place.sort != sort) {
-        faults.push(FieldError::new("cursor", "malformed", "the cursor belongs to a list in another order"));
-    }
+    let of_cursor = after.map(|place| place.sort);
+    let sort = page::order(query.sort.as_deref(), Sort::ALL, Sort::as_str, of_cursor, &mut faults);
     if !faults.is_empty() {
         return Err(Refusal { errors: faults, ..Refusal::new(ProblemCode::MalformedRequest) });
     }

@@ -10,7 +10,10 @@ mod change;
 pub use change::{create_topic, delete_topic, plan_deletion, plan_topic, plan_update, update_topic};
 
 use crate::{
-    app::{App, AppError, Refusal, kafka, page::PageRequest},
+    app::{
+        App, AppError, Refusal, kafka,
+        page::{self, PageRequest},
+    },
     domain::{
         actor::ProjectScope,
         rights::Right,
@@ -19,7 +22,7 @@ use crate::{
 };
 use control_plane_api::{
     page::{Page, PageQuery},
-    problem::{FieldError, ProblemCode},
+    problem::ProblemCode,
     topic::{MAX_TOPICS_LISTED, Topic, TopicQuery, TopicSummary},
 };
 
@@ -31,9 +34,14 @@ pub async fn list_topics(
     query: &TopicQuery,
 ) -> Result<Page<TopicSummary>, AppError> {
     scope.require(Right::TopicRead)?;
-    let page = PageQuery { limit: query.limit, cursor: query.cursor.clone(), count: query.count.clone() };
-    let request = PageRequest::<Place>::parse_up_to(&page, MAX_TOPICS_LISTED)?;
-    let sort = sort(query, request.after.as_ref())?;
+    let asked = PageQuery { limit: query.limit, cursor: query.cursor.clone(), count: query.count.clone() };
+    let request = PageRequest::<Place>::parse_up_to(&asked, MAX_TOPICS_LISTED)?;
+    let mut faults = Vec::new();
+    let of_cursor = request.after.as_ref().map(|place| place.sort);
+    let sort = page::order(query.sort.as_deref(), Sort::ALL, Sort::as_str, of_cursor, &mut faults);
+    if !faults.is_empty() {
+        return Err(Refusal { errors: faults, ..Refusal::new(ProblemCode::MalformedRequest) }.into());
+    }
     let record = kafka::serving(app, scope, instance).await?;
     let cluster = kafka::cluster(app, record.id).await?;
     let mut found = app.kafka.topics(&cluster).await.map_err(|error| kafka::failed(record.id, error))?;
@@ -42,34 +50,11 @@ pub async fn list_topics(
         (shows_internal || !topic.internal) && query.q.as_ref().is_none_or(|part| topic.name.contains(part.as_str()))
     });
     let total = request.count.then_some(found.len() as u64);
-    let place = |topic: &TopicSummary| Place::of(topic, sort);
-    found.sort_by(|a, b| place(a).order(&place(b)));
-    let rest =
-        found.into_iter().filter(|topic| request.after.as_ref().is_none_or(|last| place(topic).order(last).is_gt()));
-    let rows = rest.take(usize::try_from(request.fetch()).unwrap_or(usize::MAX)).collect();
-    Ok(request.page(rows, place, |topic| topic, total))
-}
-
-/// All faults of the query together.
-fn sort(query: &TopicQuery, after: Option<&Place>) -> Result<Sort, Refusal> {
-    let mut faults = Vec::new();
-    let sort = match query.sort.as_deref() {
-        None => Some(Sort::default()),
-        Some(text) => Sort::ALL.into_iter().find(|sort| sort.as_str() == text),
-    };
-    if sort.is_none() {
-        let known = Sort::ALL.map(Sort::as_str).join(", ");
-        faults.push(FieldError::new("sort", "unknown-value", format!("accepted: {known}")).with("accepted", known));
-    }
-    let sort = sort.unwrap_or_default();
-    if after.is_some_and(|place| place.sort != sort) {
-        faults.push(FieldError::new("cursor", "malformed", "the cursor belongs to a list in another order"));
-    }
-    if faults.is_empty() {
-        Ok(sort)
-    } else {
-        Err(Refusal { errors: faults, ..Refusal::new(ProblemCode::MalformedRequest) })
-    }
+    let mut placed: Vec<_> = found.into_iter().map(|topic| (Place::of(&topic, sort), topic)).collect();
+    placed.retain(|(place, _)| request.after.as_ref().is_none_or(|last| place.order(last).is_gt()));
+    placed.sort_by(|(a, _), (b, _)| a.order(b));
+    placed.truncate(usize::try_from(request.fetch()).unwrap_or(usize::MAX));
+    Ok(request.page(placed, |(place, _)| place.clone(), |(_, topic)| topic, total))
 }
 
 pub async fn get_topic(app: &App, scope: &ProjectScope, instance: &str, name: &str) -> Result<Topic, AppError> {

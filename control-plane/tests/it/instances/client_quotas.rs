@@ -3,11 +3,12 @@
 use super::cloud::{Cloud, INSTANCES};
 use crate::support::Answer;
 use axum::http::Method;
-use broker_api::spec::{ConnectionRates, TopicRates};
+use broker_api::spec::{ConnectionRates, GatewaySpec, TopicRates};
 use control_plane::drivers::simulation::{Fault, Operation, Severity, When};
 use control_plane_api::{
     audit::AuditEvent,
     client_quota::{ClientQuota, EffectiveQuotas, QuotaDecider},
+    id::InstanceId,
     instance::Plan,
     job::{Job, JobState},
     page::Page,
@@ -35,6 +36,25 @@ impl Cloud {
 
     async fn quotas(&self, query: &str) -> Page<ClientQuota> {
         self.ask_quotas(Method::GET, query, None).await.expect(200)
+    }
+
+    /// Each fault is told with its place, in the language that is asked for.
+    async fn quotas_refused(&self, bad: &[(Value, Value)], expected: &[(&str, &str)]) {
+        for language in ["en", "zh-CN"] {
+            let call = self.app.post(QUOTAS, rules(bad).unwrap()).by(self.owner()).header("accept-language", language);
+            let problem: Problem = call.send().await.problem("validation-failed");
+            let faults: Vec<_> =
+                problem.errors.iter().map(|fault| (fault.pointer.as_str(), fault.code.as_str())).collect();
+            assert_eq!(faults, expected);
+            let chinese = problem.errors.iter().all(|fault| fault.detail.chars().any(|c| ('一'..='龥').contains(&c)));
+            assert_eq!(chinese, language == "zh-CN", "{:?}", problem.errors);
+        }
+    }
+
+    /// What the gateways of an instance were told.
+    fn each_gateway<T>(&self, instance: InstanceId, what: impl Fn(GatewaySpec) -> T) -> Vec<T> {
+        let nodes = self.world.nodes().into_iter().filter(|node| node.instance == instance);
+        nodes.map(|node| what(self.world.spec(node).unwrap().gateway)).collect()
     }
 
     async fn explained(&self, query: &str) -> EffectiveQuotas {
@@ -183,10 +203,7 @@ async fn what_cannot_be_is_refused_in_both_languages_and_what_should_be_known_is
 async fn rules_of_addresses_are_told_to_every_gateway_and_listed_with_kafkas() {
     let cloud = Cloud::start().await;
     let id = cloud.bought("orders").await.id;
-    let told = || {
-        let nodes = cloud.world.nodes().into_iter().filter(|node| node.instance == id);
-        nodes.map(|node| cloud.world.spec(node).unwrap().gateway.connection_rates).collect::<Vec<_>>()
-    };
+    let told = || cloud.each_gateway(id, |gateway| gateway.connection_rates);
     let wanted = [
         (json!({ "ip": "::ffff:10.0.0.1" }), json!({ "connection_creation_rate": 5 })),
         (json!({ "default_ip": true }), json!({ "connection_creation_rate": 50 })),
@@ -245,14 +262,7 @@ async fn what_is_no_rule_of_an_address_is_refused_with_its_place_and_there_are_a
         ("/rules/4/limits/connection_creation_rate", "quota-limit-kind"),
         ("/rules/5/limits/connection_creation_rate", "out-of-range"),
     ];
-    for language in ["en", "zh-CN"] {
-        let call = cloud.app.post(QUOTAS, rules(&bad).unwrap()).by(cloud.owner()).header("accept-language", language);
-        let problem: Problem = call.send().await.problem("validation-failed");
-        let faults: Vec<_> = problem.errors.iter().map(|fault| (fault.pointer.as_str(), fault.code.as_str())).collect();
-        assert_eq!(faults, expected);
-        let chinese = problem.errors.iter().all(|fault| fault.detail.chars().any(|c| ('一'..='龥').contains(&c)));
-        assert_eq!(chinese, language == "zh-CN", "{:?}", problem.errors);
-    }
+    cloud.quotas_refused(&bad, &expected).await;
     for (method, query) in [(Method::GET, ""), (Method::GET, "/effective"), (Method::DELETE, "")] {
         let problem = cloud.ask_quotas(method, &format!("{query}?ip=shop"), None).await.problem("validation-failed");
         assert_eq!((problem.errors[0].pointer.as_str(), problem.errors[0].code.as_str()), ("ip", "quota-ip"));
@@ -277,10 +287,7 @@ async fn what_is_no_rule_of_an_address_is_refused_with_its_place_and_there_are_a
 async fn rules_of_topics_are_told_to_every_gateway_listed_with_kafkas_and_hold_beside_them() {
     let cloud = Cloud::start().await;
     let id = cloud.bought("orders").await.id;
-    let told = || {
-        let nodes = cloud.world.nodes().into_iter().filter(|node| node.instance == id);
-        nodes.map(|node| cloud.world.spec(node).unwrap().gateway.topic_rates).collect::<Vec<_>>()
-    };
+    let told = || cloud.each_gateway(id, |gateway| gateway.topic_rates);
     let wanted = [
         (json!({ "topic": "orders" }), json!({ "producer_byte_rate": 1_000_000, "consumer_byte_rate": 2_000_000 })),
         (json!({ "user": "shop" }), json!({ "producer_byte_rate": 500_000 })),
@@ -332,14 +339,7 @@ async fn what_is_no_rule_of_a_topic_is_refused_in_both_languages_and_there_are_a
         ("/rules/2/entity", "quota-topic-alone"),
         ("/rules/3/limits/controller_mutation_rate", "quota-limit-kind"),
     ];
-    for language in ["en", "zh-CN"] {
-        let call = cloud.app.post(QUOTAS, rules(&bad).unwrap()).by(cloud.owner()).header("accept-language", language);
-        let problem: Problem = call.send().await.problem("validation-failed");
-        let faults: Vec<_> = problem.errors.iter().map(|fault| (fault.pointer.as_str(), fault.code.as_str())).collect();
-        assert_eq!(faults, expected);
-        let chinese = problem.errors.iter().all(|fault| fault.detail.chars().any(|c| ('一'..='龥').contains(&c)));
-        assert_eq!(chinese, language == "zh-CN", "{:?}", problem.errors);
-    }
+    cloud.quotas_refused(&bad, &expected).await;
     for block in 0..10 {
         let hundred: Vec<_> = (0..100).map(|last| of(json!({ "topic": format!("t-{block}-{last}") }))).collect();
         cloud.quotas_changed(Method::POST, "", rules(&hundred)).await;

@@ -1,7 +1,7 @@
 //! Topics through the API, on simulated brokers. What real ones make of it is in `local::topics`.
 
 use super::cloud::{Cloud, INSTANCES};
-use crate::support::Answer;
+use crate::support::{Answer, a_hundred_at_once};
 use axum::http::Method;
 use control_plane::drivers::{
     NodeRef,
@@ -241,20 +241,7 @@ async fn who_may_read_may_not_write_and_who_may_write_may_not_delete() {
 #[tokio::test]
 async fn one_key_makes_one_topic_and_a_hundred_repeats_get_its_answer() {
     let (cloud, id) = Cloud::with_instance().await;
-    let one = async || {
-        loop {
-            let answer = cloud.keyed("k", json!({})).await;
-            match answer.status.as_u16() {
-                201 => return answer,
-                409 => answer.problem("idempotency-in-flight"),
-                _ => panic!("{}", answer.text()),
-            };
-            tokio::task::yield_now().await;
-        }
-    };
-    let answers = futures::future::join_all((0..100).map(|_| one())).await;
-    assert!(answers.iter().all(|answer| answer.body == answers[0].body), "the same bytes");
-    assert_eq!(answers.iter().filter(|answer| answer.header("idempotency-replayed").is_none()).count(), 1);
+    a_hundred_at_once(async || cloud.keyed("k", json!({})).await).await;
     assert_eq!(cloud.world.topics(id).len(), 1);
     cloud.keyed("k", json!({ "partitions": 4 })).await.problem("idempotency-mismatch");
     // What was refused is not kept.

@@ -202,6 +202,25 @@ impl<'a> Call<'a> {
     }
 }
 
+/// The same request with one key, a hundred times at once: it has one effect, and all get its answer.
+pub async fn a_hundred_at_once(ask: impl AsyncFn() -> Answer) {
+    let one = async || {
+        loop {
+            let answer = ask().await;
+            match answer.status.as_u16() {
+                201 => return answer,
+                409 => answer.problem("idempotency-in-flight"),
+                _ => panic!("{}", answer.text()),
+            };
+            tokio::task::yield_now().await;
+        }
+    };
+    let answers = futures::future::join_all((0..100).map(|_| one())).await;
+    assert!(answers.iter().all(|answer| answer.body == answers[0].body), "the same bytes");
+    let first = answers.iter().filter(|answer| answer.header("idempotency-replayed").is_none()).count();
+    assert_eq!(first, 1);
+}
+
 #[derive(Debug, Clone)]
 pub struct Answer {
     path: String,

@@ -7,6 +7,6 @@ mod database;
 mod people;
 pub mod sample;
 
-pub use app::{AUDIENCE, Answer, Call, ISSUER, TestApp, master_key, signing_key};
+pub use app::{AUDIENCE, Answer, Call, ISSUER, TestApp, a_hundred_at_once, master_key, signing_key};
 pub use database::TestDatabase;
 pub use people::{Organisation, PASSWORD, Person};

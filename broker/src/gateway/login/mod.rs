@@ -15,6 +15,8 @@
 //!  refused (answered, then closed), protocol error (closed)
 //! ```
 
+mod mechanisms;
+
 use super::bearer;
 use super::certificates::Presented;
 use super::connections::Card;
@@ -29,18 +31,15 @@ use super::upstream::{Connect, SaslAnswer, SaslUpstream};
 use super::wire::{Malformed, Reader, Writer};
 use crate::clock::unix_ms;
 use crate::error_text;
+use mechanisms::{Chosen, MECHANISMS, OAUTHBEARER, PLAIN, credentials, offer};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 
-const PLAIN: &str = "PLAIN";
-const OAUTHBEARER: &str = "OAUTHBEARER";
 /// Of nobody's protocol: what the list of connections and logs say of who showed a certificate.
 const MTLS: &str = "MTLS";
-/// What a client may choose from, in the order that it is told; the last one only where tokens are trusted.
-const MECHANISMS: [&str; 4] = [PLAIN, "SCRAM-SHA-256", "SCRAM-SHA-512", OAUTHBEARER];
 /// Told of every refused login, whatever its cause: a stranger learns nothing about users.
 const REFUSED: &str = "Authentication failed: the user name, the password or the token is not accepted";
 /// Seconds after which a token is looked at again, however long it is good for: a timer must not overflow.
@@ -99,42 +98,6 @@ enum Way {
     Sasl(Chosen, Framing),
     /// It did in its handshake.
     Certificate(Arc<Presented>),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Chosen {
-    Plain,
-    Scram(Hash),
-    Bearer,
-}
-
-impl Chosen {
-    fn of(mechanism: &str, trusts_tokens: bool) -> Option<Self> {
-        match mechanism {
-            PLAIN => Some(Self::Plain),
-            "SCRAM-SHA-256" => Some(Self::Scram(Hash::Sha256)),
-            "SCRAM-SHA-512" => Some(Self::Scram(Hash::Sha512)),
-            OAUTHBEARER if trusts_tokens => Some(Self::Bearer),
-            _ => None,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Plain => PLAIN,
-            Self::Scram(hash) => hash.mechanism(),
-            Self::Bearer => OAUTHBEARER,
-        }
-    }
-
-    fn label(self) -> Mechanism {
-        match self {
-            Self::Plain => Mechanism::Plain,
-            Self::Scram(Hash::Sha256) => Mechanism::ScramSha256,
-            Self::Scram(Hash::Sha512) => Mechanism::ScramSha512,
-            Self::Bearer => Mechanism::Bearer,
-        }
-    }
 }
 
 /// How the client frames its SASL messages.
@@ -233,7 +196,7 @@ where
                     let offered = &MECHANISMS[..MECHANISMS.len() - usize::from(!trusts_tokens)];
                     let chosen = Chosen::of(wanted, trusts_tokens);
                     let error = if chosen.is_some() { 0 } else { code::UNSUPPORTED_SASL_MECHANISM };
-                    self.send(&frame::response(correlation, false, &mechanisms(error, offered))).await?;
+                    self.send(&frame::response(correlation, false, &offer(error, offered))).await?;
                     let Some(mechanism) = chosen else {
                         self.shared.metrics.login(Mechanism::Unknown, LoginResult::Refused);
                         return Err(LoginError::Protocol(format!(
@@ -580,37 +543,4 @@ enum Proof {
     Accepted { lifetime_ms: i64 },
     WrongPassword,
     NoCredential,
-}
-
-/// Body of a SaslHandshake response.
-fn mechanisms(error: i16, offered: &[&str]) -> Vec<u8> {
-    let mut w = Writer::new(false);
-    w.i16(error);
-    w.array(offered.len());
-    offered.iter().for_each(|mechanism| w.string(mechanism));
-    w.bytes
-}
-
-/// User and password of a PLAIN message (RFC 4616). As in Kafka, nobody may act for somebody else.
-fn credentials(token: &[u8]) -> Option<(&str, &str)> {
-    let mut parts = std::str::from_utf8(token).ok()?.split('\0');
-    let (acts_for, user, password) = (parts.next()?, parts.next()?, parts.next()?);
-    let whole = parts.next().is_none() && !user.is_empty() && !password.is_empty();
-    (whole && (acts_for.is_empty() || acts_for == user)).then_some((user, password))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plain_message_names_one_user_and_a_password() {
-        assert_eq!(credentials(b"\0alice\0pencil"), Some(("alice", "pencil")));
-        assert_eq!(credentials(b"alice\0alice\0pencil"), Some(("alice", "pencil")));
-        for hostile in
-            [&b""[..], b"\0\0", b"\0alice", b"\0alice\0", b"bob\0alice\0pencil", b"\0alice\0a\0b", b"\0\xff\0p"]
-        {
-            assert_eq!(credentials(hostile), None, "{hostile:?}");
-        }
-    }
 }
