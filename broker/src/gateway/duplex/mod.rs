@@ -111,6 +111,29 @@ enum Place<G> {
     },
 }
 
+impl<G> Place<G> {
+    /// How many bytes come next that nobody looks at, and whether they are metered.
+    fn unseen(&self) -> (usize, bool) {
+        match self {
+            Self::Relay { left, metered } => (*left, *metered),
+            Self::Walk { walker, metered, .. } => (walker.unseen(), *metered),
+            _ => (0, false),
+        }
+    }
+
+    /// Bytes that nobody looked at are past.
+    fn pass_unseen(&mut self, bytes: usize) {
+        match self {
+            Self::Relay { left, .. } => *left -= bytes,
+            Self::Walk { left, walker, .. } => {
+                walker.pass_unseen(bytes);
+                *left -= bytes;
+            }
+            _ => {}
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hold {
     No,

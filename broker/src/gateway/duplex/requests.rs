@@ -29,11 +29,7 @@ where
 {
     /// Reads from the client, at most `most` bytes, or lets the kernel move what nobody here looks at.
     pub(super) fn read_requests(&mut self, cx: &mut Context<'_>, most: usize) -> io::Result<bool> {
-        let (run, metered) = match &self.request {
-            Place::Relay { left, metered } => (*left, *metered),
-            Place::Walk { walker, metered, .. } => (walker.unseen(), *metered),
-            _ => (0, false),
-        };
+        let (run, metered) = self.request.unseen();
         if run >= LEAST_RUN
             && most > 0
             && let Some(source) = self.client.socket().filter(|_| self.by_kernel)
@@ -41,14 +37,7 @@ where
             let ended = self.requests.ended;
             let meter = (metered && self.hold != Hold::Drain).then_some(&mut self.ingress);
             if let Some(moved) = self.requests.relay(cx, source, most.min(run), meter)? {
-                match &mut self.request {
-                    Place::Relay { left, .. } => *left -= moved,
-                    Place::Walk { left, walker, .. } => {
-                        walker.pass_unseen(moved);
-                        *left -= moved;
-                    }
-                    _ => {}
-                }
+                self.request.pass_unseen(moved);
                 return Ok(moved > 0 || self.requests.ended != ended);
             }
         }

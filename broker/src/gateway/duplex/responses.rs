@@ -24,11 +24,7 @@ where
 {
     /// Reads from Kafka, or lets the kernel move what nobody here looks at.
     pub(super) fn read_responses(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        let (run, metered) = match &self.response {
-            Place::Relay { left, metered } => (*left, *metered),
-            Place::Walk { walker, metered, .. } => (walker.unseen(), *metered),
-            _ => (0, false),
-        };
+        let (run, metered) = self.response.unseen();
         if run >= LEAST_RUN
             && !self.gone
             && let Some(source) = self.upstream.socket().filter(|_| self.by_kernel)
@@ -36,14 +32,7 @@ where
             let ended = self.responses.ended;
             let meter = (metered && self.hold != Hold::Drain).then_some(&mut self.egress);
             if let Some(moved) = self.responses.relay(cx, source, run, meter)? {
-                match &mut self.response {
-                    Place::Relay { left, .. } => *left -= moved,
-                    Place::Walk { left, walker, .. } => {
-                        walker.pass_unseen(moved);
-                        *left -= moved;
-                    }
-                    _ => {}
-                }
+                self.response.pass_unseen(moved);
                 return Ok(moved > 0 || self.responses.ended != ended);
             }
         }
