@@ -9,6 +9,10 @@ from rig import Rig
 WAYS = {"Kafka, TLS between": ("SSL", "kafka tls"), "gateways, TLS between": ("SSL", "gateway tls"), "gateways, plain between": ("PLAINTEXT", "gateway tls")}
 
 
+# MB that a cluster takes before anything counts: compiling costs a JVM more at first than TLS ever does, and the clusters must be equally warm.
+WARM_MEGABYTES = 3000
+
+
 def start(work, tools, binaries, between, network, payload, megabytes):
     brokers = Rig.cluster_of([Rig(work / f"{between}-{n}", tools, binaries, host=f"127.77.{network}.{n}", node_id=n) for n in (1, 2, 3)], between)
     first = brokers[0]
@@ -29,6 +33,9 @@ def run(work, tools, binaries, quick):
     try:
         for network, between in enumerate(("SSL", "PLAINTEXT"), start=1):
             clusters[between] = start(work, tools, binaries, between, network, work / "replicated", megabytes)
+        for between, way in dict(WAYS.values()).items():
+            for _ in range(1 if quick else WARM_MEGABYTES // megabytes):
+                transfer(clusters[between], megabytes, "produce", way)
         figures = interleaved(list(WAYS), rounds, warm_up, lambda name: transfer(clusters[WAYS[name][0]], megabytes, "produce", WAYS[name][1]))
         held = idle(clusters["SSL"], 3000 if quick else IDLE_CONNECTIONS)
     finally:
