@@ -1,7 +1,7 @@
 use super::*;
 use crate::directory::write_atomic;
 use crate::support::{KAFKA_NEW, KAFKA_OLD, TestInstance};
-use broker_api::spec::TopicRates;
+use broker_api::spec::{SaslMechanism, TopicRates};
 
 fn spec() -> NodeSpec {
     TestInstance::fixed(KAFKA_NEW, 3).spec(1)
@@ -147,8 +147,9 @@ fn changed(edit: fn(&mut NodeSpec)) -> Change {
 
 #[test]
 fn what_only_the_gateway_serves_is_hot() {
-    let edits: [fn(&mut NodeSpec); 5] = [
+    let edits: [fn(&mut NodeSpec); 6] = [
         |spec| spec.gateway.disabled_users.push("alice".to_owned()),
+        |spec| spec.gateway.disabled_mechanisms.push(SaslMechanism::Plain),
         |spec| spec.gateway.listeners.clear(),
         |spec| spec.gateway.limits.max_connections = 1,
         |spec| spec.gateway.connection_rates.default = Some(5),

@@ -141,6 +141,9 @@ pub struct GatewaySpec {
     /// Certificates that clients may sign in with on TLS listeners (mTLS). None: no certificate is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_certificates: Option<ClientCertificates>,
+    /// Mechanisms whose logins are refused and whose connections are closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disabled_mechanisms: Vec<SaslMechanism>,
     /// Principals whose logins are refused and whose connections are closed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disabled_users: Vec<String>,
@@ -180,6 +183,27 @@ impl CapacityRule {
 impl Default for CapacityRule {
     fn default() -> Self {
         Self { policy: CapacityPolicy::AutoDelete, threshold_percent: 95 }
+    }
+}
+
+/// How a client proves that it knows a user's password (RFC 4616, RFC 5802), by its name in SASL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SaslMechanism {
+    #[serde(rename = "PLAIN")]
+    Plain,
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+}
+
+impl SaslMechanism {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
     }
 }
 

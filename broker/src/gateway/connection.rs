@@ -58,6 +58,8 @@ pub(super) enum End {
     LoginExpired,
     #[error("the client's certificate is not trusted any more, or means another user")]
     CertificateDistrusted,
+    #[error("the mechanism that the client logged in by was switched off")]
+    MechanismDisabled,
     #[error("this way in was closed")]
     PathClosed,
     #[error("the protocol was broken")]
@@ -87,6 +89,7 @@ impl End {
             Self::LoginEnded => Refusal::LoginEnded,
             Self::LoginExpired => Refusal::LoginExpired,
             Self::CertificateDistrusted => Refusal::CertificateDistrusted,
+            Self::MechanismDisabled => Refusal::MechanismDisabled,
             Self::PathClosed => Refusal::PathClosed,
             Self::Protocol(Fault::TlsOnPlainPort) => Refusal::TlsOnPlainPort,
             Self::Protocol(Fault::DiskFull) => Refusal::DiskFull,
@@ -409,6 +412,9 @@ where
         {
             return Err(End::CertificateDistrusted);
         }
+        if !snapshot.takes(session.mechanism) {
+            return Err(End::MechanismDisabled);
+        }
         if snapshot.keeps_login(&session.user, session.began_under) { Ok(()) } else { Err(End::LoginEnded) }
     }
 
@@ -439,6 +445,7 @@ where
         };
         let session = timeout_at(login_deadline(self.shared), login.run()).await;
         let session = session.map_err(|_| End::LoginTimeout)??;
+        self.card.logged_in(&session.user, session.mechanism, session.certificate.is_some());
         let (_, read) = frames.into_parts();
         self.session = Some(session);
         self.duplex.resume(&read);

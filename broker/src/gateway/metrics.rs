@@ -58,6 +58,7 @@ labels!(
         LoginEnded = "login-ended",
         LoginExpired = "login-expired",
         CertificateDistrusted = "certificate-distrusted",
+        MechanismDisabled = "mechanism-disabled",
         PathClosed = "path-closed",
         Kicked = "kicked",
         DiskFull = "disk-full",

@@ -13,7 +13,7 @@ use super::tls;
 use crate::inter_broker::Peer;
 use broker_api::acl::is_platform_user;
 use broker_api::ports;
-use broker_api::spec::{AccessPath, GatewayLimits, Listener, NodeSpec, TopicRates};
+use broker_api::spec::{AccessPath, GatewayLimits, Listener, NodeSpec, SaslMechanism, TopicRates};
 use ipnet::IpNet;
 use rustls::ServerConfig;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -35,6 +35,7 @@ pub struct Snapshot {
     pub(super) paths: BTreeMap<AccessPath, Path>,
     pub(super) limits: GatewayLimits,
     pub(super) auto_create_topics: bool,
+    disabled_mechanisms: Vec<SaslMechanism>,
     pub(super) disabled_users: HashSet<String>,
     ip_rules: IpRules,
     pub(super) connection_rates: ConnectionRates,
@@ -105,6 +106,7 @@ impl Snapshot {
             balancers,
             bearer,
             clients,
+            disabled_mechanisms: gateway.disabled_mechanisms.clone(),
             disabled_users: gateway.disabled_users.iter().cloned().collect(),
             ended_logins: gateway.ended_logins.iter().map(|(user, since)| (user.clone(), *since)).collect(),
             max_batch_bytes: spec.kafka.max_message_bytes.saturating_add(BATCH_OVERHEAD_BYTES),
@@ -117,6 +119,12 @@ impl Snapshot {
     /// Whether a client may log in as, or stay logged in as, `user`.
     pub(super) fn admits(&self, user: &str) -> bool {
         !is_platform_user(user) && !self.disabled_users.contains(user)
+    }
+
+    /// Whether a client may log in, or stay logged in, by this mechanism. Says nothing of tokens and certificates, of which
+    /// what is trusted says it.
+    pub(super) fn takes(&self, mechanism: &str) -> bool {
+        self.disabled_mechanisms.iter().all(|disabled| disabled.as_str() != mechanism)
     }
 
     /// Whether a client of this address may connect by this path, or stay connected. A path that is closed ends its

@@ -129,6 +129,7 @@ impl TestInstance {
                 ip_rules: Default::default(),
                 connection_rates: Default::default(),
                 topic_rates: Default::default(),
+                disabled_mechanisms: Vec::new(),
                 disabled_users: Vec::new(),
                 ended_logins: Default::default(),
                 capacity: Default::default(),

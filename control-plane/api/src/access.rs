@@ -15,6 +15,29 @@ pub enum Authorization {
     Acl,
 }
 
+/// How a client proves that it knows the password of a Kafka user, by its name in Kafka's settings; strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+pub enum SaslMechanism {
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    #[serde(rename = "PLAIN")]
+    Plain,
+}
+
+impl SaslMechanism {
+    pub const ALL: [Self; 3] = [Self::ScramSha512, Self::ScramSha256, Self::Plain];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::Plain => "PLAIN",
+        }
+    }
+}
+
 /// Every part changes while traffic flows: no broker restarts, and no connection ends that is still allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
@@ -40,6 +63,9 @@ pub struct Access {
     pub deny_ips: Vec<String>,
     /// Whether a missing topic that a client produces to or consumes from is made, with 3 partitions, if the client lets it.
     pub auto_create_topics: bool,
+    /// What users with a password may log in by on SASL ports, strongest first. May be empty only where tokens or certificates are
+    /// trusted.
+    pub mechanisms: Vec<SaslMechanism>,
     /// Tokens that users may log in with on SASL ports by OAUTHBEARER, besides passwords. None: no tokens.
     pub oauthbearer: Option<TokenTrust>,
     /// Certificates that clients may sign in with on SASL ports instead (mTLS).
@@ -186,6 +212,7 @@ impl Default for Access {
             allow_ips: Vec::new(),
             deny_ips: Vec::new(),
             auto_create_topics: false,
+            mechanisms: SaslMechanism::ALL.to_vec(),
             oauthbearer: None,
             mtls: Mtls::default(),
             authorization: Authorization::Open,
@@ -220,6 +247,9 @@ pub struct UpdateAccess {
     pub deny_ips: Option<Option<Vec<String>>>,
     #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
     pub auto_create_topics: Option<Option<bool>>,
+    /// Replaced as a whole.
+    #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
+    pub mechanisms: Option<Option<Vec<SaslMechanism>>>,
     /// Replaced as a whole.
     #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
     pub oauthbearer: Option<Option<TokenTrust>>,

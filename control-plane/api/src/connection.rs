@@ -52,6 +52,7 @@ pub struct Connection {
     pub bootstrap: crate::instance::Bootstrap,
     /// `SASL_SSL`.
     pub security_protocol: String,
+    /// Those that are on, strongest first, and `OAUTHBEARER` where tokens are trusted.
     pub sasl_mechanisms: Vec<String>,
     /// Whether clients may show a certificate instead: `security.protocol=SSL` on the same ports.
     pub mtls: bool,

@@ -17,6 +17,7 @@ use broker_api::{
 };
 use chrono::DateTime;
 use control_plane_api::{
+    access::SaslMechanism,
     client_connections::{
         ClientConnection, ClientConnectionFilter, ClientConnectionPage, CloseConnections, ClosedConnections,
         ConnectionCertificate,
@@ -91,14 +92,37 @@ pub(crate) async fn count_by_user(
     app: &App,
     instance: InstanceId,
 ) -> Result<(BTreeMap<String, u64>, Vec<i32>), AppError> {
+    count_by(app, instance, |connection| connection.user).await
+}
+
+/// Open connections by these mechanisms, as `alice by PLAIN`; and brokers that did not answer.
+pub(crate) async fn count_by_login(
+    app: &App,
+    instance: InstanceId,
+    mechanisms: &[SaslMechanism],
+) -> Result<(BTreeMap<String, u64>, Vec<i32>), AppError> {
+    let meant = |name: &String| mechanisms.iter().any(|mechanism| mechanism.as_str() == name);
+    let login = |connection: LiveConnection| {
+        let (user, mechanism) = connection.user.zip(connection.mechanism.filter(meant))?;
+        Some(format!("{user} by {mechanism}"))
+    };
+    count_by(app, instance, login).await
+}
+
+/// How many open connections each key has; those without one are left out.
+async fn count_by(
+    app: &App,
+    instance: InstanceId,
+    key: impl Fn(LiveConnection) -> Option<String> + Sync,
+) -> Result<(BTreeMap<String, u64>, Vec<i32>), AppError> {
     let mut tx = app.db.system().await?;
     let nodes = node_addresses(&mut tx, &app.keyring, instance).await?;
     drop(tx);
-    let asked = nodes.iter().map(async |(broker, node)| (*broker, users_at(app, node).await));
+    let asked = nodes.iter().map(async |(broker, node)| (*broker, keys_at(app, node, &key).await));
     let (lists, silent) = heard(join_all(asked).await);
     let mut counts = BTreeMap::new();
-    for user in lists.into_iter().flat_map(|(_, users)| users) {
-        *counts.entry(user).or_default() += 1;
+    for key in lists.into_iter().flat_map(|(_, keys)| keys) {
+        *counts.entry(key).or_default() += 1;
     }
     Ok((counts, silent))
 }
@@ -126,16 +150,20 @@ pub(crate) async fn unkept(
     Ok((sum, silent))
 }
 
-/// The user of each connection of a broker.
-async fn users_at(app: &App, node: &NodeAddress) -> Result<Vec<String>, NodeError> {
-    let mut users = Vec::new();
+/// The key of each connection of a broker that has one.
+async fn keys_at(
+    app: &App,
+    node: &NodeAddress,
+    key: &(impl Fn(LiveConnection) -> Option<String> + Sync),
+) -> Result<Vec<String>, NodeError> {
+    let mut keys = Vec::new();
     let mut after = 0;
     loop {
         let asked = ListConnections { filter: ConnectionFilter::default(), after, limit: MAX_LIMIT };
         let page = app.nodes.list_connections(node, &asked).await?.connections;
-        let Some(last) = page.last() else { return Ok(users) };
+        let Some(last) = page.last() else { return Ok(keys) };
         after = last.id;
-        users.extend(page.into_iter().filter_map(|connection| connection.user));
+        keys.extend(page.into_iter().filter_map(key));
     }
 }
 

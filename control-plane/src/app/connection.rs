@@ -4,7 +4,7 @@ use crate::{
     app::{App, AppError, Refusal, certificates, instances},
     domain::{
         actor::ProjectScope,
-        connection::{self as guide, Guide, SASL_MECHANISMS},
+        connection::{self as guide, Guide},
         rights::Right,
         states,
     },
@@ -46,16 +46,21 @@ pub async fn get_connection(
     let bootstrap = instances::bootstrap(record.state, &record.access, &brokers);
     let snippet = match query.client {
         Some(client) => {
-            let bootstrap = guide::servers(&bootstrap, query.path).map_err(|fault| Refusal::invalid(vec![fault]))?;
-            Some(guide::snippet(client, &Guide { bootstrap, user, topic, ca_pem: &ca_pem }))
+            let invalid = |fault| Refusal::invalid(vec![fault]);
+            let bootstrap = guide::servers(&bootstrap, query.path).map_err(invalid)?;
+            let mechanism = guide::mechanism(client, &record.access.mechanisms).map_err(invalid)?;
+            Some(guide::snippet(client, &Guide { bootstrap, mechanism, user, topic, ca_pem: &ca_pem }))
         }
         None => None,
     };
     Ok(Connection {
         bootstrap,
         security_protocol: "SASL_SSL".to_owned(),
-        sasl_mechanisms: SASL_MECHANISMS
-            .into_iter()
+        sasl_mechanisms: record
+            .access
+            .mechanisms
+            .iter()
+            .map(|mechanism| mechanism.as_str())
             .chain(record.access.oauthbearer.is_some().then_some("OAUTHBEARER"))
             .map(str::to_owned)
             .collect(),

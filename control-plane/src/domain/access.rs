@@ -8,14 +8,17 @@ use crate::domain::{
 };
 use broker_api::{connections::Unkept, spec::AccessPath};
 use control_plane_api::{
-    access::{Access, BrokerAddress, EndpointAccount, Mtls, UpdateAccess},
+    access::{Access, BrokerAddress, EndpointAccount, Mtls, SaslMechanism, UpdateAccess},
     id::{OrganisationId, ProjectId},
     instance::{Change, Check},
     problem::FieldError,
 };
 use ipnet::IpNet;
 use serde_json::json;
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 /// Most entries of a list of addresses.
 pub const MAX_IPS: usize = 100;
@@ -56,6 +59,7 @@ pub fn patched(
         ),
         allow_ips: networks("/allow_ips", &field(&patch.allow_ips, &current.allow_ips, default.allow_ips), &mut faults),
         deny_ips: networks("/deny_ips", &field(&patch.deny_ips, &current.deny_ips, default.deny_ips), &mut faults),
+        mechanisms: strongest_first(field(&patch.mechanisms, &current.mechanisms, default.mechanisms)),
         oauthbearer: patch.oauthbearer.clone().unwrap_or_else(|| current.oauthbearer.clone()),
         mtls,
         authorization: field(&patch.authorization, &current.authorization, default.authorization),
@@ -69,6 +73,10 @@ pub fn patched(
         let pointer = if current.private_sasl_ssl { "/private_sasl_ssl" } else { "/private_plaintext" };
         let detail = "one way in must stay on: nobody could connect";
         faults.push(FieldError::new(pointer, "last-way-in", detail));
+    }
+    if next.mechanisms.is_empty() && next.oauthbearer.is_none() && !next.mtls.enabled {
+        let detail = "one way to log in must stay on: name a mechanism, or trust tokens or certificates";
+        faults.push(FieldError::new("/mechanisms", "last-login", detail));
     }
     if faults.is_empty() { Ok(next) } else { Err(faults) }
 }
@@ -109,6 +117,7 @@ pub fn changes(from: &Access, to: &Access) -> Vec<Change> {
         ("/endpoint_accounts", json!(from.endpoint_accounts), json!(to.endpoint_accounts)),
         ("/allow_ips", json!(from.allow_ips), json!(to.allow_ips)),
         ("/deny_ips", json!(from.deny_ips), json!(to.deny_ips)),
+        ("/mechanisms", json!(from.mechanisms), json!(to.mechanisms)),
         ("/oauthbearer", json!(from.oauthbearer), json!(to.oauthbearer)),
         ("/mtls", in_short(&from.mtls), in_short(&to.mtls)),
         ("/authorization", json!(from.authorization), json!(to.authorization)),
@@ -209,26 +218,58 @@ fn mtls_checks(from: &Mtls, to: &Access, checks: &mut Vec<Check>) {
     }
 }
 
+/// Mechanisms that the change switches off.
+pub fn switched_off(from: &Access, to: &Access) -> Vec<SaslMechanism> {
+    from.mechanisms.iter().copied().filter(|mechanism| !to.mechanisms.contains(mechanism)).collect()
+}
+
+fn strongest_first(mut mechanisms: Vec<SaslMechanism>) -> Vec<SaslMechanism> {
+    mechanisms.sort_unstable();
+    mechanisms.dedup();
+    mechanisms
+}
+
+/// How a plan says who loses a connection.
+struct Losses {
+    /// Code of a user who does.
+    loses: &'static str,
+    others: &'static str,
+    /// Code and text when nobody does.
+    keep: (&'static str, &'static str),
+}
+
 /// Who loses a connection by other certificates being trusted: by what the brokers say.
 pub fn mtls_losses(unkept: &Unkept, silent_brokers: &[i32]) -> Vec<Check> {
+    let said = Losses {
+        loses: "certificate-loses",
+        others: "other clients with certificates",
+        keep: ("certificates-keep", "no open connection came by a certificate that is not trusted after it"),
+    };
+    losses(&said, unkept, silent_brokers)
+}
+
+/// Who loses a connection by mechanisms that are switched off: open connections by user and mechanism, as the brokers say.
+pub fn mechanism_losses(by_login: BTreeMap<String, u64>, silent_brokers: &[i32]) -> Vec<Check> {
+    let said = Losses {
+        loses: "mechanism-loses",
+        others: "other users",
+        keep: ("mechanisms-keep", "no open connection logged in by a mechanism that is switched off"),
+    };
+    losses(&said, &Unkept { by_user: by_login, others: 0 }, silent_brokers)
+}
+
+fn losses(said: &Losses, unkept: &Unkept, silent_brokers: &[i32]) -> Vec<Check> {
     let connections =
         |count: u64| if count == 1 { "1 connection ends".to_owned() } else { format!("{count} connections end") };
     let told = unkept.by_user.iter().take(MAX_TOLD);
-    let mut checks: Vec<Check> = told
-        .map(|(user, count)| plan::warning("certificate-loses", format!("{user}: {}", connections(*count))))
-        .collect();
+    let mut checks: Vec<Check> =
+        told.map(|(user, count)| plan::warning(said.loses, format!("{user}: {}", connections(*count)))).collect();
     let others = unkept.others + unkept.by_user.values().skip(MAX_TOLD).sum::<u64>();
     if others > 0 {
-        checks.push(plan::warning(
-            "certificate-loses",
-            format!("other clients with certificates: {}", connections(others)),
-        ));
+        checks.push(plan::warning(said.loses, format!("{}: {}", said.others, connections(others))));
     }
     if checks.is_empty() && silent_brokers.is_empty() {
-        checks.push(plan::ok(
-            "certificates-keep",
-            "no open connection came by a certificate that is not trusted after it",
-        ));
+        checks.push(plan::ok(said.keep.0, said.keep.1));
     }
     checks.extend(silent_brokers.iter().map(|broker| {
         let detail = format!("broker {broker} does not answer: who is connected to it is not counted");
@@ -481,6 +522,37 @@ mod tests {
         assert_eq!(told[20], ("certificate-loses", "other clients with certificates: 10 connections end"));
         assert_eq!(told[21].0, "broker-silent");
         assert_eq!(mtls_losses(&Unkept::default(), &[])[0].code, "certificates-keep");
+    }
+
+    #[test]
+    fn mechanisms_are_kept_strongest_first_once_and_the_last_way_to_log_in_stays() {
+        let given = json!({ "mechanisms": ["PLAIN", "SCRAM-SHA-512", "PLAIN"] });
+        let next = patched_by(&Access::default(), &patch(given)).unwrap();
+        assert_eq!(next.mechanisms, [SaslMechanism::ScramSha512, SaslMechanism::Plain]);
+        assert_eq!(switched_off(&Access::default(), &next), [SaslMechanism::ScramSha256]);
+        assert_eq!(switched_off(&next, &Access::default()), []);
+        let back = patched_by(&next, &patch(json!({ "mechanisms": null }))).unwrap();
+        assert_eq!(back, Access::default());
+
+        let none = patch(json!({ "mechanisms": [] }));
+        let faults = patched_by(&Access::default(), &none).unwrap_err();
+        assert_eq!((faults[0].pointer.as_str(), faults[0].code.as_str()), ("/mechanisms", "last-login"));
+        let by_certificate = Mtls { enabled: true, ..Mtls::default() };
+        let next = patched(&Access::default(), &none, Ok(by_certificate)).unwrap();
+        assert_eq!(next.mechanisms, []);
+        let faults = patched(&next, &patch(json!({ "mtls": null })), Ok(Mtls::default())).unwrap_err();
+        assert_eq!(faults[0].code, "last-login", "certificates were the last way");
+    }
+
+    #[test]
+    fn a_plan_names_who_is_logged_in_by_a_mechanism_that_goes() {
+        let by_login = BTreeMap::from([("alice by PLAIN".to_owned(), 2), ("bob by SCRAM-SHA-256".to_owned(), 1)]);
+        let told = mechanism_losses(by_login, &[2]);
+        let told: Vec<_> = told.iter().map(|check| (check.code.as_str(), check.detail.as_str())).collect();
+        assert_eq!(told[0], ("mechanism-loses", "alice by PLAIN: 2 connections end"));
+        assert_eq!(told[1], ("mechanism-loses", "bob by SCRAM-SHA-256: 1 connection ends"));
+        assert_eq!((told.len(), told[2].0), (3, "broker-silent"));
+        assert_eq!(mechanism_losses(BTreeMap::new(), &[])[0].code, "mechanisms-keep");
     }
 
     #[test]

@@ -12,12 +12,12 @@ use broker_api::{
     secret::Secret,
     spec::{
         AccessPath, AdvertisedAddress, BearerTrust, CapacityPolicy, CapacityRule, ClientCertificates, ConnectionRates,
-        GatewayLimits, GatewaySpec, IpRules, Jvm, KafkaSpec, Listener, NodeIdentity, NodeSpec, Role, TlsIdentity,
-        TopicRates, Voter,
+        GatewayLimits, GatewaySpec, IpRules, Jvm, KafkaSpec, Listener, NodeIdentity, NodeSpec, Role, SaslMechanism,
+        TlsIdentity, TopicRates, Voter,
     },
 };
 use control_plane_api::{
-    access::{Access, Mtls, TokenTrust},
+    access::{self, Access, Mtls, TokenTrust},
     catalogue::Spec,
     id::InstanceId,
     instance,
@@ -162,11 +162,23 @@ pub fn build(
             client_certificates: client_certificates(&instance.access.mtls),
             server_tls: keys.clients,
             limits: limits(&instance.spec, instance.connections.in_force(instance.spec.client_connections)),
+            disabled_mechanisms: disabled_mechanisms(&instance.access.mechanisms),
             disabled_users: instance.disabled_users.clone(),
             ended_logins: instance.ended_logins.clone(),
             capacity: capacity_rule(instance.capacity),
         },
     }
+}
+
+/// All but those that are on.
+fn disabled_mechanisms(on: &[access::SaslMechanism]) -> Vec<SaslMechanism> {
+    let off = access::SaslMechanism::ALL.into_iter().filter(|mechanism| !on.contains(mechanism));
+    off.map(|mechanism| match mechanism {
+        access::SaslMechanism::ScramSha512 => SaslMechanism::ScramSha512,
+        access::SaslMechanism::ScramSha256 => SaslMechanism::ScramSha256,
+        access::SaslMechanism::Plain => SaslMechanism::Plain,
+    })
+    .collect()
 }
 
 fn bearer(trust: &TokenTrust) -> BearerTrust {

@@ -34,6 +34,7 @@ pub fn chinese(fault: &FieldError) -> Option<String> {
         "network-shape" => "须为地址或网段，如 10.1.2.3 或 10.1.0.0/16",
         "too-many-networks" => "条目过多；最多 {limit} 条",
         "last-way-in" => "至少保留一个入口，否则无人能够连接",
+        "last-login" => "至少保留一种登录方式：请给出一种机制，或信任令牌或证书",
         "ipv6-network" => "实例位于 IPv6 网络，不能开启公网访问",
         "host-shape" => "须为主机名或 IP 地址，如 kafka-0.acme.example 或 10.1.2.3",
         "broker-twice" => "节点重复，每个只需填写一次",
@@ -43,6 +44,7 @@ pub fn chinese(fault: &FieldError) -> Option<String> {
         "account-shape" => "须为组织或项目的 ID：org_… 或 prj_…",
         "account-twice" => "账户重复；每个账户只填一次，并列出其全部地址",
         "way-closed" => "该入口未开启；可接受：{accepted}",
+        "no-mechanism" => "没有开启任何密码登录机制：请先在接入方式的 mechanisms 中开启一种",
         // Access rules.
         "acl-resource-name" => "资源名须为 1 至 255 个字符，不含控制字符",
         "acl-cluster-name" => "cluster 类型只有一个资源：`kafka-cluster`，匹配方式为 literal",

@@ -2,12 +2,11 @@
 
 use crate::gateway::metrics::Mechanism;
 use crate::gateway::scram::Hash;
+use crate::gateway::snapshot::Snapshot;
 use crate::gateway::wire::Writer;
 
 pub(super) const PLAIN: &str = "PLAIN";
 pub(super) const OAUTHBEARER: &str = "OAUTHBEARER";
-/// What a client may choose from, in the order that it is told; the last one only where tokens are trusted.
-pub(super) const MECHANISMS: [&str; 4] = [PLAIN, "SCRAM-SHA-256", "SCRAM-SHA-512", OAUTHBEARER];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chosen {
@@ -17,14 +16,21 @@ pub(super) enum Chosen {
 }
 
 impl Chosen {
-    pub(super) fn of(mechanism: &str, trusts_tokens: bool) -> Option<Self> {
-        match mechanism {
-            PLAIN => Some(Self::Plain),
-            "SCRAM-SHA-256" => Some(Self::Scram(Hash::Sha256)),
-            "SCRAM-SHA-512" => Some(Self::Scram(Hash::Sha512)),
-            OAUTHBEARER if trusts_tokens => Some(Self::Bearer),
-            _ => None,
-        }
+    /// In the order that clients are told.
+    const ALL: [Self; 4] = [Self::Plain, Self::Scram(Hash::Sha256), Self::Scram(Hash::Sha512), Self::Bearer];
+
+    /// The one of this name, whether it is on or not.
+    pub(super) fn named(mechanism: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == mechanism)
+    }
+
+    /// What a client may choose from now.
+    pub(super) fn offered(snapshot: &Snapshot) -> Vec<Self> {
+        let is_on = |one: &Self| match one {
+            Self::Bearer => snapshot.bearer.is_some(),
+            Self::Plain | Self::Scram(_) => snapshot.takes(one.name()),
+        };
+        Self::ALL.into_iter().filter(is_on).collect()
     }
 
     pub(super) fn name(self) -> &'static str {

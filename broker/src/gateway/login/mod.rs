@@ -31,7 +31,7 @@ use super::upstream::{Connect, SaslAnswer, SaslUpstream};
 use super::wire::{Malformed, Reader, Writer};
 use crate::clock::unix_ms;
 use crate::error_text;
-use mechanisms::{Chosen, MECHANISMS, OAUTHBEARER, PLAIN, credentials, offer};
+use mechanisms::{Chosen, OAUTHBEARER, PLAIN, credentials, offer};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -192,17 +192,20 @@ where
                 SASL_HANDSHAKE if (0..=1).contains(&version) => {
                     let body_at = frame::request_body(&frame, false)?;
                     let wanted = Reader::new(&frame[body_at..], false).string()?;
-                    let trusts_tokens = self.shared.snapshot().bearer.is_some();
-                    let offered = &MECHANISMS[..MECHANISMS.len() - usize::from(!trusts_tokens)];
-                    let chosen = Chosen::of(wanted, trusts_tokens);
+                    let offered = Chosen::offered(&self.shared.snapshot());
+                    let names: Vec<&str> = offered.iter().map(|one| one.name()).collect();
+                    let known = Chosen::named(wanted);
+                    let chosen = known.filter(|one| offered.contains(one));
                     let error = if chosen.is_some() { 0 } else { code::UNSUPPORTED_SASL_MECHANISM };
-                    self.send(&frame::response(correlation, false, &offer(error, offered))).await?;
+                    self.send(&frame::response(correlation, false, &offer(error, &names))).await?;
                     let Some(mechanism) = chosen else {
-                        self.shared.metrics.login(Mechanism::Unknown, LoginResult::Refused);
+                        let label = known.map_or(Mechanism::Unknown, Chosen::label);
+                        self.shared.metrics.login(label, LoginResult::Refused);
                         return Err(LoginError::Protocol(format!(
-                            "SASL mechanism '{}' is unknown; {} are accepted",
+                            "SASL mechanism '{}' is {}; accepted: {}",
                             wanted.escape_debug(),
-                            offered.join(", ")
+                            if known.is_some() { "switched off" } else { "unknown" },
+                            names.join(", ")
                         )));
                     };
                     let framing = if version == 0 { Framing::Bare } else { Framing::Requests };
@@ -267,9 +270,9 @@ where
         let user = user_of_first_message(&first)
             .ok_or_else(|| LoginError::Protocol("the first SCRAM message names no user".into()))?;
         let refused = |why: String| LoginError::Refused { user: user.clone(), mechanism, why };
-        if !self.shared.snapshot().admits(&user) {
+        if let Some(why) = self.barred(&user, mechanism) {
             self.refuse(reply).await?;
-            return Err(refused("the user is disabled, or its name belongs to the platform".into()));
+            return Err(refused(why.into()));
         }
         let upstream = self.upstream().await?;
         let error = upstream.handshake(mechanism).await.map_err(LoginError::Upstream)?;
@@ -299,9 +302,9 @@ where
         let (user, password) = credentials(&token)
             .ok_or_else(|| LoginError::Protocol("the PLAIN message is not 'authzid NUL user NUL password'".into()))?;
         let refused = |why: &str| LoginError::Refused { user: user.to_owned(), mechanism: PLAIN, why: why.into() };
-        if !self.shared.snapshot().admits(user) {
+        if let Some(why) = self.barred(user, PLAIN) {
             self.refuse(reply).await?;
-            return Err(refused("the user is disabled, or its name belongs to the platform"));
+            return Err(refused(why));
         }
         let preferred = self.shared.keys.preferred(user);
         let other = if preferred == Hash::Sha512 { Hash::Sha256 } else { Hash::Sha512 };
@@ -358,9 +361,9 @@ where
             }
         };
         let user = bearer.user;
-        if !self.shared.snapshot().admits(&user) {
+        if let Some(why) = self.barred(&user, OAUTHBEARER) {
             self.refuse(reply).await?;
-            return Err(refused(&user, "the user is disabled, or its name belongs to the platform".into()));
+            return Err(refused(&user, why.into()));
         }
         match self.current {
             None => self.assert(&user, now).await?,
@@ -389,10 +392,10 @@ where
     /// Tells Kafka who showed the certificate. A client that is refused gets no answer: it asked for no login.
     async fn certified(&mut self, certificate: Arc<Presented>, began_under: u64) -> Result<Session, LoginError> {
         let refused = |user: &str, why: String| LoginError::Refused { user: user.to_owned(), mechanism: MTLS, why };
-        let snapshot = Arc::clone(&self.shared.snapshot());
-        let user = certificate.user(snapshot.clients.as_ref()).map_err(|error| refused("", error.to_string()))?;
-        if !snapshot.admits(&user) {
-            return Err(refused(&user, "the user is disabled, or its name belongs to the platform".into()));
+        let user = certificate.user(self.shared.snapshot().clients.as_ref());
+        let user = user.map_err(|error| refused("", error.to_string()))?;
+        if let Some(why) = self.barred(&user, MTLS) {
+            return Err(refused(&user, why.into()));
         }
         self.assert(&user, unix_ms() / 1000).await?;
         let expires_at = Some(certificate.expires_at);
@@ -440,6 +443,15 @@ where
         proved.check(&answer.token).map_err(scram)?;
         shared.keys.accept(&proved);
         Ok(Proof::Accepted { lifetime_ms: answer.lifetime_ms })
+    }
+
+    /// Why nobody logs in as `user` by `mechanism` now, if nobody does. A login that began before it was so is judged too.
+    fn barred(&self, user: &str, mechanism: &str) -> Option<&'static str> {
+        let snapshot = self.shared.snapshot();
+        if !snapshot.takes(mechanism) {
+            return Some("the mechanism was switched off");
+        }
+        (!snapshot.admits(user)).then_some("the user is disabled, or its name belongs to the platform")
     }
 
     /// The connection to Kafka, made if there is none.

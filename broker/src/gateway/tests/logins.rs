@@ -6,6 +6,7 @@ use super::super::login::LoginError;
 use super::*;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use broker_api::connections::ConnectionFilter;
 use kafka_protocol::messages::*;
 use ring::{digest, hmac, pbkdf2};
 use std::num::NonZeroU32;
@@ -326,6 +327,121 @@ async fn an_unknown_mechanism_is_answered_with_those_that_are_accepted() {
     let (mut client, _served) = rig.sasl();
     let answer = client.choose(1, "GSSAPI").await;
     assert_eq!((answer.error_code, answer.mechanisms.len()), (33, 3));
+    assert_eq!(client.rest().await, b"");
+}
+
+fn without(disabled: &[SaslMechanism]) -> Snapshot {
+    let mut spec = spec();
+    spec.gateway.disabled_mechanisms = disabled.to_vec();
+    Snapshot::build(&spec).unwrap()
+}
+
+fn names(answer: &SaslHandshakeResponse) -> Vec<&str> {
+    answer.mechanisms.iter().map(|mechanism| mechanism.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_mechanism_that_is_off_is_not_offered_and_refused_with_those_that_are_on() {
+    let mut rig = Rig::new();
+    rig.shared.swap(without(&[SaslMechanism::Plain, SaslMechanism::ScramSha256]));
+    for (version, mechanism) in [(0, "PLAIN"), (1, "PLAIN"), (1, "SCRAM-SHA-256")] {
+        let (mut client, served) = rig.sasl();
+        let answer = client.choose(version, mechanism).await;
+        assert_eq!((answer.error_code, names(&answer)), (33, vec!["SCRAM-SHA-512"]), "{mechanism}");
+        assert_eq!(client.rest().await, b"");
+        drop(client);
+        assert!(matches!(within(served).await.unwrap(), Err(End::Login(LoginError::Protocol(_)))));
+    }
+    let (mut client, _served) = rig.sasl();
+    assert_eq!(client.choose(1, "SCRAM-SHA-512").await.error_code, 0);
+
+    // How a password is proved to Kafka is none of the clients' mechanisms.
+    rig.shared.swap(without(&[SaslMechanism::ScramSha256, SaslMechanism::ScramSha512]));
+    let (mut client, _served) = rig.sasl();
+    let mut kafka = client.log_in(&mut rig).await;
+    client.beats(&mut kafka).await;
+}
+
+/// Client: logs in by SCRAM-SHA-512, which passes through; Kafka's side of it.
+async fn log_in_by_scram(rig: &mut Rig, client: &mut Peer) -> Peer {
+    client.choose(1, "SCRAM-SHA-512").await;
+    client.send(&authenticate(1, b"n,,n=alice,r=abc")).await;
+    let mut kafka = rig.kafka().await;
+    kafka.take_handshake("SCRAM-SHA-512", 0).await;
+    let (_, id) = kafka.take_token().await;
+    kafka.give_token(id, 0, b"v=dg==").await;
+    client.answered().await;
+    kafka
+}
+
+#[tokio::test]
+async fn a_mechanism_that_is_switched_off_ends_its_own_connections_and_no_other() {
+    let mut rig = Rig::new();
+    let (mut plain, ended) = rig.sasl();
+    let mut kafka_of_plain = plain.log_in(&mut rig).await;
+    plain.beats(&mut kafka_of_plain).await;
+    let (mut scram, _served) = rig.sasl();
+    let mut kafka_of_scram = log_in_by_scram(&mut rig, &mut scram).await;
+    let (mut anonymous, _served) = rig.plaintext();
+    let mut kafka_of_anonymous = rig.kafka().await;
+    anonymous.beats(&mut kafka_of_anonymous).await;
+
+    rig.shared.swap(without(&[SaslMechanism::Plain]));
+    assert_eq!(plain.rest().await, b"");
+    assert!(matches!(within(ended).await.unwrap(), Err(End::MechanismDisabled)));
+    scram.beats(&mut kafka_of_scram).await;
+    anonymous.beats(&mut kafka_of_anonymous).await;
+
+    rig.shared.swap(without(&[]));
+    let (mut plain, _served) = rig.sasl();
+    let mut kafka_of_plain = plain.log_in(&mut rig).await;
+    plain.beats(&mut kafka_of_plain).await;
+    scram.beats(&mut kafka_of_scram).await;
+}
+
+#[tokio::test]
+async fn a_login_that_is_under_way_is_refused_when_its_mechanism_is_switched_off() {
+    for (mechanism, token) in [("PLAIN", &b"\0alice\0pencil"[..]), ("SCRAM-SHA-512", b"n,,n=alice,r=abc")] {
+        let rig = Rig::new();
+        let (mut client, ended) = rig.sasl();
+        assert_eq!(client.choose(1, mechanism).await.error_code, 0);
+        rig.shared.swap(without(&[SaslMechanism::Plain, SaslMechanism::ScramSha512]));
+        assert_eq!(client.offer(1, token).await.error_code, 58, "{mechanism}");
+        assert_eq!(client.rest().await, b"");
+        drop(client);
+        assert!(matches!(within(ended).await.unwrap(), Err(End::Login(LoginError::Refused { .. }))));
+    }
+    // Kafka has the password already: the login is through, and ends at once.
+    let mut rig = Rig::new();
+    let (mut client, ended) = rig.sasl();
+    client.choose(1, "PLAIN").await;
+    client.send(&authenticate(1, b"\0alice\0pencil")).await;
+    let mut kafka = rig.kafka().await;
+    rig.shared.swap(without(&[SaslMechanism::Plain]));
+    kafka.serve_scram("pencil").await;
+    client.frame().await;
+    assert_eq!(client.rest().await, b"");
+    assert!(matches!(within(ended).await.unwrap(), Err(End::MechanismDisabled)));
+}
+
+#[tokio::test]
+async fn who_logs_in_again_by_another_mechanism_is_kept_when_the_first_is_switched_off() {
+    let mut rig = Rig::new();
+    let (mut client, _served) = rig.sasl();
+    let mut kafka = client.log_in(&mut rig).await;
+    client.choose(1, "SCRAM-SHA-512").await;
+    client.send(&authenticate(1, b"n,,n=alice,r=abc")).await;
+    kafka.take_handshake("SCRAM-SHA-512", 0).await;
+    let (_, id) = kafka.take_token().await;
+    kafka.give_token(id, 0, b"v=dg==").await;
+    client.answered().await;
+    client.beats(&mut kafka).await;
+    let listed = rig.shared.live.list(&ConnectionFilter::default(), 0, 10).connections;
+    assert_eq!(listed[0].mechanism.as_deref(), Some("SCRAM-SHA-512"), "and the list of connections says so");
+    rig.shared.swap(without(&[SaslMechanism::Plain]));
+    client.beats(&mut kafka).await;
+    // By the one that is off it logs in no more.
+    assert_eq!(client.choose(1, "PLAIN").await.error_code, 33);
     assert_eq!(client.rest().await, b"");
 }
 

@@ -121,6 +121,7 @@ pub(super) fn spec() -> NodeSpec {
             topic_rates: Default::default(),
             bearer: None,
             client_certificates: None,
+            disabled_mechanisms: vec![],
             disabled_users: vec!["mallory".into()],
             ended_logins: Default::default(),
             capacity: Default::default(),

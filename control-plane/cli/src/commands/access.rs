@@ -11,7 +11,7 @@ use crate::{
 };
 use clap::{Args, Subcommand, ValueEnum};
 use control_plane_api::{
-    access::{Access, Authorization, KeySet, TokenTrust, UpdateAccess, UpdateMtls},
+    access::{Access, Authorization, KeySet, SaslMechanism, TokenTrust, UpdateAccess, UpdateMtls},
     instance::Plan,
 };
 use std::{
@@ -97,6 +97,9 @@ pub struct Set {
     /// 9011: from other networks, through endpoints (`sluice access endpoint`)
     #[arg(long, value_enum)]
     cross_network: Option<Switch>,
+    /// What users with a password may log in by on TLS ports; `all` lifts it, `none` needs tokens or certificates instead
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    mechanisms: Vec<String>,
     /// Ask clients for a certificate on TLS ports (`sluice access certificates`); who has none goes on by SASL
     #[arg(long, value_enum)]
     mtls: Option<Switch>,
@@ -160,6 +163,7 @@ async fn get(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
     details.extend([
         ("Allowed".to_owned(), list(&access.allow_ips, "any address")),
         ("Denied".to_owned(), list(&access.deny_ips, "none")),
+        ("Mechanisms".to_owned(), mechanisms_text(&access.mechanisms)),
         ("Tokens".to_owned(), tokens(access.oauthbearer.as_ref())),
     ]);
     details.extend(client_certificates::details(&access.mtls));
@@ -187,17 +191,40 @@ async fn set(ctx: &Context, scope: &Scope, args: Set) -> Result<()> {
         mtls: switch(args.mtls).map(|enabled| Some(UpdateMtls { enabled: Some(enabled), ..UpdateMtls::default() })),
         allow_ips: list(args.allow, "any"),
         deny_ips: list(args.deny, "none"),
+        mechanisms: mechanisms(&args.mechanisms)?,
         auto_create_topics: switch(args.auto_create),
         authorization: args.authorization.map(Some),
         anonymous: args.anonymous.map(Some),
         ..UpdateAccess::default()
     };
     if change == UpdateAccess::default() {
-        let flags = "--plaintext, --sasl-ssl, --public-plaintext, --public-sasl-ssl, --cross-network, --mtls, --allow, \
-                     --deny, --auto-create, --authorization or --anonymous";
+        let flags = "--plaintext, --sasl-ssl, --public-plaintext, --public-sasl-ssl, --cross-network, --mechanisms, \
+                     --mtls, --allow, --deny, --auto-create, --authorization or --anonymous";
         return Err(Error::Usage(format!("nothing to change: give {flags}")));
     }
     apply(ctx, scope, &args.instance, &change, args.dry_run, None).await
+}
+
+fn mechanisms_text(mechanisms: &[SaslMechanism]) -> String {
+    let names: Vec<&str> = mechanisms.iter().map(|mechanism| mechanism.as_str()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// What the flag asks for, if it is given.
+fn mechanisms(given: &[String]) -> Result<Option<Option<Vec<SaslMechanism>>>> {
+    let named = |name: &String| {
+        let found = SaslMechanism::ALL.into_iter().find(|mechanism| mechanism.as_str().eq_ignore_ascii_case(name));
+        found.ok_or_else(|| {
+            let known = mechanisms_text(&SaslMechanism::ALL);
+            Error::Usage(format!("--mechanisms: {name:?} is not known; accepted: {known}, or `all` or `none` alone"))
+        })
+    };
+    Ok(match given {
+        [] => None,
+        [word] if word == "all" => Some(None),
+        [word] if word == "none" => Some(Some(Vec::new())),
+        names => Some(Some(names.iter().map(named).collect::<Result<_>>()?)),
+    })
 }
 
 fn tokens(trust: Option<&TokenTrust>) -> String {

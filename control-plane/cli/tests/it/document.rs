@@ -51,6 +51,7 @@ const COMMANDS: &[&str] = &[
     "cert rotate orders --yes --no-wait",
     "cert truststore orders --format jks --out -",
     "access set orders --authorization acl --anonymous open --dry-run",
+    "access set orders --mechanisms SCRAM-SHA-512,plain --dry-run",
     "acl list orders --principal User:a --resource topic --name b --pattern match --operation read --permission allow",
     "acl add orders --principal User:a --name b --pattern prefixed --operation read,write",
     "acl remove orders --principal User:a --yes",

@@ -116,6 +116,11 @@ pub async fn plan_access(
         let (unkept, silent) = client_connections::unkept(app, record.id, trusted).await?;
         checks.extend(access::mtls_losses(&unkept, &silent));
     }
+    let gone = access::switched_off(&record.access, &next);
+    if !gone.is_empty() {
+        let (by_login, silent) = client_connections::count_by_login(app, record.id, &gone).await?;
+        checks.extend(access::mechanism_losses(by_login, &silent));
+    }
     Ok(Plan {
         checks,
         changes: access::changes(&record.access, &next),

@@ -6,13 +6,12 @@
 //! characters that need no quoting in any of the languages.
 
 use control_plane_api::{
+    access::SaslMechanism,
     connection::{ClientKind, ConnectionPath, Snippet, SnippetFile},
     instance::Bootstrap,
     problem::FieldError,
 };
 
-/// What clients are told to sign in with, strongest first.
-pub const SASL_MECHANISMS: [&str; 3] = ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"];
 /// Topic of the code when none is named.
 pub const DEFAULT_TOPIC: &str = "example";
 /// Environment variable that holds the password.
@@ -25,6 +24,8 @@ pub const CA_FILE: &str = "sluice-ca.pem";
 pub struct Guide<'a> {
     /// `host:port,…` of a SASL_SSL path.
     pub bootstrap: &'a str,
+    /// What the user's password is proved by.
+    pub mechanism: SaslMechanism,
     pub user: &'a str,
     pub topic: &'a str,
     /// The platform's CA.
@@ -48,6 +49,18 @@ pub fn servers(bootstrap: &Bootstrap, path: Option<ConnectionPath>) -> Result<&s
             open => format!("this way in is closed; accepted: {}", open.join(", ")),
         };
         FieldError::new("path", "way-closed", detail).with("accepted", accepted)
+    })
+}
+
+/// What the code for this client signs in by, of the mechanisms that are on, strongest first.
+pub fn mechanism(client: ClientKind, on: &[SaslMechanism]) -> Result<SaslMechanism, FieldError> {
+    // Its template says why.
+    let preferred = (client == ClientKind::Kcat).then_some(SaslMechanism::Plain);
+    let found = preferred.filter(|mechanism| on.contains(mechanism)).or_else(|| on.first().copied());
+    found.ok_or_else(|| {
+        let detail =
+            "no mechanism for passwords is on, and the code needs one: see `mechanisms` of the instance's access";
+        FieldError::new("client", "no-mechanism", detail)
     })
 }
 
@@ -143,14 +156,46 @@ pub fn snippet(client: ClientKind, guide: &Guide<'_>) -> Snippet {
     }
 }
 
+/// What a mechanism is called in the code of clients that do not go by its name.
+struct Words {
+    java_module: &'static str,
+    go_package: &'static str,
+    go_method: &'static str,
+    rust_constructor: &'static str,
+}
+
+fn words(mechanism: SaslMechanism) -> Words {
+    let scram = |go_method, rust_constructor| Words {
+        java_module: "scram.ScramLoginModule",
+        go_package: "scram",
+        go_method,
+        rust_constructor,
+    };
+    match mechanism {
+        SaslMechanism::ScramSha512 => scram("AsSha512Mechanism", "sasl_scram_sha512"),
+        SaslMechanism::ScramSha256 => scram("AsSha256Mechanism", "sasl_scram_sha256"),
+        SaslMechanism::Plain => Words {
+            java_module: "plain.PlainLoginModule",
+            go_package: "plain",
+            go_method: "AsMechanism",
+            rust_constructor: "sasl_plain",
+        },
+    }
+}
+
 fn fill(template: &str, guide: &Guide<'_>) -> String {
-    let mechanism = SASL_MECHANISMS[0];
+    let mechanism = guide.mechanism.as_str();
+    let words = words(guide.mechanism);
     [
         ("{{bootstrap}}", guide.bootstrap),
         ("{{user}}", guide.user),
         ("{{topic}}", guide.topic),
         ("{{mechanism}}", mechanism),
         ("{{mechanism_lower}}", &mechanism.to_ascii_lowercase()),
+        ("{{java_module}}", words.java_module),
+        ("{{go_package}}", words.go_package),
+        ("{{go_method}}", words.go_method),
+        ("{{rust_constructor}}", words.rust_constructor),
         ("{{ca_file}}", CA_FILE),
     ]
     .into_iter()
@@ -170,8 +215,13 @@ mod tests {
         ClientKind::Kcat,
         ClientKind::Properties,
     ];
-    const GUIDE: Guide<'static> =
-        Guide { bootstrap: "127.1.0.1:9093,127.1.0.2:9093", user: "alice", topic: "orders.eu", ca_pem: "-----BEGIN" };
+    const GUIDE: Guide<'static> = Guide {
+        bootstrap: "127.1.0.1:9093,127.1.0.2:9093",
+        mechanism: SaslMechanism::ScramSha512,
+        user: "alice",
+        topic: "orders.eu",
+        ca_pem: "-----BEGIN",
+    };
 
     #[test]
     fn every_place_of_every_template_is_filled() {
@@ -198,6 +248,37 @@ mod tests {
                 assert!(all.contains(needle), "{client:?} lacks {needle}");
             }
             assert!(snippet.files.iter().any(|file| file.name == CA_FILE && file.content == GUIDE.ca_pem));
+        }
+    }
+
+    #[test]
+    fn code_signs_in_by_the_strongest_mechanism_that_is_on_and_kcat_by_plain_where_it_can() {
+        use SaslMechanism::{Plain, ScramSha256, ScramSha512};
+        let chosen = |client, on: &[SaslMechanism]| mechanism(client, on).map_err(|fault| fault.code);
+        assert_eq!(chosen(ClientKind::Java, &SaslMechanism::ALL), Ok(ScramSha512));
+        assert_eq!(chosen(ClientKind::Kcat, &SaslMechanism::ALL), Ok(Plain));
+        assert_eq!(chosen(ClientKind::Kcat, &[ScramSha256]), Ok(ScramSha256));
+        assert_eq!(chosen(ClientKind::Java, &[]), Err("no-mechanism".to_owned()));
+        // As each client spells it.
+        let spelled = [
+            (
+                ScramSha512,
+                ["ScramLoginModule", "SCRAM-SHA-512", "AsSha512Mechanism", "scram-sha-512", "sasl_scram_sha512"],
+            ),
+            (
+                ScramSha256,
+                ["ScramLoginModule", "SCRAM-SHA-256", "AsSha256Mechanism", "scram-sha-256", "sasl_scram_sha256"],
+            ),
+            (Plain, ["PlainLoginModule", "PLAIN", "plain.Auth", "\"plain\"", "sasl_plain"]),
+        ];
+        for (mechanism, spellings) in spelled {
+            for (client, spelling) in CLIENTS.into_iter().zip(spellings) {
+                let snippet = snippet(client, &Guide { mechanism, ..GUIDE });
+                assert!(
+                    snippet.files.iter().any(|file| file.content.contains(spelling)),
+                    "{client:?} lacks {spelling}"
+                );
+            }
         }
     }
 

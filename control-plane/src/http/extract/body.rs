@@ -51,8 +51,13 @@ impl<T: DeserializeOwned> Body for T {
             return Err(Refusal::new(ProblemCode::UnsupportedMediaType));
         }
         let mut json = serde_json::Deserializer::from_slice(body);
-        let value = serde_path_to_error::deserialize(&mut json)
-            .map_err(|error| malformed(&place(&error), code(error.inner()), &explain(error.inner())))?;
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let fault = FieldError::new(place(&error), code(error.inner()), explain(error.inner()));
+            Refusal::new(ProblemCode::MalformedRequest).field(match accepted(error.inner()) {
+                known if known.is_empty() => fault,
+                known => fault.with("accepted", known),
+            })
+        })?;
         json.end().map_err(|error| malformed("", code(&error), &explain(&error)))?;
         Ok(value)
     }
@@ -144,6 +149,13 @@ fn code(error: &serde_json::Error) -> &'static str {
         () if text.starts_with("unknown variant") => "unknown-value",
         () => "wrong-type",
     }
+}
+
+/// What an unknown value could have been, which serde only says in words.
+fn accepted(error: &serde_json::Error) -> Vec<String> {
+    let text = error.to_string();
+    let known = text.strip_prefix("unknown variant").and_then(|rest| rest.rsplit_once("`, expected "));
+    known.map_or(Vec::new(), |(_, known)| known.split('`').skip(1).step_by(2).map(str::to_owned).collect())
 }
 
 /// serde's words without its place in the text, which may quote a secret's surroundings.

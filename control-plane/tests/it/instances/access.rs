@@ -1,6 +1,7 @@
 use super::cloud::{Cloud, INSTANCES, order_with};
 use crate::support::Answer;
 use axum::http::Method;
+use broker_api::spec::SaslMechanism;
 use chrono::Duration;
 use control_plane::drivers::{
     NodeRef,
@@ -70,6 +71,83 @@ async fn access_that_lets_nobody_in_or_makes_no_sense_is_refused_with_all_its_fa
     let problem = patch(&cloud, "", nobody).await.problem("validation-failed");
     let faults: Vec<_> = problem.errors.iter().map(|fault| (fault.pointer.as_str(), fault.code.as_str())).collect();
     assert_eq!(faults, [("/allow_ips/0", "network-shape"), ("/private_sasl_ssl", "last-way-in")]);
+    cloud.stop().await;
+}
+
+fn disabled_mechanisms(cloud: &Cloud, instance: &Instance) -> [Vec<SaslMechanism>; 3] {
+    let told = |node_id| cloud.world.spec(NodeRef { instance: instance.id, node_id }).unwrap();
+    [0, 1, 2].map(|node| told(node).gateway.disabled_mechanisms)
+}
+
+#[tokio::test]
+async fn a_mechanism_that_is_switched_off_is_told_to_every_broker_and_shown_to_nobody_who_connects() {
+    let cloud = Cloud::start().await;
+    let instance = cloud.bought("orders").await;
+    let ledger = cloud.world.ledger();
+    assert_eq!(disabled_mechanisms(&cloud, &instance), [const { vec![] }; 3], "all are on at first");
+    let only = json!({ "mechanisms": ["SCRAM-SHA-256"] });
+    let plan: Plan = patch(&cloud, "?dry_run=true", only.clone()).await.expect(200);
+    assert_eq!(plan.checks.iter().map(|check| check.code.as_str()).collect::<Vec<_>>(), ["live", "mechanisms-keep"]);
+    assert_eq!(plan.changes[0].path, "/mechanisms");
+
+    let job: Job = patch(&cloud, "", only).await.expect(202);
+    assert_eq!((job.kind.as_str(), job.state), ("instance-configure", JobState::Succeeded));
+    let off = vec![SaslMechanism::ScramSha512, SaslMechanism::Plain];
+    assert_eq!(disabled_mechanisms(&cloud, &instance), [off.clone(), off.clone(), off]);
+    let guide = async |client: &str| {
+        let call = cloud.app.get(format!("{INSTANCES}/orders/connection?client={client}"));
+        call.by(cloud.owner()).send().await
+    };
+    for client in ["properties", "kcat"] {
+        let shown: Connection = guide(client).await.expect(200);
+        assert_eq!(shown.sasl_mechanisms, ["SCRAM-SHA-256"]);
+        let code = &shown.snippet.unwrap().files[0].content;
+        assert!(code.contains("=SCRAM-SHA-256") && !code.contains("=PLAIN"), "{code}");
+    }
+
+    // Tokens alone will do; then there is no code with a password.
+    let key = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+    let trust = json!({ "issuer": "https://login.acme.example", "audience": "kafka", "keys": { "keys": [key] } });
+    patch(&cloud, "", json!({ "mechanisms": [], "oauthbearer": trust })).await.expect::<Job>(202);
+    assert_eq!(disabled_mechanisms(&cloud, &instance)[2].len(), 3);
+    assert_eq!(guide("java").await.problem("validation-failed").errors[0].code, "no-mechanism");
+    let faults = patch(&cloud, "", json!({ "oauthbearer": null })).await.problem("validation-failed").errors;
+    assert_eq!((faults[0].pointer.as_str(), faults[0].code.as_str()), ("/mechanisms", "last-login"));
+
+    patch(&cloud, "", json!({ "mechanisms": null, "oauthbearer": null })).await.expect::<Job>(202);
+    assert_eq!(disabled_mechanisms(&cloud, &instance), [const { vec![] }; 3]);
+    assert_eq!(cloud.world.ledger(), ledger, "no broker was made or restarted");
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn a_plan_says_of_brokers_that_are_silent_that_their_clients_are_not_counted() {
+    let cloud = Cloud::start().await;
+    let instance = cloud.bought("orders").await;
+    cloud.world.kill_node(NodeRef { instance: instance.id, node_id: 1 });
+    let plan: Plan = patch(&cloud, "?dry_run=true", json!({ "mechanisms": ["SCRAM-SHA-512"] })).await.expect(200);
+    let silent: Vec<_> = plan.checks.iter().filter(|check| check.code == "broker-silent").collect();
+    assert!(silent.len() == 1 && silent[0].detail.contains("broker 1"), "{:?}", plan.checks);
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn no_mechanism_at_all_and_unknown_ones_are_refused_in_both_languages() {
+    let cloud = Cloud::start().await;
+    cloud.bought("orders").await;
+    let known = "SCRAM-SHA-512、SCRAM-SHA-256、PLAIN";
+    for (mechanisms, language, problem, pointer, code, said) in [
+        (json!([]), "en", "validation-failed", "/mechanisms", "last-login", "one way to log in must stay on"),
+        (json!([]), "zh-CN", "validation-failed", "/mechanisms", "last-login", "至少保留一种登录方式"),
+        (json!(["GSSAPI"]), "en", "malformed-request", "/mechanisms/0", "unknown-value", "one of `SCRAM-SHA-512`"),
+        (json!(["GSSAPI"]), "zh-CN", "malformed-request", "/mechanisms/0", "unknown-value", known),
+    ] {
+        let call = cloud.app.call(Method::PATCH, format!("{INSTANCES}/orders/access")).by(cloud.owner());
+        let call = call.json(json!({ "mechanisms": mechanisms })).header("accept-language", language);
+        let fault = &call.send().await.problem(problem).errors[0];
+        assert_eq!((fault.pointer.as_str(), fault.code.as_str()), (pointer, code));
+        assert!(fault.detail.contains(said), "{}", fault.detail);
+    }
     cloud.stop().await;
 }
 

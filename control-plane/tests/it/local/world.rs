@@ -194,6 +194,7 @@ pub fn spec(node: NodeRef, address: IpAddr) -> NodeSpec {
             topic_rates: Default::default(),
             bearer: None,
             client_certificates: None,
+            disabled_mechanisms: Vec::new(),
             disabled_users: Vec::new(),
             ended_logins: Default::default(),
             capacity: Default::default(),

@@ -2,8 +2,8 @@
 # Writes one message to the topic and reads it back. The password is read from KAFKA_PASSWORD.
 # The topic must be there already.
 #
-# PLAIN, which is safe inside TLS: many distributions build kcat with a librdkafka older than 2.6.1, whose SCRAM Kafka 4
-# refuses (confluentinc/librdkafka#4895).
+# By {{mechanism}}. PLAIN is safe inside TLS, and goes first where it is on: many distributions build kcat with a librdkafka
+# older than 2.6.1, whose SCRAM Kafka 4 refuses (confluentinc/librdkafka#4895).
 set -eu
 : "${KAFKA_PASSWORD:?set it to the password of the Kafka user {{user}}}"
 
@@ -15,7 +15,7 @@ password=$(printf '%s' "$KAFKA_PASSWORD" | sed 's/\\/\\\\/g')
 cat > "$settings" <<SETTINGS
 bootstrap.servers={{bootstrap}}
 security.protocol=SASL_SSL
-sasl.mechanisms=PLAIN
+sasl.mechanisms={{mechanism}}
 sasl.username={{user}}
 sasl.password=$password
 ssl.ca.location={{ca_file}}

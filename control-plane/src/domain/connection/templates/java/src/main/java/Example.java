@@ -29,7 +29,7 @@ public class Example {
         settings.put("security.protocol", "SASL_SSL");
         settings.put("sasl.mechanism", "{{mechanism}}");
         settings.put("sasl.jaas.config",
-            "org.apache.kafka.common.security.scram.ScramLoginModule required username=\"{{user}}\" password=\"" + quoted + "\";");
+            "org.apache.kafka.common.security.{{java_module}} required username=\"{{user}}\" password=\"" + quoted + "\";");
         settings.put("ssl.truststore.type", "PEM");
         settings.put("ssl.truststore.location", "{{ca_file}}");
         // Host names are verified: ssl.endpoint.identification.algorithm stays at its default, https.
