@@ -2,12 +2,15 @@
 
 import json
 import socket
+import ssl
+import struct
 import subprocess
 import threading
 import time
 import uuid
 from contextlib import contextmanager
 
+from authorisation import LiveProducer
 from rows import row, within
 from sluice import Failed, PlainClient, check, eventually
 
@@ -96,8 +99,77 @@ def switches(world):
     check(both.status == 422, f"closing every way in answered {both.status}")
     check("on" in world.sluice("access", "get", name).stdout.decode(), "the command line does not tell")
     check(beat() == [0] * len(bystanders), "connections of the other ways in were harmed")
+    mechanisms = plain_is_switched(world)
     check(world.jvms() == processes, "a broker restarted")
-    return f"9092, 9093, public access, addresses: in force on every broker {within(max(waits))}"
+    return (f"9092, 9093, public access, addresses: in force on every broker {within(max(waits))}; "
+            f"a mechanism off and on beside a producer by another {within(mechanisms)}")
+
+
+def plain_is_switched(world):
+    """PLAIN off and on again beside a Java producer by SCRAM and connections by 9092; the longest time until every broker did so."""
+    name, brokers, topic, waits = world.instance["name"], world.hosts, f"mechanisms-{world.tag}", []
+    others = ["SCRAM-SHA-256", "SCRAM-SHA-512"]
+    world.make_topic(topic)
+    producer = LiveProducer(world, topic, world.java_properties("SCRAM-SHA-512", name="mechanisms"))
+
+    def by_scram():
+        listed = world.api("GET", world.path(f"instances/{name}/connections?user={world.user}&limit=200")).json["items"]
+        return {connection["id"] for connection in listed if connection["mechanism"] == "SCRAM-SHA-512"}
+
+    def until(what, mechanisms, done):
+        began = time.monotonic()
+        answer = world.api("PATCH", world.path(f"instances/{name}/access"), {"mechanisms": mechanisms}, Idempotency_Key=str(uuid.uuid4()))
+        check(answer.status == 202, f"{what} answered {answer.status} {answer.code}")
+        while True:
+            tried = time.monotonic()
+            check(tried - began < 10, f"{what}: not in force after 10 s")
+            if done():
+                break
+        waits.append(tried - began)
+        check(world.wait_job(answer.json["id"])["state"] == "succeeded", f"the job of {what} failed")
+
+    try:
+        consumed = lambda: world.kcat("-C", "-t", topic, "-o", "beginning", "-e", "-q").stdout.count(b"live-")
+        eventually("the producer writes", consumed)
+        anonymous = [PlainClient.anonymous(broker) for broker in brokers]
+        scram = by_scram()
+        check(scram, "the producer is not listed as one who logged in by SCRAM")
+        for _ in range(3):
+            by_plain = [PlainClient.log_in(broker, world.ca, world.user, world.password) for broker in brokers]
+            check(all(by_plain), "PLAIN is not on")
+            plan = world.sluice("access", "set", name, "--mechanisms", ",".join(others), "--dry-run").stdout.decode()
+            check(f"{world.user} by PLAIN: " in plan, f"the plan does not say who loses connections: {plan}")
+            until("PLAIN off", others, lambda: all(client.closed() for client in by_plain)
+                  and all(handshake(world, broker, "PLAIN") == (33, others) for broker in brokers))
+            shown = world.sluice("access", "get", name).stdout.decode()
+            check("SCRAM-SHA-512, SCRAM-SHA-256" in shown and "PLAIN" not in shown, f"the command line does not tell: {shown}")
+            if len(waits) == 1:
+                refused = world.java("TopicCommand", "--list", "--command-config", world.java_properties("PLAIN"), way="private_sasl_ssl", ok=False)
+                said = (refused.stdout + refused.stderr).decode()
+                check(refused.returncode != 0 and "UnsupportedSaslMechanismException" in said and others[0] in said,
+                      f"Java is not told which mechanisms are on: {said[-300:]}")
+            until("PLAIN on", None, lambda: all(gets_in(world, broker, 9093) for broker in brokers))
+        check([client.ask(18, 0, b"") for client in anonymous] == [0] * len(brokers), "connections by 9092 were harmed")
+        check(scram <= by_scram(), "connections by SCRAM were harmed")
+    finally:
+        patch(world, {"mechanisms": None})
+        written = producer.finish()
+    check(consumed() == written, f"the producer wrote {written} messages, {consumed()} are there")
+    return max(waits)
+
+
+def handshake(world, host, mechanism):
+    """The error, and the mechanisms that are on, which a client is answered that chooses this one on 9093."""
+    context, name = ssl.create_default_context(cafile=str(world.ca)), mechanism.encode()
+    with context.wrap_socket(socket.create_connection((host, 9093), timeout=10), server_hostname=host) as connection:
+        answer = PlainClient(connection).answer(17, 1, struct.pack(">h", len(name)) + name)
+    error, count = struct.unpack(">hi", answer[:6])
+    names, at = [], 6
+    for _ in range(count):
+        end = at + 2 + struct.unpack(">h", answer[at:at + 2])[0]
+        names.append(answer[at + 2:end].decode())
+        at = end
+    return error, names
 
 
 @row("D8")
