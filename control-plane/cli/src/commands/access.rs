@@ -97,7 +97,8 @@ pub struct Set {
     /// 9011: from other networks, through endpoints (`sluice access endpoint`)
     #[arg(long, value_enum)]
     cross_network: Option<Switch>,
-    /// What users with a password may log in by on TLS ports; `all` lifts it, `none` needs tokens or certificates instead
+    /// What users with a password log in by on TLS ports: SCRAM-SHA-512, SCRAM-SHA-256, PLAIN; `all` lifts it, `none` needs
+    /// tokens or certificates instead
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     mechanisms: Vec<String>,
     /// Ask clients for a certificate on TLS ports (`sluice access certificates`); who has none goes on by SASL
