@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from authorisation import LiveProducer
@@ -46,9 +47,9 @@ def switches(world):
     name = world.instance["name"]
     brokers = world.hosts
     processes = world.jvms()
+    waits = by_either_hand(world)
     bystanders = [PlainClient.log_in(broker, world.ca, world.user, world.password) for broker in brokers]
     beat = lambda: [client.ask(18, 0, b"") for client in bystanders]
-    waits = []
 
     def until(what, options, done):
         began = time.monotonic()
@@ -210,6 +211,75 @@ def across_networks(world):
 
 
 
+# Of many switches on a machine that does other things, half are in force within what is wanted of each.
+HALF_WITHIN = 2
+
+
+def by_either_hand(world):
+    """9093 under a producer of 9092, and who may connect at all: by REST and by the command line. How long each took to be in force."""
+    name, brokers, waits = world.instance["name"], world.hosts, []
+    anonymous = lambda source=None: [PlainClient.anonymous(broker, source=source) for broker in brokers]
+    users = lambda: [PlainClient.log_in(broker, world.ca, world.user, world.password) for broker in brokers]
+    let_in = lambda: [gets_in(world, broker, 9093) for broker in brokers]
+    by_rest = lambda **change: patch(world, change)
+    by_command = lambda *options: world.sluice("access", "set", name, *options)
+
+    def until(what, done, bystanders, change, *arguments, **fields):
+        """Asked for and watched at the same time: what clients see counts, from when it is asked for."""
+        began = time.monotonic()
+        with ThreadPoolExecutor(1) as other:
+            asked = other.submit(change, *arguments, **fields)
+            while True:
+                tried = time.monotonic()
+                if asked.done():
+                    asked.result()
+                check(tried - began < 10, f"{what}: not in force after 10 s")
+                if done():
+                    break
+            waits.append(tried - began)
+            asked.result()
+        check([client.ask(18, 0, b"") for client in bystanders] == [0] * len(bystanders), f"{what}: connections of the other ways in were harmed")
+
+    # 9093, under connections and a producer of 9092.
+    topic, others = f"by-hand-{world.tag}", anonymous()
+    world.make_topic(topic)
+    with producers(world, topic, ["private_plaintext"]) as written:
+        for switch in (lambda is_on: by_command("--sasl-ssl", "on" if is_on else "off"), lambda is_on: by_rest(private_sasl_ssl=is_on)):
+            held = users()
+            check(all(held), "9093 is not open")
+            until("9093 off", lambda: all(client.closed() for client in held) and not any(let_in()), others, switch, False)
+            until("9093 on", lambda: all(let_in()), others, switch, True)
+    check(written[0] > 50, f"the producer wrote {written} messages, too few to prove anything")
+    stored = world.kcat("-C", "-t", topic, "-e", "-q").stdout.count(b"\n")
+    check(stored == written[0], f"{written[0]} messages were written, {stored} are there")
+
+    # The other switches by the command line, under connections of 9093.
+    bystanders, held = users(), anonymous()
+    until("9092 off", lambda: all(client.closed() for client in held) and not any(anonymous()), bystanders, by_command, "--plaintext", "off")
+    until("9092 on", lambda: all(anonymous()), bystanders, by_command, "--plaintext", "on")
+    until("public access on", lambda: public_is_open(world), bystanders, by_command, "--public-plaintext", "on", "--public-sasl-ssl", "on")
+    held = [PlainClient.anonymous(host, 9094) for host in public_hosts(world)]
+    until("public access off", lambda: all(client.closed() for client in held), bystanders, by_command, "--public-plaintext", "off", "--public-sasl-ssl", "off")
+
+    # Who is on no list, who is in a network that is, and who is on the other list.
+    guest, neighbour = "127.0.0.77", "127.0.0.66"
+    shut_out = lambda held, source: all(client.closed() for client in held) and not any(anonymous(source))
+    guests, neighbours = anonymous(guest), anonymous(neighbour)
+    check(all(guests + neighbours), "another address cannot connect")
+    try:
+        until("a list of who may", lambda: shut_out(guests, guest), bystanders + neighbours, by_command, "--allow", "127.0.0.1,127.0.0.64/29")
+        check(all(anonymous(neighbour)), "who is in a network of the list is refused")
+        until("another list of who may", lambda: all(anonymous(guest)) and shut_out(neighbours, neighbour), bystanders, by_rest, allow_ips=["127.0.0.1", guest])
+    finally:
+        world.sluice("access", "set", name, "--allow", "any")
+    check(all(anonymous(neighbour)), "the list was lifted, and an address is still refused")
+    guests = anonymous(guest)
+    until("an address denied", lambda: shut_out(guests, guest), bystanders, by_command, "--deny", guest)
+    until("no address denied", lambda: all(anonymous(guest)), bystanders, by_command, "--deny", "none")
+    middle = sorted(waits)[len(waits) // 2]
+    check(middle < HALF_WITHIN, f"half of {len(waits)} switches took longer than {middle:.2f} s")
+    return waits
+
 
 def patch(world, change):
     answer = world.api("PATCH", world.path(f"instances/{world.instance['name']}/access"), change, Idempotency_Key=str(uuid.uuid4()))
@@ -251,12 +321,12 @@ def public_is_open(world):
 
 
 @contextmanager
-def producers(world, topic):
+def producers(world, topic, ways=("private_plaintext", "private_sasl_ssl")):
     """kcat on 9092 and on 9093, a message every 10 ms with acks=all; how many each wrote is known at the end."""
-    bootstrap, written, stop = world.instance["bootstrap"], [0, 0], threading.Event()
+    bootstrap, written, stop = world.instance["bootstrap"], [0] * len(ways), threading.Event()
     sasl = ["-X", "security.protocol=sasl_ssl", "-X", "sasl.mechanisms=PLAIN", "-X", f"sasl.username={world.user}",
             "-X", f"sasl.password={world.password}", "-X", f"ssl.ca.location={world.ca}", "-X", "ssl.endpoint.identification.algorithm=https"]
-    commands = [["-b", bootstrap["private_plaintext"]], ["-b", bootstrap["private_sasl_ssl"], *sasl]]
+    commands = [["-b", bootstrap[way], *(sasl if way.endswith("sasl_ssl") else [])] for way in ways]
     started = [subprocess.Popen(["kcat", "-P", "-t", topic, "-X", "acks=all", *command], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
                for command in commands]
 
@@ -267,7 +337,7 @@ def producers(world, topic):
             written[at] += 1
             time.sleep(0.01)
 
-    writers = [threading.Thread(target=write, args=(at,), daemon=True) for at in range(2)]
+    writers = [threading.Thread(target=write, args=(at,), daemon=True) for at in range(len(ways))]
     for writer in writers:
         writer.start()
     try:
@@ -282,8 +352,9 @@ def producers(world, topic):
 
 
 @contextmanager
-def endpoints(brokers, source):
-    """An address in another network for each broker, as a cloud's endpoints are: what comes there goes on to 9011 from `source`."""
+def endpoints(brokers, source, port=9011, came=lambda number: None):
+    """An address in another network for each broker, as a cloud's endpoints are: what comes there goes on to 9011 from `source`. Whoever
+    comes is told to `came`, with the number of the endpoint."""
     listeners = []
 
     def pump(reader, writer):
@@ -298,14 +369,15 @@ def endpoints(brokers, source):
             except OSError:
                 pass
 
-    def serve(listener, broker):
+    def serve(listener, broker, number):
         while True:
             try:
                 client, _ = listener.accept()
             except OSError:
                 return
+            came(number)
             try:
-                upstream = socket.create_connection((broker, 9011), timeout=10, source_address=(source, 0))
+                upstream = socket.create_connection((broker, port), timeout=10, source_address=(source, 0))
                 upstream.settimeout(None)
             except OSError:
                 client.close()
@@ -317,7 +389,7 @@ def endpoints(brokers, source):
         for number, broker in enumerate(brokers):
             listener = socket.create_server((f"127.0.90.{number + 1}", 9100 + number))
             listeners.append(listener)
-            threading.Thread(target=serve, args=(listener, broker), daemon=True).start()
+            threading.Thread(target=serve, args=(listener, broker, number), daemon=True).start()
         yield ["%s:%d" % listener.getsockname() for listener in listeners]
     finally:
         for listener in listeners:
