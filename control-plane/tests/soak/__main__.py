@@ -24,7 +24,7 @@ from sluice import World
 TESTS = {
     "D2": (gateways.killed_under_load, 100, 3),
     "D5": (changes.certificates, 200, 3),
-    "D6": (changes.switches, 100, 3),
+    "D6": (changes.switches, 100, 2),
     "D7": (gateways.leaders_move, 500, 4),
     "D8": (gateways.drained_under_load, 50, 3),
     "P1": (partitions.at_the_limit, 1_000, 3),

@@ -1,36 +1,39 @@
 """Certificates and ways in that change all the time, under connections that must not notice."""
 
+import json
 import time
 import uuid
 
 from certificates import shown
 from ledger import Ledger, make_topic, percentile, until
+from paths import close_all, gets_in, public_hosts, public_is_open
+from raw_topics import UNKNOWN_TOPIC, RawTopics
 from sluice import PlainClient, check
 
 
-def live(world, count):
-    """Connections by 9093, over all brokers."""
+def live(world, count, port=9093):
+    """Connections by 9093 or 9092, over all brokers."""
     brokers = world.hosts
-    found = [PlainClient.log_in(brokers[n % len(brokers)], world.ca, world.user, world.password) for n in range(count)]
+    connect = lambda host: PlainClient.log_in(host, world.ca, world.user, world.password) if port == 9093 else PlainClient.anonymous(host)
+    found = [connect(brokers[n % len(brokers)]) for n in range(count)]
     check(all(found), "a client cannot log in")
     return found
 
 
 class Bystanders:
-    """Connections of 9093 and a producer there: whatever changes meanwhile, none is dropped, no record lost, no broker started anew."""
+    """Connections of a port and a producer there: whatever changes meanwhile, none is dropped, no record lost, no broker started anew."""
 
-    def __init__(self, world, topic, count):
-        self.world, self.clients, self.jvms, self.waits = world, live(world, count), world.jvms(), []
-        self.ledger = Ledger(world, make_topic(world, topic), tls=world.ca)
+    def __init__(self, world, topic, count, port=9093):
+        self.world, self.clients, self.jvms, self.waits = world, live(world, count, port), world.jvms(), []
+        self.ledger = Ledger(world, make_topic(world, topic), tls=world.ca if port == 9093 else None)
 
     def change(self, what, method, path, body, in_force):
-        """Asks for it, waits until it is in force and its job has ended."""
+        """Asks for it, waits until clients see it in force and its job has ended."""
         began = time.monotonic()
         job = self.world.api(method, self.world.path(f"instances/{self.world.instance['id']}/{path}"), body, Idempotency_Key=str(uuid.uuid4()))
         check(job.status == 202, f"{what} answered {job.status} {job.code}")
-        if in_force:
-            until(what, in_force)
-            self.waits.append(time.monotonic() - began)
+        until(what, in_force)
+        self.waits.append(time.monotonic() - began)
         check(self.world.wait_job(job.json["id"])["state"] == "succeeded", f"the job of {what} failed")
         self.unharmed()
         self.ledger.alive()
@@ -66,11 +69,38 @@ def certificates(world, times):
     return f"{times} certificates, {count} connections, none dropped, {bystanders.figures()}"
 
 
+def policies(world):
+    """What each broker has accepted to do when its disk is full; row E5 and P4 see them do it."""
+    specs = [world.home / "nodes" / world.instance["id"] / str(broker["id"]) / "last-good.json" for broker in world.instance["brokers"]]
+    return {json.loads(spec.read_text())["gateway"].get("capacity", {}).get("policy", "auto-delete") for spec in specs}
+
+
+def topics_by_use(world, change, number):
+    """Made on every broker as soon as the switch says so, and on none when it says no more."""
+    clients, names = [RawTopics(host) for host in world.hosts], []
+
+    def missing():
+        """Another one each time: until the switch is in force, it may be made."""
+        names.append(f"soak-used-{world.tag}-{number}-{len(names)}")
+        return names[-1]
+
+    made = [missing() for _ in clients]
+    change("topics made by use", "access", {"auto_create_topics": True}, lambda: all(client.use(name) == 0 for client, name in zip(clients, made)))
+    change("no topic made by use", "access", {"auto_create_topics": None}, lambda: all(client.use(missing()) == UNKNOWN_TOPIC for client in clients))
+    for name in names:
+        until(f"{name} is deleted", lambda: clients[0].delete(name) in (0, UNKNOWN_TOPIC))
+    for client in clients:
+        client.close()
+
+
 def switches(world, times):
-    """Each on and off; connections of 9093 and its producer go on."""
-    brokers, guest = world.hosts, "127.0.0.78"
+    """Each on and off; connections of 9093 and its producer go on, and those of 9092 when 9093 is switched."""
+    brokers, guest, project = world.hosts, "127.0.0.78", world.project
     open_ones = lambda source=None: [PlainClient.anonymous(broker, source=source) for broker in brokers]
     gone = lambda clients, source=None: all(client.closed() for client in clients) and not any(open_ones(source))
+    let_in = lambda hosts, port: [gets_in(world, host, port) for host in hosts]
+    log_in = lambda hosts, port: [PlainClient.log_in(host, world.ca, world.user, world.password, port) for host in hosts]
+    closed = lambda clients, hosts, port: all(client.closed() for client in clients) and not any(let_in(hosts, port))
     with Bystanders(world, f"soak-switches-{world.tag}", 30) as bystanders:
         change = lambda what, path, body, in_force: bystanders.change(what, "PATCH", path, body, in_force)
         for number in range(times):
@@ -81,6 +111,22 @@ def switches(world, times):
             held = open_ones(guest)
             change("an address denied", "access", {"deny_ips": [guest]}, lambda: gone(held, guest))
             change("no address denied", "access", {"deny_ips": None}, lambda: all(open_ones(guest)))
-            change("topics made by use", "access", {"auto_create_topics": number % 2 == 0}, None)
-            change("what a full disk does", "capacity", {"policy": ["auto-delete", "produce-limited"][number % 2]}, None)
-    return f"{times} rounds of 6 switches: no broker restarted, no connection of 9093 dropped, {bystanders.figures()}"
+            change("public access on", "access", {"public_plaintext": True, "public_sasl_ssl": True}, lambda: public_is_open(world))
+            hosts = public_hosts(world)
+            held = log_in(hosts, 9095)
+            change("public access off", "access", {"public_plaintext": None, "public_sasl_ssl": None}, lambda: closed(held, hosts, 9095))
+            across = {"cross_network": True, "endpoint_accounts": [{"account": project, "ips": ["127.0.0.1"]}]}
+            change("9011 on", "access", across, lambda: all(let_in(brokers, 9011)))
+            held = log_in(brokers, 9011)
+            change("9011 off", "access", {"cross_network": None}, lambda: closed(held, brokers, 9011))
+            topics_by_use(world, change, number)
+            policy = ["auto-delete", "produce-limited"][number % 2]
+            change("what a full disk does", "capacity", {"policy": policy}, lambda: policies(world) == {policy})
+        close_all(world)
+    said = f"{times} rounds of 11 switches: no broker restarted, no connection of 9093 dropped, {bystanders.figures()}"
+    with Bystanders(world, f"soak-secured-{world.tag}", 30, port=9092) as bystanders:
+        for _ in range(times):
+            held = log_in(brokers, 9093)
+            bystanders.change("9093 off", "PATCH", "access", {"private_sasl_ssl": False}, lambda: closed(held, brokers, 9093))
+            bystanders.change("9093 on", "PATCH", "access", {"private_sasl_ssl": True}, lambda: all(let_in(brokers, 9093)))
+    return f"{said}; {times} of 9093 itself, under 9092: {bystanders.figures()}"
