@@ -52,6 +52,14 @@ fn open(nodes: &[Node]) -> u64 {
     nodes.iter().map(of).sum()
 }
 
+/// Connections that a gateway refused because of the total, as its metrics have it.
+fn refused(node: &Node) -> u64 {
+    let series =
+        r#"sluice_node_connections_refused_total{path="private-plaintext",reason="too-many-connections-of-instance"} "#;
+    let (_, metrics) = node.ask("GET", "/metrics", b"");
+    metrics.lines().find_map(|line| line.strip_prefix(series)).map_or(0, |count| count.parse().unwrap())
+}
+
 fn set_total(nodes: &mut [Node], total: usize) {
     for node in nodes {
         let mut spec = node.spec.clone();
@@ -89,6 +97,11 @@ fn never_more_clients_of_all_brokers_than_may_be_and_all_of_these_while_gateways
     let began = Instant::now();
     assert!(client(&nodes[1]).is_none());
     assert!(began.elapsed() < REFUSED_WITHIN, "refused after {:?}", began.elapsed());
+    let before = refused(&nodes[1]);
+    for _ in 0..3 {
+        assert!(client(&nodes[1]).is_none());
+    }
+    assert_eq!(refused(&nodes[1]) - before, 3, "counted for who looks after the instance");
 
     // Who hears of a higher total tells all; below what is open, nobody is cut.
     set_total(&mut nodes[..1], TOTAL + 5);

@@ -1,8 +1,8 @@
 //! The limit of consumer groups of an instance of three brokers with a real Kafka: groups are made in each of the ways that
-//! there are, by many clients at every gateway, at the limit, while a node dies.
+//! there are, by many clients at every gateway, at the limit, while the node dies that leads the controllers.
 
-use crate::admission::{ALL_FREE, CLUSTER_SOON, Client, POLICY_VIOLATION, open_topics, text};
-use crate::harness::{Node, kill, until};
+use crate::admission::{ALL_FREE, CLUSTER_SOON, Client, POLICY_VIOLATION, kill_controller, open_topics, text};
+use crate::harness::{Node, until};
 use crate::support::{KAFKA_NEW, tools_with_kafka};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
@@ -156,16 +156,13 @@ fn many_clients_never_make_more_groups_than_may_be_and_can_make_all_of_these_whi
     let deletable: Vec<_> = there.iter().take(4).cloned().collect();
     std::thread::scope(|scope| {
         let making = scope.spawn(|| crowd(&nodes, 99));
-        let victim = &nodes[0];
-        let broker = victim.wait_until_running();
-        kill(victim.gateway_pid());
-        kill(broker);
-        let mut clients = Clients::of(&nodes);
-        for group in &deletable {
-            // It may be between two coordinators.
-            let _ = clients.delete(group);
-        }
-        assert_ne!(victim.wait_until_running_within(CLUSTER_SOON), broker);
+        kill_controller(&nodes, || {
+            let mut clients = Clients::of(&nodes);
+            for group in &deletable {
+                // It may be between two coordinators.
+                let _ = clients.delete(group);
+            }
+        });
         making.join().unwrap();
     });
     let mut number = 0;
