@@ -2,6 +2,7 @@
 
 import subprocess
 
+import backoff
 import crowd
 from rows import row
 from sluice import PlainClient, check, eventually, run
@@ -30,7 +31,7 @@ def connection_limits(world):
             line.connection.close()
         world.sluice("connection", "set-limits", name, "--per-ip", "default")
     eventually("kcat is served again", lambda: listing().returncode == 0)
-    return f"200 for one IP on a broker, 210 after it was raised; {crowd.total(world)}"
+    return f"200 for one IP on a broker, 210 after it was raised; {backoff.refused_clients_wait(world)}; {crowd.total(world)}"
 
 
 @row("D7")
