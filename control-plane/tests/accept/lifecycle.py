@@ -9,8 +9,10 @@ import urllib.request
 import uuid
 from pathlib import Path
 
+from paths import producers
+from raw_topics import PASSING, POLICY_VIOLATION, RawTopics
 from rows import refused, row
-from sluice import check, run
+from sluice import PlainClient, check, eventually, run
 
 
 @row("B1")
@@ -116,20 +118,53 @@ def jobs(world):
 
 @row("C2")
 def jobs_survive(world):
-    """kill -9 of the control plane during an order; what is started again finishes it."""
+    """kill -9 of the control plane during an order; what is started again finishes it. Clients of another instance notice nothing."""
     pid_file = world.home / "run" / "control-plane.pid"
+    topic, denied = f"alone-{world.tag}", f"denied-{world.tag}"
+    for one in (topic, denied):
+        world.make_topic(one)
+    denial = ("--principal", f"User:{world.user}", "--name", denied, "--operation", "write")
+    world.sluice("acl", "add", world.instance["name"], *denial, "--deny")
     answer = world.api("POST", world.path("instances"), world.order(), Idempotency_Key=str(uuid.uuid4()))
     world.wait_step(answer.json["id"], "wait-ready")
-    os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
-    began = time.monotonic()
-    subprocess.run([Path(__file__).resolve().parents[3] / "scripts" / "up"], env={**os.environ, "DETACH": "1"}, check=True, capture_output=True, timeout=300)
-    back = time.monotonic() - began
+    with producers(world, topic, ["private_sasl_ssl"]) as written:
+        guests = [PlainClient.log_in(host, world.ca, world.user, world.password) for host in world.hosts]
+        os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
+        everything_but_changes(world, topic, denied)
+        began = time.monotonic()
+        subprocess.run([Path(__file__).resolve().parents[3] / "scripts" / "up"], env={**os.environ, "DETACH": "1"}, check=True, capture_output=True, timeout=300)
+        back = time.monotonic() - began
+        check([guest.ask(18, 0, b"") for guest in guests] == [0] * len(guests), "a connection ended with the control plane")
+    stored = world.kcat("-C", "-t", topic, "-e", "-q").stdout.splitlines()
+    check(len(stored) == written[0] + 1, f"{written[0]} and one more messages were written, {len(stored)} are there")
+    world.sluice("acl", "remove", world.instance["name"], *denial, "--yes")
     job = world.wait_job(answer.json["id"], 240)
     check(job["state"] == "succeeded", f"the order ended {job['state']}: {job['problem']}")
     check(sum(entry.is_dir() for entry in (world.home / "nodes" / job["resource"]["id"]).iterdir()) == 3, "not exactly three node directories")
     gone = world.api("DELETE", world.path(f"instances/{job['resource']['id']}"), Idempotency_Key=str(uuid.uuid4()))
     world.wait_job(gone.json["id"])
-    return f"back in {back:.1f} s, the order finished"
+    return f"back in {back:.1f} s, the order finished; without it Kafka served, refused and counted as ever"
+
+
+def everything_but_changes(world, topic, denied):
+    """Logins, records, rights and the partition total, while there is no control plane."""
+    gone = lambda: run("curl", "-s", "-m", "2", world.url + "/healthz", ok=False).returncode != 0
+    check(gone(), "somebody still answers by REST")
+    for host in world.hosts:
+        check(PlainClient.log_in(host, world.ca, world.user, world.password), f"{host}: no login by PLAIN")
+        check(PlainClient.scram(host, world.ca, world.user, world.password), f"{host}: no login by SCRAM")
+        check(not PlainClient.log_in(host, world.ca, world.user, "Wrong-pass-1"), f"{host}: a wrong password was accepted")
+    world.kcat("-P", "-t", topic, "-X", "acks=all", stdin=b"alone\n", tls="PLAIN")
+    check(b"alone" in world.kcat("-C", "-t", topic, "-e", "-q", tls="PLAIN").stdout, "what was written cannot be read")
+    refused_it = world.kcat("-P", "-t", denied, "-X", "acks=all", stdin=b"no\n", tls="PLAIN", ok=False)
+    check(b"authorization failed" in refused_it.stderr.lower(), f"a denial does not hold: {refused_it.stderr[-300:]}")
+    topics = RawTopics(world.hosts[0])
+    created = lambda name, partitions: eventually("an answer that counts", lambda: (error := topics.create(name, partitions)) not in PASSING and (error,))[0]
+    check(created(f"{topic}-one", 1) == 0, f"a topic that fits was refused: {topics.message}")
+    check(created(f"{topic}-many", 10_000) == POLICY_VIOLATION, "more partitions than were bought were not refused as such")
+    check(topics.delete(f"{topic}-one") == 0, "a topic cannot be deleted")
+    topics.close()
+    check(gone(), "the control plane was back too early to prove anything")
 
 
 @row("D9")

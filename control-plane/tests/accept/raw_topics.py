@@ -41,8 +41,9 @@ class Reader:
 class RawTopics:
     """Answers are Kafka's error codes; 0 is none."""
 
-    def __init__(self, host):
-        self.host, self.client = host, PlainClient.anonymous(host)
+    def __init__(self, host, client=None):
+        """Without a login, or as who is logged in by `client`."""
+        self.host, self.client = host, client or PlainClient.anonymous(host)
         check(self.client, f"{host} serves nobody")
         self.client.connection.settimeout(60)
 

@@ -1,5 +1,8 @@
 """The product from outside: its command line, its REST API, real Kafka clients. Nothing here knows its inside."""
 
+import base64
+import hashlib
+import hmac
 import json
 import os
 import socket
@@ -85,19 +88,42 @@ class Api:
 
 
 class PlainClient:
-    """One connection that logs in by PLAIN and never makes another, which real clients would do unseen."""
+    """One connection that logs in and never makes another, which real clients would do unseen."""
 
     def __init__(self, connection):
         self.connection = connection
 
     @classmethod
-    def log_in(cls, host, ca, user, password, port=9093):
-        """None when it is refused."""
+    def by_tls(cls, host, ca, port=9093):
         context = ssl.create_default_context(cafile=str(ca))
-        client = cls(context.wrap_socket(socket.create_connection((host, port), timeout=10), server_hostname=host))
-        token = f"\0{user}\0{password}".encode()
+        return cls(context.wrap_socket(socket.create_connection((host, port), timeout=10), server_hostname=host))
+
+    @classmethod
+    def log_in(cls, host, ca, user, password, port=9093):
+        """By PLAIN; none when it is refused."""
+        client = cls.by_tls(host, ca, port)
         client.ask(17, 1, struct.pack(">h", 5) + b"PLAIN")
-        return client if client.ask(36, 0, struct.pack(">i", len(token)) + token) == 0 else None
+        return client if client.tokens(f"\0{user}\0{password}") is not None else None
+
+    @classmethod
+    def scram(cls, host, ca, user, password, port=9093):
+        """By SCRAM-SHA-512 (RFC 5802); none when it is refused."""
+        client, first = cls.by_tls(host, ca, port), f"n={user},r={uuid.uuid4().hex}"
+        client.ask(17, 1, struct.pack(">h", 13) + b"SCRAM-SHA-512")
+        if (challenge := client.tokens(f"n,,{first}")) is None:
+            return None
+        told = dict(part.split("=", 1) for part in challenge.split(","))
+        salted = hashlib.pbkdf2_hmac("sha512", password.encode(), base64.b64decode(told["s"]), int(told["i"]))
+        key, last = hmac.digest(salted, b"Client Key", "sha512"), f"c=biws,r={told['r']}"
+        signature = hmac.digest(hashlib.sha512(key).digest(), f"{first},{challenge},{last}".encode(), "sha512")
+        proof = base64.b64encode(bytes(one ^ other for one, other in zip(key, signature))).decode()
+        return client if client.tokens(f"{last},p={proof}") is not None else None
+
+    def tokens(self, said):
+        """What the server says to it; none when it refuses."""
+        answer = self.answer(36, 0, struct.pack(">i", len(said.encode())) + said.encode())
+        error, words = struct.unpack_from(">hh", answer)
+        return answer[8 + max(0, words):].decode() if error == 0 else None
 
     @classmethod
     def anonymous(cls, host, port=9092, source=None):
