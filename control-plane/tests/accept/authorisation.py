@@ -1,14 +1,20 @@
 """Row D5: rights, rules and both modes, by REST and by Kafka's own tool."""
 
 import json
+import struct
 import subprocess
 import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+from raw_topics import RawTopics
 from rows import refused, row, within
-from sluice import check, run
+from sluice import PlainClient, check, eventually, run
+
+# Of Kafka's requests, and of its errors.
+HEARTBEAT, INIT_PRODUCER_ID = 12, 22
+TOPIC_REFUSED, GROUP_REFUSED, TRANSACTIONS_REFUSED = 29, 30, 53
 
 
 @row("D5")
@@ -96,12 +102,14 @@ def authorisation(world):
     denial = {"resource_type": "topic", "resource_name": orders, "principal": f"User:{writer}", "operation": "write", "permission": "deny"}
     until("a denial", False, lambda: change("POST", "acls", {"bindings": [denial]}), writes, writer)
     settle()
+    in_kafkas_logs(world, "a denial", f"User:{writer}", "WRITE", f"Topic:LITERAL:{orders}")
     until("its removal", True, lambda: change("DELETE", f"acls?principal=User:{writer}&permission=deny"), writes, writer)
     settle()
     until("a revocation", False, lambda: change("DELETE", f"users/{writer}/rights?all=true"), writes, writer)
     settle()
     until("a grant", True, lambda: change("PUT", f"users/{writer}/rights", {"topic": "orders-*", "rights": ["produce"]}), writes, writer)
     settle()
+    waits += rights_by_word(world, writer, reader, password, orders)
     until("anonymous open", True, lambda: change("PATCH", "access", {"anonymous": "open"}), writes, None, bills)
     settle()
     check(set(everywhere(writes, writer, bills)) == {False}, "opening for clients without a login opened for users")
@@ -118,6 +126,57 @@ def authorisation(world):
         world.sluice("user", "delete", name, user, "--yes")
     world.sluice("user", "revoke", name, world.user, "--all", "--yes")
     return f"{len(waits)} changes, each in force on every broker {within(max(waits))}; no broker restarted, a Java producer with rights wrote {sent} messages meanwhile"
+
+
+def in_kafkas_logs(world, what, principal, operation, resource):
+    """Every broker's own authorizer says who it was."""
+    logs = [world.home / "nodes" / world.instance["id"] / str(broker["id"]) / "logs" / "kafka-authorizer.log" for broker in world.instance["brokers"]]
+    words = (f"Principal = {principal} is Denied", f"operation = {operation}", f"on resource = {resource} ")
+    said = lambda log: any(all(word in line for word in words) for line in log.read_text().splitlines())
+    eventually(f"{what} of {principal} is in the authorizer's log of each broker", lambda: all(map(said, logs)), 10)
+
+
+def rights_by_word(world, writer, reader, password, topic):
+    """`manage`, the group of `consume` and `--transactional-id`: tried without and then with the right. How long each took to be in force."""
+    name, tag, waits = world.instance["name"], world.tag, []
+    user = lambda host, name: PlainClient.log_in(host, world.ca, name, password)
+    own = {who: {host: user(host, who) for host in world.hosts} for who in (writer, reader)}
+    text = lambda words: struct.pack(">h", len(words)) + words.encode()
+
+    def joins(host, group):
+        """Whether Kafka would talk to it as to a member of the group, which it is not."""
+        return own[reader][host].ask(HEARTBEAT, 0, text(group) + struct.pack(">i", 1) + text("nobody")) != GROUP_REFUSED
+
+    def transacts(host):
+        answer = own[writer][host].answer(INIT_PRODUCER_ID, 0, text(f"books-{tag}-1") + struct.pack(">i", 60_000))
+        return struct.unpack_from(">h", answer, 4)[0] != TRANSACTIONS_REFUSED
+
+    def manages(host):
+        """What is tried fails for want of the right, or because there are partitions enough."""
+        return RawTopics(host, own[writer][host]).grow(topic, 1) != TOPIC_REFUSED
+
+    def granted(what, attempt, *words):
+        check([attempt(host) for host in world.hosts] == [False] * len(world.hosts), f"{what}: allowed to who has no right")
+        began = time.monotonic()
+        world.sluice("user", "grant", name, *words)
+        while True:
+            tried = time.monotonic()
+            if all(attempt(host) for host in world.hosts):
+                break
+            check(tried - began < 10, f"{what}: not on every broker after 10 s")
+        waits.append(tried - began)
+
+    check(joins(world.hosts[0], f"readers-{tag}"), "who may consume cannot join the group of the grant")
+    granted("another group", lambda host: joins(host, f"late-{tag}"), reader, "--group", "late-*")
+    check(not joins(world.hosts[0], f"others-{tag}"), "a grant of some groups is one of all")
+    granted("transactions", transacts, writer, "--transactional-id", f"books-{tag}-*")
+    made, topics = f"orders-made-{tag}", RawTopics(world.hosts[0], own[writer][world.hosts[0]])
+    changes = lambda: [topics.create(made, 1), topics.delete(topic)]
+    check(changes() == [TOPIC_REFUSED] * 2, "who may produce can create or delete")
+    granted("manage", manages, writer, "--topic", "orders-*", "--manage")
+    check([topics.create(made, 1), topics.grow(made, 2), topics.delete(made)] == [0, 0, 0], "who may manage cannot create, grow or delete")
+    check(not RawTopics(world.hosts[0], own[reader][world.hosts[0]]).delete(topic) == 0, "a grant to one is one to another")
+    return waits
 
 
 class LiveProducer:
