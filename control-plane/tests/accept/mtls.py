@@ -42,9 +42,9 @@ class Authority:
         return crl
 
 
-def connect(world, host, client):
+def connect(world, host, client, ca=None):
     """A connection that shows a certificate and asks for something without a login; None when it is refused."""
-    context = ssl.create_default_context(cafile=str(world.ca))
+    context = ssl.create_default_context(cafile=str(ca or world.ca))
     context.load_cert_chain(client)
     try:
         line = PlainClient(context.wrap_socket(socket.create_connection((host, 9093), timeout=10), server_hostname=host))

@@ -6,12 +6,13 @@ import socket
 import ssl
 import uuid
 
+import mtls
 from ledger import make_topic
 from sluice import PlainClient, check, run
 
 
 def instance_against_instance(world, _):
-    """Users, topics, the nodes' own certificates: nothing of one is accepted by the other."""
+    """Users by PLAIN and SCRAM, clients' and nodes' certificates, topics: nothing of one is accepted by the other."""
     tried = []
     topic = make_topic(world, f"soak-mine-{world.tag}")
     order = world.order(access={"sasl_ssl": {"user": "stranger", "password": "Kafka-Word-72"}})
@@ -34,10 +35,13 @@ def instance_against_instance(world, _):
                 got_in = False
             check(not got_in, f"{what} was accepted")
 
-        for host in theirs:
-            refused("a user and password", lambda: PlainClient.log_in(host, ca, world.user, world.password))
-        for host in world.hosts:
-            refused("a user and password", lambda: PlainClient.log_in(host, world.ca, "stranger", "Kafka-Word-72"))
+        for way in (PlainClient.log_in, PlainClient.scram):
+            for host in theirs:
+                check(way(host, ca, "stranger", "Kafka-Word-72"), f"its own user is refused by {way.__name__}")
+                refused("a user and password", lambda: way(host, ca, world.user, world.password))
+            for host in world.hosts:
+                refused("a user and password", lambda: way(host, world.ca, "stranger", "Kafka-Word-72"))
+        by_certificate(world, other["name"], theirs, ca, refused)
         listing = run("kcat", "-b", other["bootstrap"]["private_plaintext"], "-L", "-t", topic, ok=False).stdout
         refused("a topic", lambda: b"partition 0" in listing)
         for identity in ("internal", "control"):
@@ -49,6 +53,24 @@ def instance_against_instance(world, _):
     finally:
         world.wait_job(world.api("DELETE", world.path(f"instances/{other['id']}"), Idempotency_Key=str(uuid.uuid4())).json["id"])
     return f"{len(tried)} attempts of one instance at another, none accepted"
+
+
+def by_certificate(world, other, theirs, ca, refused):
+    """Both ask clients for certificates, and each trusts an authority of its own."""
+    mine, named = mtls.Authority(world, "mine"), (world.instance["name"], other)
+    client = mine.client("guest")
+    authorities = (mine, mtls.Authority(world, "theirs"))
+    try:
+        for name, authority in zip(named, authorities):
+            world.sluice("access", "certificates", "trust", name, "--ca", authority.ca)
+            world.sluice("access", "set", name, "--mtls", "on")
+        for host in world.hosts:
+            check(mtls.connect(world, host, client), "its own client's certificate is refused")
+        for host in theirs:
+            refused("a client's certificate", lambda: mtls.connect(world, host, client, ca))
+    finally:
+        for name in named:
+            world.sluice("access", "certificates", "clear", name)
 
 
 def greets(world, identity, host, port, of=None):
