@@ -59,9 +59,12 @@ class Api:
     """REST as a user of curl has it."""
 
     def __init__(self, url, token=None):
-        self.url, self.token = url, token
+        self.url, self.token, self.renew_at, self.credentials = url, token, None, None
 
     def __call__(self, method, path, body=None, **headers):
+        if self.renew_at and time.monotonic() > self.renew_at:
+            fresh, _ = Api(self.url).sign_in(*self.credentials)
+            self.token, self.renew_at = fresh.token, fresh.renew_at
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, method=method)
         if data is not None:
@@ -84,7 +87,10 @@ class Api:
     def sign_in(self, email, password):
         answer = self("POST", "/v1/auth/token", {"grant_type": "password", "email": email, "password": password})
         check(answer.status == 200, f"sign-in answered {answer.status} {answer.code}")
-        return Api(self.url, answer.json["access_token"]), answer.json
+        signed_in = Api(self.url, answer.json["access_token"])
+        # What takes longer than a token lives signs in again, as the command line does.
+        signed_in.renew_at, signed_in.credentials = time.monotonic() + answer.json["expires_in"] - 60, (email, password)
+        return signed_in, answer.json
 
 
 class PlainClient:
