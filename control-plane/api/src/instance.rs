@@ -318,6 +318,9 @@ pub struct Change {
 pub struct PlannedStep {
     pub name: String,
     pub title: String,
+    /// Brokers that the job will show one by one in this step. Empty for other steps.
+    #[serde(default)]
+    pub brokers: Vec<i32>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

@@ -96,6 +96,20 @@ pub struct JobStep {
     pub detail: Option<String>,
     /// Times that it was begun.
     pub attempts: u32,
+    /// Of a step that goes by brokers: how far each broker is, by id. Empty for other steps.
+    #[serde(default)]
+    pub brokers: Vec<StepBroker>,
+}
+
+/// One broker's part of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StepBroker {
+    pub broker_id: i32,
+    pub state: StepState,
+    /// What was done, or why it could not be, in a sentence that names the broker.
+    pub detail: Option<String>,
+    /// Since when it is in this state; null before it was begun.
+    pub changed_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

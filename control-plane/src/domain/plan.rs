@@ -84,6 +84,6 @@ pub fn deletion_checks(billing: BillingMode) -> Vec<Check> {
     checks
 }
 
-pub fn step(name: &str, title: &str) -> PlannedStep {
-    PlannedStep { name: name.to_owned(), title: title.to_owned() }
+pub fn step(name: &str, title: &str, brokers: &[i32]) -> PlannedStep {
+    PlannedStep { name: name.to_owned(), title: title.to_owned(), brokers: brokers.to_vec() }
 }

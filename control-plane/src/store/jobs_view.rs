@@ -4,7 +4,7 @@ use crate::store::{StoreError, TenantTx};
 use chrono::{DateTime, Utc};
 use control_plane_api::{
     id::{InstanceId, JobId, ProjectId},
-    job::{JobEvent, JobState, JobStep, StepState},
+    job::{JobEvent, JobState, JobStep, StepBroker, StepState},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -239,9 +239,45 @@ pub async fn steps(tx: &mut TenantTx, jobs: &[JobId]) -> Result<HashMap<JobId, V
             ended_at: row.ended_at,
             detail: row.detail,
             attempts: row.attempts.unsigned_abs(),
+            brokers: Vec::new(),
         });
     }
+    for row in brokers(tx, jobs).await? {
+        let part = StepBroker {
+            broker_id: row.node_id,
+            state: parse("job_step_brokers", &row.state)?,
+            detail: row.detail,
+            changed_at: row.changed_at,
+        };
+        let steps = steps.get_mut(&JobId::from_uuid(row.job_id));
+        if let Some(step) = usize::try_from(row.position).ok().zip(steps).and_then(|(at, steps)| steps.get_mut(at)) {
+            step.brokers.push(part);
+        }
+    }
     Ok(steps)
+}
+
+#[derive(FromRow)]
+struct StepBrokerRow {
+    job_id: Uuid,
+    position: i32,
+    node_id: i32,
+    state: String,
+    detail: Option<String>,
+    changed_at: Option<DateTime<Utc>>,
+}
+
+async fn brokers(tx: &mut TenantTx, jobs: &[JobId]) -> Result<Vec<StepBrokerRow>, StoreError> {
+    let org = tx.org();
+    let ids: Vec<Uuid> = jobs.iter().map(|id| id.uuid()).collect();
+    Ok(sqlx::query_as(
+        "select job_id, position, node_id, state, detail, changed_at from job_step_brokers
+         where org_id = $1 and job_id = any ($2) order by job_id, position, node_id",
+    )
+    .bind(org)
+    .bind(ids)
+    .fetch_all(&mut **tx)
+    .await?)
 }
 
 /// Takes the sealed result away; the caller shows it, and nobody can again.

@@ -417,7 +417,7 @@ impl Row for Job {
             let place = problem.step.as_ref().map_or_else(String::new, |step| format!(" at step {step}"));
             details.push(("Problem", format!("{} ({}{place})", problem.detail, problem.code)));
         }
-        let steps: Vec<_> = self.steps.iter().map(crate::watch::changes::step_line).collect();
+        let steps: Vec<_> = crate::watch::changes::all_lines(self).map(|(_, line)| line).collect();
         details.extend([
             ("Steps", if steps.is_empty() { dash() } else { steps.join("\n") }),
             ("By", self.actor.clone()),

@@ -1,4 +1,4 @@
-//! A job on the screen: a bar for the whole and a line for each step on a terminal, a log elsewhere.
+//! A job on the screen: a bar for the whole and a line for each step and broker on a terminal, a log elsewhere.
 
 use super::changes;
 use crate::render::{duration, say};
@@ -19,7 +19,8 @@ pub enum View {
 pub struct Bars {
     all: MultiProgress,
     whole: ProgressBar,
-    steps: Vec<ProgressBar>,
+    /// Of steps and brokers.
+    lines: Vec<ProgressBar>,
 }
 
 impl View {
@@ -50,7 +51,7 @@ impl View {
     /// Leaves the last picture standing.
     pub fn end(&mut self) {
         if let Self::Bars(bars) = self {
-            bars.steps.iter().for_each(ProgressBar::abandon);
+            bars.lines.iter().for_each(ProgressBar::abandon);
             bars.whole.abandon();
         }
     }
@@ -62,7 +63,7 @@ impl Bars {
         let whole = all.add(ProgressBar::new(100));
         whole.set_style(style("{spinner:.cyan} {prefix:.bold} [{bar:28.green}] {percent:>3} % {msg}"));
         whole.enable_steady_tick(Duration::from_millis(120));
-        Self { all, whole, steps: Vec::new() }
+        Self { all, whole, lines: Vec::new() }
     }
 
     fn show(&mut self, job: &Job) {
@@ -72,20 +73,19 @@ impl Bars {
             Some(seconds) if !job.state.ended() => format!("about {} left", duration(seconds)),
             _ => crate::render::enum_text(&job.state),
         });
-        for (at, step) in job.steps.iter().enumerate() {
-            if at == self.steps.len() {
+        for (at, (state, line)) in changes::all_lines(job).enumerate() {
+            if at == self.lines.len() {
                 let bar = self.all.add(ProgressBar::new(1));
                 bar.set_style(style("  {msg}"));
-                self.steps.push(bar);
+                self.lines.push(bar);
             }
-            let line = changes::step_line(step);
-            self.steps[at].set_message(match step.state {
+            self.lines[at].set_message(match state {
                 StepState::Succeeded => paint(32, &line),
                 StepState::Failed => paint(31, &line),
                 StepState::Running => paint(36, &line),
                 _ => paint(2, &line),
             });
-            self.steps[at].tick();
+            self.lines[at].tick();
         }
     }
 }

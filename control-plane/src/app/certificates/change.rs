@@ -1,6 +1,6 @@
 //! Upload and rotation. What may be changed is decided once, for the change and for its plan.
 
-use super::{authorities, known, names, platform_ca, upload::Upload};
+use super::{authorities, brokers_of, known, names, names_of, platform_ca, upload::Upload};
 use crate::{
     app::{
         Answer, App, AppError, Begun, IdempotencyKey, Refusal, Write, audit::Entry, check_tag, instances,
@@ -191,11 +191,12 @@ async fn plan(
     let mut tx = app.db.tenant(scope).await?;
     let record = instances::find(&mut tx, instance).await?;
     let known = examine(app, &mut tx, &record, if_match).await?;
-    let names = names(&mut tx, record.id, &record.access).await?;
+    let brokers = brokers_of(&mut tx, record.id).await?;
     drop(tx);
     let now = app.clock.now();
-    let next = expected(app, next, names, now).await?;
-    let (steps, eta_seconds) = job_views::planned::<CertificateChange>(app).await?;
+    let next = expected(app, next, names_of(&brokers, &record.access), now).await?;
+    let ids: Vec<i32> = brokers.iter().map(|broker| broker.id).collect();
+    let (steps, eta_seconds) = job_views::planned_for::<CertificateChange>(app, &ids).await?;
     let served = known.first().ok_or_else(AppError::not_found)?;
     let from = Facts::of_pem(&served.certificate_pem)?;
     let trust = trust_after(&next.trust_pem, &known, now, overlap)?;

@@ -25,7 +25,7 @@ use control_plane_api::{
     access::Access,
     certificate::{Certificate, CertificateSource, EarlierCertificate, TrustedAuthority},
     id::InstanceId,
-    instance::InstanceAction,
+    instance::{Broker, InstanceAction},
 };
 
 impl From<PkiError> for AppError {
@@ -81,8 +81,15 @@ async fn known(app: &App, tx: &mut TenantTx, instance: InstanceId) -> Result<Vec
 
 /// What a certificate of this instance must cover.
 async fn names(tx: &mut TenantTx, instance: InstanceId, access: &Access) -> Result<Vec<String>, AppError> {
-    let brokers = brokers::list(tx, &[instance]).await?.remove(&instance).unwrap_or_default();
-    Ok(client_paths::names(access, &instances::places(&brokers).unwrap_or_default()))
+    Ok(names_of(&brokers_of(tx, instance).await?, access))
+}
+
+fn names_of(brokers: &[Broker], access: &Access) -> Vec<String> {
+    client_paths::names(access, &instances::places(brokers).unwrap_or_default())
+}
+
+async fn brokers_of(tx: &mut TenantTx, instance: InstanceId) -> Result<Vec<Broker>, AppError> {
+    Ok(brokers::list(tx, &[instance]).await?.remove(&instance).unwrap_or_default())
 }
 
 /// What the tenant's own certificate leaves uncovered of the names that the access asks for; `None` when the platform's is

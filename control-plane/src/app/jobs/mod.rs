@@ -12,7 +12,7 @@ use crate::{
     app::{App, AppError, Refusal, etag, instances, page::PageRequest},
     domain::{actor::ProjectScope, plan, rights::Right},
     jobs::{
-        engine::{EnqueueError, KindInfo, Workflow, describe},
+        engine::{EnqueueError, KindInfo, StepInfo, Workflow, describe},
         workflow,
     },
     store::{
@@ -149,15 +149,21 @@ fn eta_seconds(record: &JobRecord, kind: Option<&KindInfo>, now: DateTime<Utc>) 
 
 /// Steps of a job that would be started, and the seconds that it would take: by history, or as a rule.
 pub(crate) async fn planned<W: Workflow>(app: &App) -> Result<(Vec<PlannedStep>, u64), AppError> {
+    planned_for::<W>(app, &[]).await
+}
+
+/// The same for a job with steps that go by brokers.
+pub(crate) async fn planned_for<W: Workflow>(app: &App, brokers: &[i32]) -> Result<(Vec<PlannedStep>, u64), AppError> {
     let kind = describe::<W>();
     let mut connection = app.db.system_connection().await?;
     let history = queue::step_seconds(&mut *connection, kind.kind, kind.version).await?;
-    let seconds = |(position, step): (usize, &crate::jobs::engine::StepInfo)| {
+    let seconds = |(position, step): (usize, &StepInfo)| {
         let known = history.iter().find(|(at, _)| usize::try_from(*at) == Ok(position)).map(|(_, seconds)| *seconds);
         known.unwrap_or(step.limits.expected.as_secs_f64())
     };
     let total: f64 = kind.steps.iter().enumerate().map(seconds).sum();
-    let steps = kind.steps.iter().map(|step| plan::step(step.name, step.title)).collect();
+    let of = |step: &StepInfo| if step.by_broker { brokers } else { &[] };
+    let steps = kind.steps.iter().map(|step| plan::step(step.name, step.title, of(step))).collect();
     // A time of jobs: far from what a u64 cannot hold, and never negative.
     Ok((steps, total.ceil().max(0.0) as u64))
 }

@@ -2,7 +2,10 @@
 
 use super::{error::StepError, lease::Lease, workflow::Workflow};
 use crate::{clock::Clock, store::SystemTx};
-use control_plane_api::id::{JobId, OrganisationId, ProjectId};
+use control_plane_api::{
+    id::{JobId, OrganisationId, ProjectId},
+    job::StepState,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
 use uuid::Uuid;
@@ -43,6 +46,25 @@ impl<W: Workflow> StepContext<'_, W> {
     /// Tells users what the step is doing or waiting for. `percent` is of this step. Repeats are free.
     pub async fn progress(&self, detail: impl Into<String>, percent: u32) -> Result<(), StepError> {
         self.lease.report(self.position, detail.into(), percent).await
+    }
+
+    /// Tells users, for good, what became of one broker in a step that goes by brokers: what was done, or why it could
+    /// not be, in a sentence that names the broker. `percent` is of this step.
+    pub async fn broker_done(
+        &self,
+        node_id: i32,
+        outcome: &Result<String, StepError>,
+        percent: u32,
+    ) -> Result<(), StepError> {
+        let (state, detail) = match outcome {
+            Ok(what) => (StepState::Succeeded, what.as_str()),
+            Err(StepError::Transient(cause) | StepError::Permanent(cause)) => {
+                (StepState::Failed, cause.detail.as_str())
+            }
+            // Another runner tells, or the undo.
+            Err(StepError::LeaseLost | StepError::Cancelled) => return Ok(()),
+        };
+        self.lease.report_broker(self.position, node_id, state, detail, percent).await
     }
 
     /// What this or an earlier step kept under `key`; `None` also when it has another shape than `T`.

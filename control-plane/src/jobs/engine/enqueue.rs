@@ -6,7 +6,7 @@ use crate::{
     secrets::{Keyring, SecretError},
     store::{
         Connection, StoreError,
-        jobs::{self, NewRow},
+        jobs::{self, NewRow, NewStep},
     },
 };
 use chrono::{DateTime, Utc};
@@ -69,7 +69,11 @@ pub async fn enqueue<W: Workflow>(
         text => Some(keyring.seal(&params_context(job.id), text).map_err(EnqueueError::Seal)?),
     };
     let kind = describe::<W>();
-    let steps: Vec<_> = kind.steps.iter().map(|step| (step.name, step.title)).collect();
+    let steps: Vec<_> = kind
+        .steps
+        .iter()
+        .map(|step| NewStep { name: step.name, title: step.title, by_broker: step.by_broker })
+        .collect();
     let row = NewRow {
         id: job.id,
         org: job.org,

@@ -9,11 +9,15 @@ use crate::{
     secrets::Keyring,
     store::{
         Connection, Database, StoreError, SystemTx,
-        jobs::{self, Claim, Event},
+        jobs::{self, BrokerPart, Claim, Event},
     },
 };
 use chrono::{DateTime, Utc};
-use control_plane_api::{id::JobId, job::JobState, problem::ProblemCode};
+use control_plane_api::{
+    id::JobId,
+    job::{JobState, StepState},
+    problem::ProblemCode,
+};
 use serde_json::{Map, Value};
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -153,6 +157,24 @@ impl Lease {
         let reported = Reported { position, detail, percent, at: now };
         *self.reported.lock().unwrap_or_else(PoisonError::into_inner) = Some(reported);
         Ok(())
+    }
+
+    /// Repeats are free, as far as users can see: a broker keeps the time at which it came into its state.
+    pub(super) async fn report_broker(
+        &self,
+        position: usize,
+        node_id: i32,
+        state: StepState,
+        detail: &str,
+        percent: u32,
+    ) -> Result<(), StepError> {
+        let part = BrokerPart { node_id, state, detail };
+        let (mut tx, _) = self.begin().await?;
+        jobs::broker(&mut tx, &self.claim, position, part, self.clock.now()).await?;
+        let percent = self.weights.percent(position, percent);
+        jobs::progress(&mut tx, self.claim.job, position, detail, percent).await?;
+        self.event(&mut tx, Event { name: "progress", step: None, attempt: 0, detail: Some(detail) }).await?;
+        Ok(tx.commit().await?)
     }
 
     pub(super) fn recall(&self, key: &str) -> Option<Value> {

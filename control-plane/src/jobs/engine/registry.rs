@@ -28,6 +28,7 @@ pub struct StepInfo {
     pub name: &'static str,
     pub title: &'static str,
     pub limits: Limits,
+    pub by_broker: bool,
 }
 
 /// Parameters of a job, opened and parsed once a claim.
@@ -157,7 +158,12 @@ fn info<W: Workflow>(steps: &[Box<dyn Step<W>>]) -> KindInfo {
         on_failure: W::ON_FAILURE,
         steps: steps
             .iter()
-            .map(|step| StepInfo { name: step.name(), title: step.title(), limits: step.limits() })
+            .map(|step| StepInfo {
+                name: step.name(),
+                title: step.title(),
+                limits: step.limits(),
+                by_broker: step.by_broker(),
+            })
             .collect(),
     }
 }

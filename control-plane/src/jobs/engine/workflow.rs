@@ -51,6 +51,12 @@ pub trait Step<W: Workflow>: Send + Sync {
         Limits::default()
     }
 
+    /// Does the same with every broker of the instance that is the job's resource: plan and job show each of them, and
+    /// [`StepContext::broker_done`] tells how it went.
+    fn by_broker(&self) -> bool {
+        false
+    }
+
     async fn run(&self, context: &StepContext<'_, W>) -> Result<(), StepError>;
 
     /// What must be written together with the record that the step is done.

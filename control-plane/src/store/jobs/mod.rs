@@ -1,15 +1,18 @@
 //! Jobs as rows: the queue, its leases, and the history that users read.
 //!
-//! Kept here: what was asked (`jobs`), how each step went (`job_steps`), and one line for every turn (`job_events`).
+//! Kept here: what was asked (`jobs`), how each step went (`job_steps`) and each broker in it (`job_step_brokers`), and one
+//! line for every turn (`job_events`).
 //! Time is the caller's clock, so that tests can move it; replicas whose clocks differ only wait longer or take over
 //! earlier, since what keeps a stale runner out is the fence and not the time.
 //!
 //! `queue` hands jobs to runners, `steps` keeps what becomes of them. `event` and every function of `steps` must run in a transaction that has locked the job: the sequence of events and the
 //! fence depend on it.
 
+mod brokers;
 mod queue;
 mod steps;
 
+pub use brokers::{BrokerPart, broker};
 pub use queue::{ClaimLimits, claim, count_active, next_due, release, renew, step_seconds};
 pub use steps::{
     Fault, Try, cause, end, finish_step, finish_undo, keep, progress, request_cancel, retry, set_result, start_step,
@@ -20,7 +23,7 @@ use super::StoreError;
 use chrono::{DateTime, Utc};
 use control_plane_api::{
     id::{JobId, OrganisationId, ProjectId},
-    job::JobState,
+    job::{JobState, StepState},
 };
 use serde_json::Value;
 use sqlx::{FromRow, PgConnection, PgExecutor};
@@ -51,8 +54,15 @@ pub struct NewRow<'a> {
     pub request_id: &'a str,
     pub priority: i32,
     pub run_after: DateTime<Utc>,
-    /// Name and title of each step.
-    pub steps: &'a [(&'a str, &'a str)],
+    pub steps: &'a [NewStep<'a>],
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct NewStep<'a> {
+    pub name: &'a str,
+    pub title: &'a str,
+    /// Each broker of the instance that is the job's resource is shown.
+    pub by_broker: bool,
 }
 
 /// What a runner holds of a job: whoever claims it later has a higher fence.
@@ -124,7 +134,7 @@ pub async fn insert(tx: &mut PgConnection, job: &NewRow<'_>, now: DateTime<Utc>)
     .bind(job.exclusive)
     .execute(&mut *tx)
     .await?;
-    let (names, titles): (Vec<&str>, Vec<&str>) = job.steps.iter().copied().unzip();
+    let (names, titles): (Vec<&str>, Vec<&str>) = job.steps.iter().map(|step| (step.name, step.title)).unzip();
     sqlx::query(
         "insert into job_steps (job_id, org_id, position, name, title)
          select $1, $2, (n - 1)::integer, name, title
@@ -136,6 +146,20 @@ pub async fn insert(tx: &mut PgConnection, job: &NewRow<'_>, now: DateTime<Utc>)
     .bind(titles)
     .execute(&mut *tx)
     .await?;
+    let by_broker: Vec<i32> = job.steps.iter().zip(0..).filter(|(step, _)| step.by_broker).map(|(_, at)| at).collect();
+    if !by_broker.is_empty() {
+        sqlx::query(
+            "insert into job_step_brokers (job_id, org_id, position, node_id)
+             select $1, $2, position, b.node_id
+             from brokers b, unnest($3::integer[]) as step (position) where b.org_id = $2 and b.instance_id = $4",
+        )
+        .bind(job.id.uuid())
+        .bind(job.org.uuid())
+        .bind(by_broker)
+        .bind(resource_id)
+        .execute(&mut *tx)
+        .await?;
+    }
     event(tx, job.id, job.org, Event { name: "queued", step: None, attempt: 0, detail: None }, now).await?;
     wake(tx, job.id).await
 }
@@ -203,6 +227,17 @@ pub async fn event(
 
 fn index(position: usize) -> i32 {
     i32::try_from(position).unwrap_or(i32::MAX)
+}
+
+fn step_state_name(state: StepState) -> &'static str {
+    match state {
+        StepState::Pending => "pending",
+        StepState::Running => "running",
+        StepState::Succeeded => "succeeded",
+        StepState::Failed => "failed",
+        StepState::Undone => "undone",
+        StepState::Skipped => "skipped",
+    }
 }
 
 fn state_name(state: JobState) -> &'static str {

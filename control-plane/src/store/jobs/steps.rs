@@ -1,6 +1,6 @@
 //! What becomes of a job that is claimed and locked: its steps, their undo, its end.
 
-use super::{Event, Result, event, index, state_name, wake};
+use super::{Event, Result, brokers, event, index, state_name, wake};
 use chrono::{DateTime, Utc};
 use control_plane_api::{
     id::{JobId, OrganisationId},
@@ -32,6 +32,7 @@ pub async fn start_step(tx: &mut PgConnection, job: JobId, position: usize, now:
     .bind(now)
     .execute(&mut *tx)
     .await?;
+    brokers::begin(tx, job, position, now).await?;
     Ok(sqlx::query_as(
         "update jobs set attempts = attempts + 1, crashes = crashes + 1, step_since = coalesce(step_since, $2),
                 revision = revision + 1
@@ -139,6 +140,7 @@ pub async fn start_unwinding(
     .bind(fault.detail)
     .execute(&mut *tx)
     .await?;
+    brokers::cut_off(tx, job, position, now).await?;
     sqlx::query(
         "update jobs set state = 'unwinding', step = $2, attempts = 0, crashes = 0, problem_code = $3, problem_detail = $4,
                 problem_step = $5, internal_detail = $6, expected_end_at = null, revision = revision + 1 where id = $1",
@@ -179,6 +181,7 @@ pub async fn finish_undo(tx: &mut PgConnection, job: JobId, position: usize, now
     .bind(now)
     .execute(&mut *tx)
     .await?;
+    brokers::undo(tx, job, position, now).await?;
     sqlx::query(
         "update jobs set step = greatest($2 - 1, 0), attempts = 0, crashes = 0, revision = revision + 1 where id = $1",
     )
@@ -208,9 +211,9 @@ pub async fn end(tx: &mut PgConnection, job: JobId, state: JobState, now: DateTi
     .await?;
     sqlx::query("update job_steps set state = 'skipped' where job_id = $1 and state = 'pending'")
         .bind(job.uuid())
-        .execute(tx)
+        .execute(&mut *tx)
         .await?;
-    Ok(())
+    brokers::skip(tx, job).await
 }
 
 /// Nothing more can be done without a person: the job keeps its place and its resource.

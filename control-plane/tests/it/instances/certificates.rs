@@ -19,7 +19,7 @@ use control_plane_api::{
     audit::AuditEvent,
     certificate::{Certificate, CertificatePlan, CertificateReason, CertificateSource},
     instance::Instance,
-    job::{Job, JobState},
+    job::{Job, JobState, JobStep, StepState},
     page::Page,
     tenancy::Role,
 };
@@ -66,6 +66,16 @@ impl Cloud {
     }
 }
 
+fn of_job(job: &Job) -> String {
+    format!("/v1/projects/default/jobs/{}", job.id)
+}
+
+/// How far each broker is in each step.
+fn parts(job: &Job) -> Vec<Vec<StepState>> {
+    let states = |step: &JobStep| step.brokers.iter().map(|part| part.state).collect();
+    job.steps.iter().map(states).collect()
+}
+
 fn addresses(of: &Instance) -> Vec<String> {
     of.brokers.iter().map(|broker| broker.host.clone()).collect()
 }
@@ -96,6 +106,18 @@ async fn an_own_keystore_takes_over_from_the_platform_and_gives_back_to_it_and_c
     });
     let job = cloud.uploaded(jks).await;
     assert_eq!(job.result.as_ref().unwrap()["brokers"], json!([0, 1, 2]));
+    let shown: Value = cloud.app.get(of_job(&job)).by(cloud.owner()).send().await.expect(200);
+    assert_eq!(shown["steps"][0]["brokers"], json!([]), "installing is for all at once");
+    for (step, done) in [(1, " has it"), (2, " shows ")] {
+        let parts = shown["steps"][step]["brokers"].as_array().unwrap();
+        let ids: Vec<_> = parts.iter().map(|part| part["broker_id"].as_i64().unwrap()).collect();
+        assert_eq!(ids, [0, 1, 2]);
+        for (part, id) in parts.iter().zip(0..) {
+            assert_eq!(part["state"], "succeeded");
+            assert!(part["detail"].as_str().unwrap().starts_with(&format!("broker {id}{done}")), "{part}");
+            assert!(part["changed_at"].is_string(), "{part}");
+        }
+    }
     let own = cloud.certificate().await;
     assert_eq!((own.source, own.reason), (CertificateSource::Own, CertificateReason::Uploaded));
     assert_eq!(own.key, "RSA 2048");
@@ -234,6 +256,8 @@ async fn a_plan_says_what_would_be_served_until_when_and_what_clients_must_trust
     assert_eq!(codes, ["covers-brokers", "live", "clients-must-trust", "overlap", "yours-to-renew"]);
     let steps: Vec<_> = plan.steps.iter().map(|step| step.name.as_str()).collect();
     assert_eq!(steps, ["install", "push", "prove"]);
+    let brokers: Vec<_> = plan.steps.iter().map(|step| step.brokers.as_slice()).collect();
+    assert_eq!(brokers, [&[][..], &[0, 1, 2], &[0, 1, 2]], "the job will show each");
 
     let rotation = cloud.app.post(format!("{CERTIFICATE}/rotate?dry_run=true"), json!({})).by(cloud.owner());
     let plan: CertificatePlan = rotation.send().await.expect(200);
@@ -259,6 +283,13 @@ async fn a_change_that_a_broker_cannot_be_seen_to_serve_is_taken_back() {
     let body = pem(&Authority::root("Acme Root"), &Leaf::of(&addresses(&instance)));
     let job: Job = cloud.upload("", body).await.expect(202);
     assert_eq!(job.state, JobState::Failed, "{job:?}");
+    let [_, push, prove] = parts(&job).try_into().unwrap();
+    assert_eq!(prove, [StepState::Skipped; 3]);
+    assert_eq!(push.iter().filter(|state| **state == StepState::Failed).count(), 1, "{push:?}");
+    assert_eq!(push.iter().filter(|state| **state == StepState::Undone).count(), 2, "{push:?}");
+    let failed = job.steps[1].brokers.iter().find(|part| part.state == StepState::Failed).unwrap();
+    let why = format!("broker {} refused the change", failed.broker_id);
+    assert_eq!(failed.detail.as_deref(), Some(why.as_str()));
     let after = cloud.certificate().await;
     assert_eq!((&after.id, after.history.len()), (&before.id, 0));
     assert_eq!(cloud.shown(&instance), BTreeSet::from([before.fingerprint_sha256]));

@@ -210,6 +210,9 @@ pub fn plan_text(plan: &Plan) -> String {
         text.push_str("Steps:\n");
         for (at, step) in plan.steps.iter().enumerate() {
             text.push_str(&format!("  {}. {}\n", at + 1, step.title));
+            for id in &step.brokers {
+                text.push_str(&format!("       broker {id}\n"));
+            }
         }
     }
     if let Some(price) = &plan.price {

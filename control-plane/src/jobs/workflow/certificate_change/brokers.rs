@@ -1,4 +1,4 @@
-//! Steps `push` and `prove`: every broker takes the new certificate, and shows it. Each broker's part is told as progress.
+//! Steps `push` and `prove`: every broker takes the new certificate, and shows it. Each broker's part is told by itself.
 
 use super::{CertificateChange, Context};
 use crate::{
@@ -43,11 +43,16 @@ impl Step<CertificateChange> for Push {
         limits()
     }
 
+    fn by_broker(&self) -> bool {
+        true
+    }
+
     async fn run(&self, context: &Context<'_>) -> Result<(), StepError> {
         let provisioned = provisioned(context, context.params.instance_id).await?;
         let pushes = provisioned.specs.iter().map(|spec| async {
-            push_spec(context.environment, &provisioned, spec).await?;
-            Ok(format!("broker {} has it", spec.identity.node_id))
+            let node_id = spec.identity.node_id;
+            let pushed = push_spec(context.environment, &provisioned, spec).await;
+            (node_id, pushed.map(|()| format!("broker {node_id} has it")))
         });
         each_broker(context, pushes.collect()).await
     }
@@ -83,9 +88,16 @@ impl Step<CertificateChange> for Prove {
         limits()
     }
 
+    fn by_broker(&self) -> bool {
+        true
+    }
+
     async fn run(&self, context: &Context<'_>) -> Result<(), StepError> {
         let provisioned = provisioned(context, context.params.instance_id).await?;
-        let proofs = provisioned.specs.iter().map(|spec| prove(context, &provisioned, spec));
+        let proofs = provisioned
+            .specs
+            .iter()
+            .map(|spec| async { (spec.identity.node_id, prove(context, &provisioned, spec).await) });
         each_broker(context, proofs.collect()).await
     }
 
@@ -113,22 +125,18 @@ impl Step<CertificateChange> for Prove {
     }
 }
 
-/// All brokers at once, each told as progress when it is done; the first that failed decides.
+/// All brokers at once, each told when it is done or could not be; the first that failed decides.
 async fn each_broker(
     context: &Context<'_>,
-    mut pending: FuturesUnordered<impl Future<Output = Result<String, StepError>> + Send>,
+    mut pending: FuturesUnordered<impl Future<Output = (i32, Result<String, StepError>)> + Send>,
 ) -> Result<(), StepError> {
     let all = pending.len();
     let (mut done, mut failure) = (0, None);
-    while let Some(outcome) = pending.next().await {
-        match outcome {
-            Ok(what) => {
-                done += 1;
-                let percent = u32::try_from(done * 100 / all.max(1)).unwrap_or(100);
-                context.progress(format!("{what} ({done} of {all})"), percent).await?;
-            }
-            Err(error) => failure = failure.or(Some(error)),
-        }
+    while let Some((node_id, outcome)) = pending.next().await {
+        done += usize::from(outcome.is_ok());
+        let percent = u32::try_from(done * 100 / all.max(1)).unwrap_or(100);
+        context.broker_done(node_id, &outcome, percent).await?;
+        failure = failure.or(outcome.err());
     }
     failure.map_or(Ok(()), Err)
 }

@@ -1,0 +1,92 @@
+//! Each broker's part of a step that goes by brokers. Rows are there from the moment the job is queued, and follow their step
+//! where it begins, fails as a whole, is undone or never comes.
+
+use super::{Claim, Result, index, step_state_name};
+use chrono::{DateTime, Utc};
+use control_plane_api::{id::JobId, job::StepState};
+use sqlx::PgConnection;
+
+/// What became of a broker.
+#[derive(Debug, Clone, Copy)]
+pub struct BrokerPart<'a> {
+    pub node_id: i32,
+    pub state: StepState,
+    pub detail: &'a str,
+}
+
+/// Records it. A repeat of what is known keeps its time; a broker that the job did not know of is added.
+pub async fn broker(
+    tx: &mut PgConnection,
+    claim: &Claim,
+    position: usize,
+    part: BrokerPart<'_>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query(
+        "insert into job_step_brokers as known (job_id, org_id, position, node_id, state, detail, changed_at)
+         values ($1, $2, $3, $4, $5, $6, $7)
+         on conflict (job_id, position, node_id) do update
+         set state = $5, detail = $6, changed_at = case known.state when $5 then known.changed_at else $7 end",
+    )
+    .bind(claim.job.uuid())
+    .bind(claim.org.uuid())
+    .bind(index(position))
+    .bind(part.node_id)
+    .bind(step_state_name(part.state))
+    .bind(part.detail)
+    .bind(now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The step begins, or begins again: those that are not done are under way.
+pub(super) async fn begin(tx: &mut PgConnection, job: JobId, position: usize, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query(
+        "update job_step_brokers set state = 'running', changed_at = $3
+         where job_id = $1 and position = $2 and state in ('pending', 'failed')",
+    )
+    .bind(job.uuid())
+    .bind(index(position))
+    .bind(now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The step has failed for good: those that were under way were cut off.
+pub(super) async fn cut_off(tx: &mut PgConnection, job: JobId, position: usize, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query(
+        "update job_step_brokers set state = 'failed', changed_at = $3
+         where job_id = $1 and position = $2 and state = 'running'",
+    )
+    .bind(job.uuid())
+    .bind(index(position))
+    .bind(now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The step is undone.
+pub(super) async fn undo(tx: &mut PgConnection, job: JobId, position: usize, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query(
+        "update job_step_brokers set changed_at = $3, state = case state when 'pending' then 'skipped' else 'undone' end
+         where job_id = $1 and position = $2 and state in ('pending', 'running', 'succeeded')",
+    )
+    .bind(job.uuid())
+    .bind(index(position))
+    .bind(now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The job has ended: steps that never began are skipped.
+pub(super) async fn skip(tx: &mut PgConnection, job: JobId) -> Result<()> {
+    sqlx::query("update job_step_brokers set state = 'skipped' where job_id = $1 and state = 'pending'")
+        .bind(job.uuid())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
