@@ -80,7 +80,8 @@ impl ProblemReport {
         }
         for error in &self.errors {
             let place = if error.pointer.is_empty() { "request" } else { &error.pointer };
-            lines.push(format!("  - {place}: {}", error.detail));
+            let code = if error.code.is_empty() { String::new() } else { format!(" ({})", error.code) };
+            lines.push(format!("  - {place}: {}{code}", error.detail));
             // The sentence usually says it already; what it leaves out is listed.
             for (name, value) in &error.params {
                 let text = plain(value);
@@ -160,8 +161,8 @@ mod tests {
             [
                 "error: The request breaks a rule",
                 "  2 fields are not accepted.",
-                "  - /zones: name one zone, or three and more",
-                "  - /spec: there is no spec 500",
+                "  - /zones: name one zone, or three and more (two-zones)",
+                "  - /spec: there is no spec 500 (unknown-spec)",
                 "      accepted: kafka.100, kafka.300",
                 "  code: validation-failed, request id: req-7",
             ]

@@ -1,18 +1,24 @@
-"""Row D3: certificates that change while clients produce: the platform's next one, a tenant's own keystore, and back."""
+"""Row D3: certificates that change while clients produce: the platform's next one, a tenant's own of each format, and back."""
 
 import hashlib
+import os
+import re
 import socket
 import ssl
 import subprocess
 import time
+import urllib.request
 import uuid
 from pathlib import Path
 
+from own_certificates import KEY_PASSWORD, STORE_PASSWORD, TRUST_PASSWORD, Authority, keystore
 from rows import row, within
-from sluice import PlainClient, check, run
+from sluice import PlainClient, check, eventually, run
 
-STORE_PASSWORD = "Heron-lake-17"
-MESSAGES, A_SECOND = 20_000, 1_000
+# Records of the first producer, and for how long the others go on at its rate: a change takes 1 or 2 s.
+FIRST, SECONDS, RECORD_BYTES = 20_000, 14, 1_000
+# An own certificate that ends so soon is told of.
+ENDS_IN_DAYS = 5
 
 
 @row("D3")
@@ -28,38 +34,26 @@ def certificates(world):
         check(b"trustedCertEntry" in listing, f"keytool does not trust {kind}: {listing[-200:]}")
     topic = f"certificates-{world.tag}"
     world.make_topic(topic, 6)
-    took = change_live(world, topic)
-    return f"issued, renewed, uploaded as keystore, rotated under acks=all producers: on every broker {within(took)}, none dropped"
-
-
-def keystore(world, name, addresses):
-    """As a Java administrator makes one: a root of one's own and a PKCS#12 file with key and chain for these addresses."""
-    for old in world.files.glob(f"{name}*"):
-        old.unlink()
-    root, store, csr, leaf, pem = (world.files / f"{name}{end}" for end in ("-ca.p12", ".p12", ".csr", "-leaf.pem", "-root.pem"))
-    common = ["-storetype", "PKCS12", "-storepass", STORE_PASSWORD]
-    tool = lambda *arguments: run("keytool", "-J-XX:TieredStopAtLevel=1", *arguments, *common)
-    key = ["-genkeypair", "-keyalg", "EC", "-groupname", "secp256r1"]
-    tool(*key, "-alias", "root", "-dname", f"CN=Root {name}", "-ext", "bc:c", "-keystore", root)
-    tool(*key, "-alias", "kafka", "-dname", "CN=kafka.example.com", "-keystore", store)
-    tool("-certreq", "-alias", "kafka", "-keystore", store, "-file", csr)
-    san = "san=" + ",".join(f"ip:{address}" for address in addresses)
-    tool("-gencert", "-alias", "root", "-keystore", root, "-infile", csr, "-outfile", leaf, "-rfc", "-ext", san, "-validity", "365")
-    tool("-exportcert", "-alias", "root", "-keystore", root, "-rfc", "-file", pem)
-    tool("-importcert", "-noprompt", "-alias", "root", "-file", pem, "-keystore", store)
-    tool("-importcert", "-alias", "kafka", "-file", leaf, "-keystore", store)
-    return store, pem
+    live = Live(world, topic)
+    try:
+        live.walk()
+    finally:
+        live.close()
+    world.java("TopicCommand", "--delete", "--topic", topic)
+    return (f"issued, renewed, uploaded as PEM, PKCS#12 and JKS, rotated under producers with acks=all at full rate ({min(live.rates):.0f} MB/s): "
+            f"on every broker {within(max(live.waits))}, none dropped, each broker a line of the job")
 
 
 class Producer:
-    """Java's own, through the gateways with acks=all, at a steady rate."""
+    """Java's own, through the gateways with acks=all, as fast as it can."""
 
-    def __init__(self, world, topic, trust):
+    def __init__(self, world, topic, trust, records):
+        self.records = records
         properties = world.java_properties(trust=trust, name="producer")
         with properties.open("a") as more:
             more.write(f"bootstrap.servers={world.instance['bootstrap']['private_sasl_ssl']}\nacks=all\n")
-        command = world.java_command("ProducerPerformance", "--topic", topic, "--num-records", MESSAGES, "--record-size", "512",
-                                     "--throughput", A_SECOND, "--producer.config", properties)
+        command = world.java_command("ProducerPerformance", "--topic", topic, "--num-records", records, "--record-size", RECORD_BYTES,
+                                     "--throughput", "-1", "--producer.config", properties)
         self.log = open(world.files / "producer.log", "w+")
         self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT)
 
@@ -67,20 +61,31 @@ class Producer:
         return Path(self.log.name).read_text()
 
     def wait_until_producing(self):
+        """It tells every five seconds."""
         deadline = time.monotonic() + 60
         while "records sent" not in self.text():
             check(time.monotonic() < deadline and self.process.poll() is None, f"the producer does not produce: {self.text()[-400:]}")
             time.sleep(0.1)
 
+    def told(self):
+        """Records that it has told of as acknowledged."""
+        return sum(map(int, re.findall(r"^(\d+) records sent", self.text(), re.M)))
+
+    def produces(self):
+        return self.process.poll() is None
+
     def end(self):
-        check(self.process.wait(120) == 0, f"the producer failed: {self.text()[-400:]}")
+        """Records a second, once all of them are acknowledged."""
+        check(self.process.wait(180) == 0, f"the producer failed: {self.text()[-400:]}")
         text = self.text()
-        check(f"{MESSAGES} records sent" in text, f"not every message was written: {text[-400:]}")
+        # It counts what was acknowledged.
+        check(f"\n{self.records} records sent" in f"\n{text}", f"not every record was acknowledged: {text[-400:]}")
         bad = [line for line in text.splitlines() if "Exception" in line or "ERROR" in line or "disconnect" in line.lower()]
         check(not bad, f"the producer noticed: {bad[:2]}")
+        return float(re.findall(r"([\d.]+) records/sec", text)[-1])
 
     def close(self):
-        if self.process.poll() is None:
+        if self.produces():
             self.process.kill()
         self.process.wait()
         self.log.close()
@@ -93,59 +98,151 @@ def shown(host, trust):
         return hashlib.sha256(connection.getpeercert(binary_form=True)).hexdigest()
 
 
-def change_live(world, topic):
-    """The longest time until every broker showed a new certificate."""
-    instance, brokers = world.instance, world.hosts
-    at = f"instances/{instance['id']}/certificate"
-    certificate = lambda: world.api("GET", world.path(at)).json
-    first = certificate()
-    check(first["source"] == "platform" and set(first["names"]) >= set(brokers) and not first["uncovered"], f"not for its brokers: {first['names']}")
-    jvms = world.jvms()
-    store, root = keystore(world, "own", brokers)
-    other, _ = keystore(world, "elsewhere", ["127.0.0.99"])
-    trust = world.files / "both.pem"
-    trust.write_text(world.ca.read_text() + root.read_text())
-    open_before = [PlainClient.log_in(broker, trust, world.user, world.password) for broker in brokers]
-    check(all(open_before), "a client cannot log in")
-    producer, waits = Producer(world, topic, trust), []
-    try:
-        producer.wait_until_producing()
+class Live:
+    """An instance whose certificate changes under producers, and clients that stay all the while."""
 
-        def until_shown(change):
-            old = certificate()["fingerprint_sha256"]
-            began = time.monotonic()
-            job = change()
+    def __init__(self, world, topic):
+        self.world, self.topic, self.name, self.brokers = world, topic, world.instance["name"], world.hosts
+        self.at = world.path(f"instances/{world.instance['id']}/certificate")
+        self.own, self.trust = Authority(world.files, "acme"), world.files / "all.pem"
+        self.p12, root = keystore(world.files, "own", self.brokers)
+        self.trust.write_text("".join(pem.read_text() for pem in (world.ca, root, self.own.pem)))
+        self.waits, self.rates, self.records, self.producer = [], [], 0, None
+        self.rate = self.produced(Producer(world, topic, self.trust, FIRST))
+
+    def produced(self, producer):
+        self.producer = producer
+        rate = producer.end()
+        self.records += producer.records
+        return rate
+
+    def close(self):
+        if self.producer:
+            self.producer.close()
+
+    def walk(self):
+        world, first, jvms = self.world, self.certificate(), self.world.jvms()
+        check(first["source"] == "platform" and set(first["names"]) >= set(self.brokers) and not first["uncovered"], f"not for its brokers: {first['names']}")
+        stay = [PlainClient.log_in(broker, self.trust, world.user, world.password) for broker in self.brokers]
+        check(all(stay), "a client cannot log in")
+        self.change(self.rotate)
+        check(set(self.certificate()["names"]) == set(self.brokers), f"not for its brokers alone: {self.certificate()['names']}")
+        ending = self.own.issue("ending", self.brokers, ENDS_IN_DAYS)
+        self.change(lambda: self.put({"format": "pem", "certificate_pem": ending[0].read_text(), "private_key_pem": ending[1].read_text(), "ca_pem": self.own.pem.read_text()}))
+        check(self.world.sluice("cert", "truststore", self.name, "--out", "-").stdout.count(b"BEGIN CERTIFICATE") == 2, "the truststore does not hold both authorities")
+        self.refused()
+        self.told_of_its_end()
+        self.by_command_line()
+        self.change(self.rotate)
+        check(not any(client.closed() for client in stay), "an open connection was dropped")
+        check(world.jvms() == jvms, "a broker restarted")
+        history = [(one["source"], one["reason"]) for one in self.certificate()["history"]]
+        check(history[:4] == [("own", "uploaded")] * 3 + [("platform", "rotated")] and history[-1] == ("platform", "created"), f"the history: {history}")
+        check("uploaded" in world.sluice("cert", "history", self.name).stdout.decode(), "the command line shows no history")
+        self.each_once()
+
+    def certificate(self):
+        return self.world.api("GET", self.at).json
+
+    def rotate(self):
+        return self.world.api("POST", f"{self.at}/rotate", {}, Idempotency_Key=str(uuid.uuid4()))
+
+    def put(self, body):
+        return self.world.api("PUT", self.at, body, If_Match="*", Idempotency_Key=str(uuid.uuid4()))
+
+    def all_show(self):
+        return {shown(broker, self.trust) for broker in self.brokers}
+
+    def change(self, ask):
+        """Under a producer: how long it takes until every broker shows another certificate to new clients."""
+        try:
+            self.produce()
+            old, began = self.certificate()["fingerprint_sha256"], time.monotonic()
+            job = ask()
             check(job.status == 202, f"a change answered {job.status}: {job.body[:300]}")
-            while any(shown(broker, trust) == old for broker in brokers):
+            while any(shown(broker, self.trust) == old for broker in self.brokers):
                 check(time.monotonic() - began < 10, "a broker still shows the old certificate after 10 s")
-            waits.append(time.monotonic() - began)
-            check(world.wait_job(job.json["id"])["state"] == "succeeded", "the job failed")
-            new = certificate()["fingerprint_sha256"]
-            check({shown(broker, trust) for broker in brokers} == {new}, "brokers show another certificate than the API tells")
+            self.waits.append(time.monotonic() - began)
+            check(self.producer.produces(), "the producer was done before the change was")
+            self.told_by_broker(self.world.wait_job(job.json["id"]))
+            check(self.all_show() == {self.certificate()["fingerprint_sha256"]}, "brokers show another certificate than the API tells")
+            self.rate = self.produced(self.producer)
+            self.rates.append(self.rate * RECORD_BYTES / 1e6)
+        finally:
+            self.close()
 
-        rotate = lambda: world.api("POST", world.path(f"{at}/rotate"), {}, Idempotency_Key=str(uuid.uuid4()))
-        until_shown(rotate)
-        check(set(certificate()["names"]) == set(brokers), f"not for its brokers alone: {certificate()['names']}")
-        upload = ["cert", "upload", instance["name"], "--keystore-password-file", "-"]
-        plan = world.sluice_json(*upload, "--keystore", store, "--dry-run", stdin=STORE_PASSWORD.encode())
-        check(set(plan["names"]) == set(brokers) and "CERTIFICATE" in plan["trust_pem"], f"the plan: {plan}")
-        old = certificate()["fingerprint_sha256"]
-        world.sluice(*upload, "--keystore", store, "--yes", stdin=STORE_PASSWORD.encode())
-        own = certificate()
-        check(own["source"] == "own" and {shown(broker, trust) for broker in brokers} == {own["fingerprint_sha256"]} != {old}, "the own certificate is not shown")
-        held = world.sluice("cert", "truststore", instance["name"], "--out", "-").stdout.decode()
-        check(held.count("BEGIN CERTIFICATE") == 2, "the truststore does not hold both authorities")
-        for bad, word, code in ((store, "Wrong-word-99", b"wrong-password"), (other, STORE_PASSWORD, b"uncovered-address"), (world.ca, STORE_PASSWORD, b"keystore-unreadable")):
-            refused = world.sluice(*upload, "--keystore", bad, "--yes", "-o", "json", stdin=word.encode(), ok=False)
-            check(refused.returncode == 4, f"{code}: exit code {refused.returncode}, {refused.stderr[-300:]}")
-        check({shown(broker, trust) for broker in brokers} == {own["fingerprint_sha256"]}, "a refused upload changed what is shown")
-        until_shown(rotate)
-        producer.end()
-    finally:
-        producer.close()
-    check(not any(client.closed() for client in open_before), "an open connection was dropped")
-    check(world.jvms() == jvms, "a broker restarted")
-    history = [(one["source"], one["reason"]) for one in certificate()["history"]]
-    check(history[:2] == [("own", "uploaded"), ("platform", "rotated")] and history[-1] == ("platform", "created"), f"the history: {history}")
-    check("uploaded" in world.sluice("cert", "history", instance["name"]).stdout.decode(), "the command line shows no history")
-    return max(waits)
+    def produce(self):
+        """Until a producer is at work that lasts over a change: one that is faster than the last is followed by a longer one."""
+        while True:
+            self.producer = Producer(self.world, self.topic, self.trust, int(self.rate * SECONDS))
+            self.producer.wait_until_producing()
+            if 2 * self.producer.told() < self.producer.records:
+                return
+            self.rate = 2 * self.produced(self.producer)
+
+    def told_by_broker(self, job):
+        """REST and the command line show every broker by itself in the steps that go by brokers."""
+        check(job["state"] == "succeeded", f"the job ended {job['state']}: {job['problem']}")
+        ids = sorted(broker["id"] for broker in self.world.instance["brokers"])
+        text = self.world.sluice("job", "get", job["id"]).stdout.decode()
+        watched = self.world.sluice("job", "watch", job["id"]).stderr.decode()
+        for step, word in (("push", "has it"), ("prove", "shows")):
+            parts = next(one for one in job["steps"] if one["name"] == step)["brokers"]
+            check([part["broker_id"] for part in parts] == ids, f"{step} tells of {parts}")
+            check(all(part["state"] == "succeeded" and part["changed_at"] and word in part["detail"] for part in parts), f"{step}: {parts}")
+            for part in parts:
+                check(f"✓ {part['detail']}" in text and f"✓ {part['detail']}" in watched, f"the command line does not show: {part['detail']}")
+
+    def refused(self):
+        """By the command line, each with its reason; what is served goes on."""
+        before, pem = self.certificate()["fingerprint_sha256"], lambda pair: ("--certificate", pair[0], "--key", pair[1])
+        good, root = self.own.issue("good", self.brokers), ("--ca", self.own.pem)
+        store = ("--keystore", self.p12, "--keystore-password-file", "-")
+        for code, flags, word in (
+            ("wrong-password", store, "Wrong-word-99"),
+            ("keystore-unreadable", ("--keystore", self.world.ca, "--keystore-password-file", "-"), STORE_PASSWORD),
+            ("certificate-expired", (*pem(self.own.issue("ended", self.brokers, -1)), *root), ""),
+            ("key-mismatch", (*pem((good[0], self.own.key)), *root), ""),
+            ("missing-chain", pem(good), ""),
+            ("uncovered-address", (*pem(self.own.issue("elsewhere", ["127.0.0.99"])), *root), ""),
+        ):
+            answer = self.world.sluice("cert", "upload", self.name, *flags, "--yes", stdin=word.encode(), ok=False)
+            told = answer.stderr.decode()
+            check(answer.returncode == 4 and re.findall(r"^  - .*\(([a-z-]+)\)$", told, re.M) == [code], f"{code}: exit code {answer.returncode}, {told[-300:]}")
+            check(self.all_show() == {before}, f"{code}: a refused upload changed what is shown")
+
+    def told_of_its_end(self):
+        """By REST, command line and metrics, once the loop has looked, which it does every minute."""
+        notices = eventually("a notice that the certificate ends", lambda: self.certificate()["notices"], 90)
+        check([notice["days_left"] for notice in notices] == [7], f"the notices: {notices}")
+        text = self.world.sluice("cert", "show", self.name).stdout.decode()
+        check(re.search(rf"Days left\W+{ENDS_IN_DAYS - 1}\b", text) and "7 days left, or fewer" in text, f"the command line shows {text[-600:]}")
+        # `make up` has metrics on the next port.
+        port = int(os.environ["SLUICE_LISTEN"].rsplit(":", 1)[1]) + 1
+        metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode()
+        counted = re.search(r"^sluice_certificates_expiring (\d+)$", metrics, re.M)
+        check(counted and int(counted[1]) >= 1, "the metric does not count it")
+
+    def by_command_line(self):
+        """PKCS#12 as keytool makes it, and JKS with another password for the key and a truststore beside it."""
+        upload, word = ["cert", "upload", self.name, "--keystore-password-file", "-"], STORE_PASSWORD.encode()
+        plan = self.world.sluice_json(*upload, "--keystore", self.p12, "--dry-run", stdin=word)
+        check(set(plan["names"]) == set(self.brokers) and "CERTIFICATE" in plan["trust_pem"], f"the plan: {plan}")
+        ids = sorted(broker["id"] for broker in self.world.instance["brokers"])
+        check([step["brokers"] for step in plan["steps"]] == [[], ids, ids], f"the plan's steps: {plan['steps']}")
+        store, trust = self.own.jks(*self.own.issue("jks", self.brokers))
+        passwords = [self.world.files / name for name in ("key-password", "trust-password")]
+        for file, password in zip(passwords, (KEY_PASSWORD, TRUST_PASSWORD)):
+            file.write_text(password)
+        jks = ["--keystore", store, "--key-password-file", passwords[0], "--truststore", trust, "--truststore-password-file", passwords[1]]
+        for files in (["--keystore", self.p12], jks):
+            old = self.certificate()["fingerprint_sha256"]
+            self.world.sluice(*upload, *files, "--yes", stdin=word)
+            own = self.certificate()
+            check(own["source"] == "own" and self.all_show() == {own["fingerprint_sha256"]} != {old}, f"{files[1].name} is not shown")
+
+    def each_once(self):
+        """What the producers were told is what the topic holds."""
+        ends = self.world.java("GetOffsetShell", "--topic", self.topic).stdout.decode()
+        held = sum(int(line.rsplit(":", 1)[1]) for line in ends.split())
+        check(held == self.records, f"{self.records} records were acknowledged, the topic holds {held}")

@@ -62,7 +62,7 @@ fn every_fault_of_an_order_is_told_with_its_field() {
         ran.err,
         "error: The request breaks a rule\n  2 fields are not accepted.\n  \
          - /zones: one zone, or three and more\n  \
-         - /storage_gb: 600 to 90000 for kafka.100\n  \
+         - /storage_gb: 600 to 90000 for kafka.100 (out-of-range)\n  \
          code: validation-failed, request id: req-9\n"
     );
 }
