@@ -2,7 +2,7 @@
 //! clients must be prepared for is asked about.
 
 use crate::support::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn answer(request: &Request) -> Reply {
     let path = request.target.split('?').next().unwrap_or_default();
@@ -67,4 +67,22 @@ fn what_is_shown_and_what_was_are_tables() {
     assert!(shown.contains("819") && shown.contains("CN=Acme Root"), "{shown}");
     let history = home.run("cert history orders").expect(0).out;
     assert!(history.contains("uploaded") && history.contains("rotated"), "{history}");
+}
+
+#[test]
+fn a_certificate_that_ends_soon_says_so() {
+    let server = Server::start(|request| {
+        let mut ending = certificate();
+        ending["days_left"] = json!(2);
+        ending["notices"] =
+            json!([{"days_left": 7, "at": "2026-11-21T07:00:00Z"}, {"days_left": 3, "at": "2026-11-25T07:00:00Z"}]);
+        match request.target.ends_with("/certificate") {
+            true => Reply::json(200, &ending),
+            false => answer(request),
+        }
+    });
+    let shown = Home::signed_in(&server, 600).run("cert show orders").expect(0).out;
+    let line = |label: &str| shown.lines().find_map(|line| line.strip_prefix(label)).unwrap_or_default().trim();
+    assert_eq!(line("Days left:"), "2");
+    assert_eq!(line("Notice:"), "3 days left, or fewer (told 2026-11-25T07:00:00Z)");
 }

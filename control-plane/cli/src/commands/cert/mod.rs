@@ -132,6 +132,14 @@ async fn show(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
     for authority in &shown.trust {
         details.push(("Clients trust".to_owned(), trusted(authority)));
     }
+    // The nearest end counts; the earlier ones have come true.
+    if let Some(notice) = shown.notices.last() {
+        let left = match notice.days_left {
+            0 => "less than a day left, or none".to_owned(),
+            days => format!("{days} days left, or fewer"),
+        };
+        details.push(("Notice".to_owned(), format!("{left} (told {})", time(&notice.at))));
+    }
     ctx.out.value(&doc.value, &instance.name, &table::details(&details, ctx.out.color))
 }
 
