@@ -31,9 +31,9 @@ def main():
         if "data-path" in parts or "connections" in parts:
             rig = Rig(work, tools, binaries)
             try:
-                with_proxy = data_path.start(rig)
+                data_path.start(rig)
                 if "data-path" in parts:
-                    goals += data_path.run(rig, quick, with_proxy)
+                    goals += data_path.run(rig, quick)
                 if "connections" in parts:
                     goals += data_path.connections(rig, quick)
             finally:

@@ -1,4 +1,4 @@
-"""G1 to G10: what the gateway costs a client's bytes, against Kafka's own listeners, a naive copy loop and kafka-proxy."""
+"""G1 to G10: what the gateway costs a client's bytes, against Kafka's own listeners, a naive copy loop, kafka-proxy and Kroxylicious."""
 
 import json
 import resource
@@ -11,7 +11,7 @@ from rig import COPY, COPY_TLS, GATEWAY, GATEWAY_TLS, HOST, PASSWORD, UPSTREAM, 
 IDLE_CONNECTIONS = 20_000
 # Of one gateway: each is two files.
 MOST_CONNECTIONS = min(IDLE_CONNECTIONS, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 500) // 2)
-PLAIN, TLS = ["direct", "copy", "proxy", "gateway"], ["kafka tls", "copy tls", "proxy tls", "gateway tls"]
+PLAIN, TLS = ["direct", "copy", "proxy", "kroxylicious", "gateway"], ["kafka tls", "copy tls", "proxy tls", "kroxylicious tls", "gateway tls"]
 
 
 def transfer(rig, megabytes, direction, name):
@@ -39,8 +39,8 @@ def kcat(rig, direction, bootstrap, options):
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
 
 
-def throughput(rig, megabytes, rounds, warm_up, with_proxy):
-    ways = [name for name in PLAIN + TLS if with_proxy or "proxy" not in name]
+def throughput(rig, megabytes, rounds, warm_up):
+    ways = [name for name in PLAIN + TLS if rig.has(name)]
     results = {}
     for direction in ("produce", "consume"):
         results[direction] = interleaved(ways, rounds, warm_up, lambda name: transfer(rig, megabytes, direction, name))
@@ -54,8 +54,11 @@ def throughput(rig, megabytes, rounds, warm_up, with_proxy):
     goals = []
     for goal, direction, way, limit in (("G1", "consume", "gateway", 0.5), ("G2", "produce", "gateway", 0.8),
                                         ("G3", "consume", "gateway tls", 1.2), ("G4", "produce", "gateway tls", 1.6)):
-        ours, naive = results[direction][way]["relay"], results[direction][way.replace("gateway", "copy")]["relay"]
-        goals.append([goal, f"{way} {direction}, gateway ms a MB", f"{ours:.2f}", f"{limit}", f"{ours / naive:.2f} × copy loop"])
+        ours = results[direction][way]["relay"]
+        peers = {peer: results[direction].get(way.replace("gateway", name)) for name, peer in
+                 (("copy", "copy loop"), ("proxy", "kafka-proxy"), ("kroxylicious", "Kroxylicious"))}
+        beside = ", ".join(f"{ours / figures['relay']:.2f} × {peer}" for peer, figures in peers.items() if figures)
+        goals.append([goal, f"{way} {direction}, gateway ms a MB", f"{ours:.2f}", f"{limit}", beside])
     for direction, limit in (("consume", 0.8), ("produce", 0.95)):
         ratio = results[direction]["gateway tls"]["sum"] / results[direction]["kafka tls"]["sum"]
         goals.append(["G5", f"TLS {direction}, gateway + broker ÷ Kafka's own TLS", f"{ratio:.2f}", f"{limit}", ""])
@@ -153,7 +156,7 @@ def write_payload(rig, path, megabytes):
 
 
 def start(rig):
-    """Everything that is compared; whether kafka-proxy is among it."""
+    """Everything that is compared."""
     rig.certificates()
     rig.start_kafka()
     rig.wait_for_kafka()
@@ -161,13 +164,14 @@ def start(rig):
     rig.create_topic("latency", 1)
     rig.start_gateway()
     rig.start_copy_loops()
-    return rig.start_kafka_proxy()
+    rig.start_kafka_proxy()
+    rig.start_kroxylicious()
 
 
-def run(rig, quick, with_proxy):
+def run(rig, quick):
     megabytes, rounds, warm_up = (100, 3, 1) if quick else (400, 5, 2)
     write_payload(rig, rig.work / "payload", megabytes)
-    goals = throughput(rig, megabytes, rounds, warm_up, with_proxy)
+    goals = throughput(rig, megabytes, rounds, warm_up)
     return goals + latency(rig, 500, 3 if quick else 20, 3)
 
 

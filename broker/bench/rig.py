@@ -16,6 +16,8 @@ USER, PASSWORD = "bench", "Bench-password-1"
 UPSTREAM, UPSTREAM_SASL, FOR_COPY, FOR_COPY_TLS, KAFKA_TLS, CONTROLLER, BETWEEN = 9192, 9193, 9194, 9195, 9393, 9191, 9190
 # … and the relays'. kafka-proxy speaks to UPSTREAM and rewrites addresses; the copy loop cannot, so Kafka advertises it.
 GATEWAY, GATEWAY_TLS, COPY, COPY_TLS, PROXY, PROXY_TLS = 9092, 9093, 29092, 29093, 39092, 39093
+# Kroxylicious takes the next ports too, one for each broker.
+KROXYLICIOUS, KROXYLICIOUS_TLS = 49092, 49192
 KAFKA_PROXY = "github.com/grepplabs/kafka-proxy@v0.4.3"
 
 
@@ -171,14 +173,13 @@ class Rig:
             wait_for(name, lambda port=port: listening(HOST, port))
 
     def start_kafka_proxy(self):
-        """The kafka-proxy on PATH or made by `go install`; False when it cannot be had."""
+        """The kafka-proxy on PATH or made by `go install`; left out, and said so, when it cannot be had."""
         proxy = shutil.which("kafka-proxy") or self.tools / "go" / "bin" / "kafka-proxy"
         if not Path(proxy).exists():
             try:
                 sh("go", "install", KAFKA_PROXY, env={**os.environ, "GOBIN": str(proxy.parent), "CGO_ENABLED": "0"})
             except (subprocess.CalledProcessError, FileNotFoundError) as error:
-                print(f"kafka-proxy is left out: {getattr(error, 'stderr', error)}")
-                return False
+                return left_out("kafka-proxy", error)
         common = ["--proxy-request-buffer-size", "65536", "--proxy-response-buffer-size", "65536", "--dynamic-listeners-disable"]
         for name, port, metrics, tls in (
             ("proxy", PROXY, 9180, []),
@@ -189,7 +190,24 @@ class Rig:
                 proxy, "server", "--bootstrap-server-mapping", f"{HOST}:{UPSTREAM},{HOST}:{port}",
                 "--http-listen-address", f"127.0.0.1:2{metrics}", *common, *tls], pin=0).pid
             wait_for(name, lambda port=port: listening(HOST, port))
-        return True
+
+    def start_kroxylicious(self):
+        """Its runtime from Maven Central, with a launcher of ours; left out, and said so, when it cannot be had."""
+        here, work = Path(__file__).parent / "kroxylicious", self.work / "kroxylicious"
+        try:
+            sh("mvn", "-q", "-B", "-f", here / "pom.xml", "dependency:copy-dependencies", f"-DoutputDirectory={work / 'libs'}")
+        except (subprocess.CalledProcessError, FileNotFoundError) as error:
+            return left_out("Kroxylicious", error)
+        gateway = lambda port, **more: {"name": f"port-{port}", **more, "portIdentifiesNode": {
+            "bootstrapAddress": f"{HOST}:{port}", "advertisedBrokerAddressPattern": HOST}}
+        tls = {"key": {"privateKeyFile": str(self.pki / "server.key"), "certificateFile": str(self.pki / "server.pem")}}
+        cluster = {"name": "bench", "targetCluster": {"bootstrapServers": f"{HOST}:{UPSTREAM}"},
+                   "gateways": [gateway(KROXYLICIOUS), gateway(KROXYLICIOUS_TLS, tls=tls)]}
+        # JSON is YAML.
+        (work / "configuration.yaml").write_text(json.dumps({"virtualClusters": [cluster]}))
+        self.pids["kroxylicious"] = self.processes.start("kroxylicious", ["java", "-Xmx1g", "-cp", f"{work / 'libs'}/*", here / "Proxy.java",
+                                                                          work / "configuration.yaml"], pin=0).pid
+        wait_for("Kroxylicious", lambda: listening(HOST, KROXYLICIOUS) and listening(HOST, KROXYLICIOUS_TLS))
 
     # --- ways of a client ---------------------------------------------------------------------------------------
 
@@ -202,5 +220,15 @@ class Rig:
         return {
             "direct": (UPSTREAM, [], None), "copy": (COPY, [], "copy"), "proxy": (PROXY, [], "proxy"), "gateway": (GATEWAY, [], "gateway"),
             "kafka tls": (KAFKA_TLS, tls, None), "copy tls": (COPY_TLS, tls, "copy-tls"), "proxy tls": (PROXY_TLS, tls, "proxy-tls"),
-            "gateway tls": (GATEWAY_TLS, sasl_tls, "gateway"),
+            "gateway tls": (GATEWAY_TLS, sasl_tls, "gateway"), "kroxylicious": (KROXYLICIOUS, [], "kroxylicious"),
+            "kroxylicious tls": (KROXYLICIOUS_TLS, tls, "kroxylicious"),
         }[name]
+
+    def has(self, name):
+        """Whether this way is there: some relays may be left out."""
+        relay = self.way(name)[2]
+        return relay is None or relay in self.pids
+
+
+def left_out(peer, error):
+    print(f"{peer} is left out: {getattr(error, 'stderr', error)}")
