@@ -1,11 +1,32 @@
-//! Every call that the program makes is an operation of the committed API documents, with its parameters.
+//! Every call that the program makes is an operation of the committed API documents, with its parameters; every operation
+//! has a command; every command is tried here.
 
 use crate::support::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, path::Path};
+
+/// Operations that no command calls, and why. `sluice api` makes any call.
+const WITHOUT_A_COMMAND: &[(&str, &str)] = &[
+    ("add_member", OF_THE_ORGANISATION),
+    ("change_password", "a person does it where he signs in"),
+    ("get_jwks", "for those who verify tokens"),
+    ("get_quote", "`quote` shows what was made"),
+    ("healthz", "for what runs the service; `status` asks whether it is ready"),
+    ("list_audit_events", OF_THE_ORGANISATION),
+    ("list_members", OF_THE_ORGANISATION),
+    ("remove_member", OF_THE_ORGANISATION),
+    ("update_member", OF_THE_ORGANISATION),
+    ("update_service_account", "a program that may do more is another one, with a key of its own"),
+    ("watch_project", "a command follows one job; all at once are for a console"),
+];
+const OF_THE_ORGANISATION: &str = "commands are about one project";
+
+/// Commands that make no call of their own.
+const WITHOUT_A_CALL: &[&str] = &["completion", "profile", "api"];
 
 /// Commands that together make every call there is.
 const COMMANDS: &[&str] = &[
+    "login --email alice@example.com --password-stdin",
     "status",
     "version",
     "whoami",
@@ -23,6 +44,7 @@ const COMMANDS: &[&str] = &[
     "service-account get ci",
     "service-account create ci2 --role viewer",
     "service-account delete ci --yes",
+    "key list ci",
     "key create ci --expires 90d",
     "key revoke key_01jd9mz5w8e4wahj8k6t3v2q7z --yes",
     "catalog specs",
@@ -34,6 +56,7 @@ const COMMANDS: &[&str] = &[
     "instance list --state running --name a --address b --spec c --zone d --label e=f -q g --sort -name \
      --created-after 24h --created-before 1h",
     "instance get orders",
+    "instance watch orders",
     "instance create orders --spec 100 --storage 600 --disk high --yes",
     "instance create orders --spec 100 --storage 600 --disk high --when-full produce-limited --dry-run",
     "instance update orders --description x",
@@ -50,7 +73,27 @@ const COMMANDS: &[&str] = &[
     "cert rotate orders --overlap-hours 24 --dry-run",
     "cert rotate orders --yes --no-wait",
     "cert truststore orders --format jks --out -",
+    "access get orders",
     "access set orders --authorization acl --anonymous open --dry-run",
+    "access set orders --plaintext off --sasl-ssl on --public-plaintext off --public-sasl-ssl on --cross-network on --mtls on \
+     --allow 10.1.0.0/16,10.2.0.1 --deny none --auto-create off",
+    "access set orders --allow any --deny 192.0.2.1 --no-wait",
+    "access tokens trust orders --issuer https://id.example.com --audience kafka --user-claim name --keys keys.json",
+    "access tokens clear orders --dry-run",
+    "access certificates trust orders --ca server.pem --crl server.pem --rules DEFAULT",
+    "access certificates clear orders --dry-run",
+    "access endpoint tell orders 0=192.0.2.1 1=kafka-1.example.com:9101",
+    "access endpoint reset orders",
+    "access endpoint allow orders org_01jd9mz5w8e4wahj8k6t3v2q7x --from 10.1.0.0/16",
+    "access endpoint forbid orders org_01jd9mz5w8e4wahj8k6t3v2q7y",
+    "user list orders",
+    "user get orders shop",
+    "user create orders shop --password-stdin",
+    "user create orders shop --dry-run",
+    "user disable orders shop --yes",
+    "user enable orders shop",
+    "user reset-password orders shop --password-stdin --yes",
+    "user delete orders shop --yes",
     "access set orders --mechanisms SCRAM-SHA-512,plain --dry-run",
     "acl list orders --principal User:a --resource topic --name b --pattern match --operation read --permission allow",
     "acl add orders --principal User:a --name b --pattern prefixed --operation read,write",
@@ -83,6 +126,8 @@ const COMMANDS: &[&str] = &[
     "failed-creation delete --all --yes",
     "job list --state running --kind a --instance b --actor c --from 24h --to 1h",
     "job get orders",
+    "job watch orders",
+    "job reveal orders",
     "job cancel orders --yes",
     "job retry orders --no-wait",
     "job delete job_01jd9mz5w8e4wahj8k6t3v2q7t",
@@ -132,11 +177,19 @@ fn everything(request: &Request) -> Reply {
         }
         ("PUT", "certificate") | ("POST", "rotate") => Reply::json(202, &job("succeeded", 2)),
         ("GET", "orders" | INSTANCE) => Reply::json(200, &instance("orders", "running")),
+        // Watched once, so that its events are asked for.
+        ("GET", JOB) if request.before == 0 => Reply::json(200, &job("running", 1)),
         ("GET", JOB) => Reply::json(200, &job("succeeded", 2)),
         ("POST", "quotes") => Reply::json(201, &quote()),
         ("POST", "instances") if !request.target.contains("dry_run") => Reply::json(202, &job("queued", 0)),
         ("POST", "cancel" | "retry") => Reply::json(202, &job("succeeded", 2)),
         ("POST", "reveal") => Reply::json(200, &json!({ "secrets": { "password": "x" } })),
+        ("GET", "access") => {
+            let account = json!({"account": "org_01jd9mz5w8e4wahj8k6t3v2q7y", "ips": ["10.9.0.0/16"]});
+            Reply::json(200, &json!({"endpoint_accounts": [account]}))
+        }
+        ("PATCH", "access") if !request.target.contains("dry_run") => Reply::json(202, &job("succeeded", 2)),
+        ("POST", "token") => Reply::json(200, &tokens(1)),
         ("GET", "readyz" | "version") => Reply::json(200, &json!({ "version": "1" })),
         _ => standard(request),
     }
@@ -146,6 +199,22 @@ fn document(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../openapi").join(name);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap()
+}
+
+/// Ids of all operations of these documents.
+fn operations(documents: &[Value]) -> BTreeSet<&str> {
+    let items = documents.iter().filter_map(|document| document["paths"].as_object()).flat_map(Map::values);
+    items.filter_map(Value::as_object).flat_map(Map::values).filter_map(|one| one["operationId"].as_str()).collect()
+}
+
+/// The commands of the reference that have none below them, without the program's name.
+fn reference() -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let titles = text.lines().filter_map(|line| line.trim_start_matches('#').trim().strip_prefix("`sluice "));
+    let names: Vec<_> = titles.map(|title| title.trim_end_matches('`').to_owned()).collect();
+    let group = |name: &String| names.iter().any(|other| other.starts_with(&format!("{name} ")));
+    names.iter().filter(|name| !group(name)).cloned().collect()
 }
 
 /// The operation of a request, if the document has it.
@@ -163,15 +232,28 @@ fn operation<'a>(document: &'a Value, method: &str, path: &str) -> Option<&'a Va
 }
 
 #[test]
-fn every_call_is_in_the_documents_of_the_api() {
+fn every_command_is_tried_here() {
+    let commands = reference();
+    assert!(commands.len() > 90, "the reference is read: {commands:?}");
+    let tried = |name: &String| {
+        COMMANDS.iter().any(|line| line == name || line.starts_with(&format!("{name} ")))
+            || WITHOUT_A_CALL.iter().any(|known| name.split(' ').next() == Some(known))
+    };
+    let missing: Vec<_> = commands.iter().filter(|name| !tried(name)).collect();
+    assert!(missing.is_empty(), "commands that no test runs: {missing:#?}");
+}
+
+#[test]
+fn every_call_is_in_the_documents_of_the_api_and_every_operation_has_a_command() {
     let server = Server::start(everything);
     let home = Home::signed_in(&server, 600);
     let mut spec = spec();
     spec.as_object_mut().unwrap().remove("name");
     home.write("spec.json", &spec.to_string());
     home.write("server.pem", "PEM");
+    home.write("keys.json", r#"{"keys": []}"#);
     for command in COMMANDS {
-        let ran = home.run(command);
+        let ran = home.run_with(command, &[], "Heron-lake-17\n");
         assert_ne!(ran.code, 2, "{command}: {}", ran.err);
         assert!(
             !ran.err.contains("cannot be read") || ran.code != 1 || command.starts_with("version"),
@@ -180,13 +262,14 @@ fn every_call_is_in_the_documents_of_the_api() {
         );
     }
     let documents = [document("tenant.json"), document("operator.json")];
-    let mut missing = BTreeSet::new();
+    let (mut missing, mut called) = (BTreeSet::new(), BTreeSet::new());
     for request in server.seen() {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let Some(operation) = documents.iter().find_map(|document| operation(document, &request.method, path)) else {
             missing.insert(format!("{} {path}", request.method));
             continue;
         };
+        called.extend(operation["operationId"].as_str());
         let known: BTreeSet<_> = operation["parameters"]
             .as_array()
             .into_iter()
@@ -200,4 +283,10 @@ fn every_call_is_in_the_documents_of_the_api() {
         }
     }
     assert!(missing.is_empty(), "not in openapi/: {missing:#?}");
+    let excused: BTreeSet<_> = WITHOUT_A_COMMAND.iter().map(|(operation, _)| *operation).collect();
+    let all = operations(&documents);
+    let uncalled: Vec<_> = all.difference(&called).filter(|operation| !excused.contains(*operation)).collect();
+    assert!(uncalled.is_empty(), "no command calls {uncalled:#?}");
+    let stale: Vec<_> = excused.iter().filter(|one| called.contains(*one) || !all.contains(*one)).collect();
+    assert!(stale.is_empty(), "they have a command, or are gone: {stale:#?}");
 }

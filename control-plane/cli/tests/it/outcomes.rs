@@ -61,7 +61,7 @@ fn every_fault_of_an_order_is_told_with_its_field() {
     assert_eq!(
         ran.err,
         "error: The request breaks a rule\n  2 fields are not accepted.\n  \
-         - /zones: one zone, or three and more\n  \
+         - /zones: one zone, or three and more (two-zones)\n  \
          - /storage_gb: 600 to 90000 for kafka.100 (out-of-range)\n  \
          code: validation-failed, request id: req-9\n"
     );
