@@ -393,4 +393,6 @@ def endpoints(brokers, source, port=9011, came=lambda number: None):
         yield ["%s:%d" % listener.getsockname() for listener in listeners]
     finally:
         for listener in listeners:
+            # Else the thread that waits for the next client keeps the port.
+            listener.shutdown(socket.SHUT_RDWR)
             listener.close()

@@ -40,9 +40,9 @@ impl Counted {
 
     /// Whether Kafka's answer says that something was made; `None` where it may be yet
     /// (org.apache.kafka.common.protocol.Errors).
-    pub(super) fn is_made(self, error: i16) -> Option<bool> {
+    pub(in crate::gateway) fn is_made(self, error: i16) -> Option<bool> {
         let (made, not_made): (&[i16], &[i16]) = match self {
-            Self::Partitions => (&[0], &code::MADE_NOTHING),
+            Self::Partitions => (&code::MADE, &code::MADE_NOTHING),
             Self::Groups => (&code::IN_A_GROUP, &code::NO_GROUP_MADE),
         };
         if made.contains(&error) { Some(true) } else { not_made.contains(&error).then_some(false) }

@@ -85,16 +85,20 @@ pub(super) mod code {
     pub(in crate::gateway) const UNACCEPTABLE_CREDENTIAL: i16 = 93;
     pub(in crate::gateway) const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
     pub(in crate::gateway) const STREAMS_INVALID_TOPOLOGY: i16 = 130;
+    /// Answers to CreateTopics and CreatePartitions after which what was asked for is there. By whom, they do not say: a broker
+    /// that loses its controller asks again, and hears that a topic exists, or has so many partitions, by its own first asking.
+    pub(in crate::gateway) const MADE: [i16; 3] = [
+        0, 36, // topic exists
+        37, // invalid partitions
+    ];
     /// Answers to CreateTopics and CreatePartitions after which nothing will be made. Others, such as a time-out or a
     /// controller that resigned, leave it open (org.apache.kafka.common.protocol.Errors).
-    pub(in crate::gateway) const MADE_NOTHING: [i16; 17] = [
+    pub(in crate::gateway) const MADE_NOTHING: [i16; 15] = [
         UNKNOWN_TOPIC_OR_PARTITION,
         17, // invalid topic
         TOPIC_AUTHORIZATION_FAILED,
         CLUSTER_AUTHORIZATION_FAILED,
         UNSUPPORTED_VERSION,
-        36, // topic exists
-        37, // invalid partitions
         38, // invalid replication factor
         39, // invalid replica assignment
         INVALID_CONFIG,

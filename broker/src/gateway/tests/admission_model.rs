@@ -4,6 +4,7 @@
 //!
 //! What may be assumed is what docs/adr/0011-admission.md assumes, and the model goes to those bounds.
 
+use super::super::admission::counted::Counted;
 use super::super::admission::ledger::{EXPIRY, Ledger, START_WITHIN, Topic, Topics, Verdict};
 use super::super::admission::record::{Deleted, End, Id, Intent, Record, Want};
 use super::cases;
@@ -264,7 +265,11 @@ impl World {
                     self.operations[number].stage = Stage::Seeing(self.now + SHOWN_WITHIN);
                     return;
                 }
-                let error = self.carry_out(operation.topic, operation.kind);
+                let mut error = self.carry_out(operation.topic, operation.kind);
+                // A broker that loses its controller asks again.
+                if faults && self.chance(10) {
+                    error = self.carry_out(operation.topic, operation.kind);
+                }
                 // Answers get lost, and some say nothing.
                 let silent = operation.orphan || (faults && self.chance(10));
                 self.operations[number].stage = if silent { Stage::Done } else { Stage::Answered(error) };
@@ -287,13 +292,13 @@ impl World {
                 }
                 let mut end = End { id: operation.id, made: Vec::new(), not_made: Vec::new(), deleted: Vec::new() };
                 let topic = operation.topic.to_owned();
-                match operation.kind {
-                    Kind::Delete if error == 0 => {
+                match (operation.kind, Counted::Partitions.is_made(error)) {
+                    (Kind::Delete, _) if error == 0 => {
                         end.deleted.push(Deleted { topic, topic_id: operation.known_id, since: operation.intent_at })
                     }
-                    Kind::Delete => {}
-                    _ if error == 0 => end.made.push(topic),
-                    _ => end.not_made.push(topic),
+                    (Kind::Delete, _) | (_, None) => {}
+                    (_, Some(true)) => end.made.push(topic),
+                    (_, Some(false)) => end.not_made.push(topic),
                 }
                 self.end(number, end);
             }

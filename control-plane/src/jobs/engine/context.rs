@@ -48,8 +48,8 @@ impl<W: Workflow> StepContext<'_, W> {
         self.lease.report(self.position, detail.into(), percent).await
     }
 
-    /// Tells users, for good, what became of one broker in a step that goes by brokers: what was done, or why it could
-    /// not be, in a sentence that names the broker. `percent` is of this step.
+    /// Tells users what became of one broker in a step that goes by brokers: what was done, why it could not be, or what
+    /// it is tried again for, in a sentence that names the broker. `percent` is of this step.
     pub async fn broker_done(
         &self,
         node_id: i32,
@@ -58,9 +58,9 @@ impl<W: Workflow> StepContext<'_, W> {
     ) -> Result<(), StepError> {
         let (state, detail) = match outcome {
             Ok(what) => (StepState::Succeeded, what.as_str()),
-            Err(StepError::Transient(cause) | StepError::Permanent(cause)) => {
-                (StepState::Failed, cause.detail.as_str())
-            }
+            // The step comes again.
+            Err(StepError::Transient(cause)) => (StepState::Running, cause.detail.as_str()),
+            Err(StepError::Permanent(cause)) => (StepState::Failed, cause.detail.as_str()),
             // Another runner tells, or the undo.
             Err(StepError::LeaseLost | StepError::Cancelled) => return Ok(()),
         };
