@@ -267,7 +267,7 @@ impl World {
                 }
                 let mut error = self.carry_out(operation.topic, operation.kind);
                 // A broker that loses its controller asks again.
-                if faults && self.chance(10) {
+                if faults && self.chance(50) {
                     error = self.carry_out(operation.topic, operation.kind);
                 }
                 // Answers get lost, and some say nothing.
