@@ -323,6 +323,7 @@ impl Listeners {
         }
         for (path, bind, listener) in bound {
             let stop = CancellationToken::new();
+            shared.metrics.open(path);
             shared.acceptors.spawn(accept(listener, path, shared.clone(), stop.clone()));
             info!(gateway.path = path.as_str(), gateway.bind = %bind, "gateway listens");
             if let Some(moved) = open.insert(path, Open { bind, stop }) {

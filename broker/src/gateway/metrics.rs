@@ -30,6 +30,10 @@ macro_rules! labels {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub(super) enum $name { $($variant),+ }
 
+        impl $name {
+            const ALL: &[Self] = &[$(Self::$variant),+];
+        }
+
         impl EncodeLabelValue for $name {
             fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
                 encoder.write_str(match self { $(Self::$variant => $text),+ })
@@ -236,7 +240,35 @@ impl Metrics {
         );
         registry.register("requests", "Requests by API", requests);
         registry.register("requests_denied", "Requests refused in whole or in part by the gateway, by API", denied);
+        metrics.begin();
         metrics
+    }
+
+    /// Series that are known beforehand are there from the beginning, at 0: of one that appears with its first event nobody
+    /// sees that it rose.
+    fn begin(&self) {
+        for limit in [Counted::Partitions, Counted::Groups] {
+            drop(self.full.get_or_create(&ByLimit { limit }));
+        }
+        for &mechanism in Mechanism::ALL {
+            for &result in LoginResult::ALL {
+                drop(self.logins.get_or_create(&ByLogin { mechanism, result }));
+            }
+        }
+    }
+
+    /// Begins the series of a path that is opened.
+    pub(super) fn open(&self, path: AccessPath) {
+        let path = PathLabel(path);
+        drop(self.connections.get_or_create(&ByPath { path }));
+        drop(self.accepted.get_or_create(&ByPath { path }));
+        drop(self.upstream_failures.get_or_create(&ByPath { path }));
+        for &reason in Refusal::ALL {
+            drop(self.refused.get_or_create(&ByRefusal { path, reason }));
+        }
+        for &direction in Direction::ALL {
+            drop(self.bytes.get_or_create(&ByDirection { path, direction }));
+        }
     }
 
     pub(super) fn refuse(&self, path: AccessPath, reason: Refusal) {

@@ -3,8 +3,10 @@
 use crate::harness::{Node, SOON, ask_control, kill, read, until};
 use crate::stand_in::FAIL;
 use crate::support::pki::Authority;
+use broker_api::metrics;
 use broker_api::spec::{NodeSpec, TlsIdentity};
 use broker_api::status::{NodeState, NodeStatus};
+use std::collections::BTreeSet;
 use std::fs;
 
 fn ready_node() -> Node {
@@ -179,6 +181,20 @@ fn metrics_are_open_metrics_text() {
     for line in ["sluice_node_ready 1", "sluice_node_spec_generation 1", "# EOF"] {
         assert!(text.lines().any(|known| known == line), "{line} is not in:\n{text}");
     }
+    let refused =
+        r#"sluice_node_connections_refused_total{path="private-plaintext",reason="too-many-connections-of-ip"} 0"#;
+    assert!(text.lines().any(|line| line == refused), "the first refusal would not be seen to raise anything:\n{text}");
+}
+
+#[test]
+fn every_metric_is_for_tenants_or_for_operators() {
+    let node = ready_node();
+    let (_, text) = node.ask("GET", "/metrics", b"");
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let told: BTreeSet<&str> = types.filter_map(|line| line.split(' ').next()).collect();
+    let known: BTreeSet<&str> = metrics::FOR_TENANTS.iter().chain(metrics::FOR_OPERATORS).copied().collect();
+    assert_eq!(known.len(), metrics::FOR_TENANTS.len() + metrics::FOR_OPERATORS.len(), "one is for both");
+    assert_eq!(told, known);
 }
 
 #[test]
