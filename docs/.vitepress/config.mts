@@ -17,6 +17,7 @@ const pages = [
     ['quotas', 'Quotas of clients', '客户端配额'],
     ['capacity', 'Capacity', '容量'],
     ['certificates', 'Certificates', '证书'],
+    ['metrics', 'Metrics', '监控指标'],
     ['operate', 'Run it', '运维'],
     ['from-other-clouds', 'From other clouds', '从其他云迁来'],
   ] },

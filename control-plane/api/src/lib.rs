@@ -21,6 +21,7 @@ pub mod instance;
 pub mod job;
 pub mod kafka_rights;
 pub mod kafka_user;
+pub mod metrics;
 pub mod money;
 pub mod page;
 mod patch;

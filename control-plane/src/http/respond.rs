@@ -1,4 +1,4 @@
-//! Answers: entity tags, pages with links, replays.
+//! Answers: entity tags, pages with links, replays, metrics.
 
 use crate::app::Answer;
 use axum::{
@@ -8,7 +8,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use control_plane_api::{page::Page, tenancy::Project};
+use control_plane_api::{
+    metrics::{self, Exposition},
+    page::Page,
+    tenancy::Project,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -48,6 +52,16 @@ impl<T: Serialize + HasEtag> IntoResponse for Tagged<T> {
             response.headers_mut().insert(header::ETAG, tag);
         }
         response
+    }
+}
+
+/// 200 with metrics, as Prometheus reads them.
+#[derive(Debug, Clone)]
+pub struct PrometheusText(pub Exposition);
+
+impl IntoResponse for PrometheusText {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], self.0.to_string()).into_response()
     }
 }
 

@@ -23,7 +23,7 @@ use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
-/// A status is below 1 KiB, and a connection of a list, at most 201 of them, below 2 KiB; the cap keeps a node that runs wild from filling our memory.
+/// A status is below 1 KiB, a connection of a list, at most 201 of them, below 2 KiB, metrics are some 30 KiB; the cap keeps a node that runs wild from filling our memory.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -68,6 +68,19 @@ impl HttpsNodes {
         path: &str,
         body: Bytes,
     ) -> Result<T, NodeError> {
+        let answer = self.answer_within(deadline, node, method, path, body).await?;
+        serde_json::from_slice(&answer).map_err(|error| not_understood(node, &error))
+    }
+
+    /// The body of an answer that is no refusal.
+    async fn answer_within(
+        &self,
+        deadline: Duration,
+        node: &NodeAddress,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Bytes, NodeError> {
         let address = node.control;
         let unreachable = |reason: String| NodeError::Unreachable { address, reason };
         let (status, answer) = match timeout(deadline, exchange(node, method, path, body)).await {
@@ -75,11 +88,7 @@ impl HttpsNodes {
             Ok(Err(error)) => return Err(unreachable(causes(&*error))),
             Err(_) => return Err(unreachable(format!("no answer within {} ms", deadline.as_millis()))),
         };
-        if status.is_success() {
-            return serde_json::from_slice(&answer)
-                .map_err(|e| NodeError::Refused { address, reason: format!("the answer is not understood: {e}") });
-        }
-        Err(refusal(address, status, &answer))
+        if status.is_success() { Ok(answer) } else { Err(refusal(address, status, &answer)) }
     }
 
     async fn send<T: DeserializeOwned>(
@@ -99,6 +108,10 @@ fn json(node: &NodeAddress, body: &impl Serialize) -> Result<Bytes, NodeError> {
         .map_err(|e| NodeError::Refused { address: node.control, reason: format!("what is asked cannot be sent: {e}") })
 }
 
+fn not_understood(node: &NodeAddress, error: &dyn Error) -> NodeError {
+    NodeError::Refused { address: node.control, reason: format!("the answer is not understood: {error}") }
+}
+
 #[async_trait]
 impl NodeControl for HttpsNodes {
     async fn status(&self, node: &NodeAddress) -> Result<NodeStatus, NodeError> {
@@ -107,6 +120,11 @@ impl NodeControl for HttpsNodes {
 
     async fn push_spec(&self, node: &NodeAddress, spec: &NodeSpec) -> Result<NodeStatus, NodeError> {
         self.send(node, Method::PUT, paths::SPEC, spec).await
+    }
+
+    async fn metrics(&self, node: &NodeAddress) -> Result<String, NodeError> {
+        let answer = self.answer_within(self.deadline, node, Method::GET, paths::METRICS, Bytes::new()).await?;
+        String::from_utf8(answer.into()).map_err(|error| not_understood(node, &error))
     }
 
     async fn partitions(&self, node: &NodeAddress) -> Result<PartitionUse, NodeError> {

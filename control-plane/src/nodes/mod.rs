@@ -52,6 +52,9 @@ pub trait NodeControl: Debug + Send + Sync {
     /// Pushes desired state; a repeat of what is in force succeeds.
     async fn push_spec(&self, node: &NodeAddress, spec: &NodeSpec) -> Result<NodeStatus, NodeError>;
 
+    /// What the node counts, in OpenMetrics text.
+    async fn metrics(&self, node: &NodeAddress) -> Result<String, NodeError>;
+
     /// Partitions of the instance.
     async fn partitions(&self, node: &NodeAddress) -> Result<PartitionUse, NodeError>;
 

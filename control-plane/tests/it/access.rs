@@ -110,6 +110,7 @@ const TABLE: &[(&str, Access)] = &[
     ("delete_failed_creation", Project(Right::InstanceDelete)),
     ("get_connection", Project(Right::ConnectionRead)),
     ("get_usage", Project(Right::InstanceRead)),
+    ("get_prometheus_metrics", Project(Right::InstanceRead)),
     ("list_connections", Project(Right::InstanceRead)),
     ("close_connections", Project(Right::InstanceUpdate)),
     ("get_truststore", Project(Right::ConnectionRead)),
@@ -131,6 +132,7 @@ const TABLE: &[(&str, Access)] = &[
     ("list_zone_rooms", Operator),
     ("put_zone_room", Operator),
     ("put_connection_allowance", Operator),
+    ("get_node_metrics", Operator),
 ];
 
 /// An operation with what it takes to call it.

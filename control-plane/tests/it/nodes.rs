@@ -108,6 +108,21 @@ async fn a_node_of_the_instance_is_asked_over_mutual_tls() {
 }
 
 #[tokio::test]
+async fn metrics_are_text() {
+    let ca = authority();
+    let text = "# TYPE sluice_node_ready gauge\nsluice_node_ready 1\n# EOF\n";
+    let cases = [(text.as_bytes(), Ok(text)), (b"\xff".as_slice(), Err("the answer is not understood"))];
+    for (said, expected) in cases {
+        let control = serve(&ca, "127.0.0.1", Router::new().route(paths::METRICS, get(async move || said))).await;
+        let told = client().metrics(&NodeAddress { control, identity: identity_of_control_plane(&ca) }).await;
+        match expected {
+            Ok(text) => assert_eq!(told.unwrap(), text),
+            Err(reason) => assert!(told.unwrap_err().to_string().contains(reason)),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_node_with_a_certificate_of_another_instance_or_address_is_not_trusted() {
     let (ours, other) = (authority(), authority());
     let router = Router::new().route(paths::STATUS, get(async || Json(status())));

@@ -21,6 +21,7 @@ pub mod instance;
 pub mod job;
 pub mod key;
 pub mod member;
+pub mod metrics;
 pub mod operator;
 pub mod profile;
 pub mod project;

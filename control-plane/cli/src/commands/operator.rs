@@ -1,6 +1,6 @@
-//! For operators of the platform: catalogue, room, and what an instance may have beyond its spec.
+//! For operators of the platform: catalogue, room, what an instance may have beyond its spec, and how its nodes do.
 
-use super::{api, connection::Chosen, instance::plan_text};
+use super::{api, connection::Chosen, instance::plan_text, metrics};
 use crate::{
     client::{
         Doc,
@@ -34,6 +34,13 @@ pub enum Command {
     SetRoom(SetRoom),
     /// Say how many connections an instance's tenant may allow
     SetConnections(SetConnections),
+    /// What the nodes of an instance count, whosever it is
+    Metrics {
+        /// Id of the instance
+        instance: String,
+        #[command(flatten)]
+        shown: metrics::Shown,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -134,6 +141,11 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
             // The job is the tenant's, who alone can watch it.
             let call = call.header("prefer", format!("wait={JOB_SECONDS}"));
             out.one::<Job>(&client.fetch(&call).await?)
+        }
+        Command::Metrics { instance, shown } => {
+            let mut one = path("operator/v1/instances");
+            one.extend([instance, "metrics".to_owned(), "prometheus".to_owned()]);
+            metrics::show(ctx, &Call::get(one), &shown).await
         }
         Command::Room => out.list(&client.catalogue::<ZoneRoom>(&Call::get(path("operator/v1/zones"))).await?),
     }

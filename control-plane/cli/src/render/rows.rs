@@ -11,6 +11,7 @@ use control_plane_api::{
     instance::{Bootstrap, FailedCreation, Instance},
     job::Job,
     kafka_user::KafkaUser,
+    metrics::MetricSample,
     problem::ErrorDoc,
     tenancy::{Member, Project, Quota},
     topic::{Topic, TopicPartition, TopicSummary},
@@ -37,6 +38,22 @@ impl Row for Spec {
 
     fn name(&self) -> String {
         self.name.clone()
+    }
+}
+
+impl Row for MetricSample {
+    const COLUMNS: &'static [Column<Self>] = &[
+        col("METRIC", |m| m.name.clone()),
+        col("BROKER", |m| or_dash(&m.labels.get("broker"))),
+        col("LABELS", |m| {
+            let others = m.labels.iter().filter(|(label, _)| !matches!(label.as_str(), "broker" | "instance_id"));
+            list(others.map(|(label, value)| format!("{label}={value}")))
+        }),
+        col("VALUE", |m| m.value.clone()),
+    ];
+
+    fn name(&self) -> String {
+        self.series().to_string()
     }
 }
 

@@ -65,6 +65,7 @@ const COMMANDS: &[&str] = &[
     "instance delete orders --dry-run",
     "instance connect orders",
     "instance usage orders",
+    "instance metrics orders -q refused --all",
     "instance snippet orders python --user app --topic t",
     "cert show orders",
     "cert history orders",
@@ -156,6 +157,7 @@ const COMMANDS: &[&str] = &[
     "operator set-room local-1a --vcpus 8 --memory 16 --storage 900",
     "operator set-connections ins_01jd9mz5w8e4wahj8k6t3v2q7x --allow 5000",
     "operator set-connections ins_01jd9mz5w8e4wahj8k6t3v2q7x --allow default --dry-run",
+    "operator metrics ins_01jd9mz5w8e4wahj8k6t3v2q7x --prometheus",
     "logout",
 ];
 
@@ -176,6 +178,7 @@ fn everything(request: &Request) -> Reply {
             Reply::json(200, &certificate_plan())
         }
         ("PUT", "certificate") | ("POST", "rotate") => Reply::json(202, &job("succeeded", 2)),
+        ("GET", "prometheus") => Reply::text(200, "text/plain", METRICS.to_owned()),
         ("GET", "orders" | INSTANCE) => Reply::json(200, &instance("orders", "running")),
         // Watched once, so that its events are asked for.
         ("GET", JOB) if request.before == 0 => Reply::json(200, &job("running", 1)),

@@ -49,6 +49,35 @@ fn documents_are_printed_as_the_server_sent_them() {
 }
 
 #[test]
+fn metrics_are_a_table_for_people_whole_for_programs_and_as_they_were_for_prometheus() {
+    let server = Server::start(|request| match request.line() {
+        line if line.ends_with("/metrics/prometheus") => Reply::text(200, "text/plain", METRICS.to_owned()),
+        line if line.ends_with("/instances/orders") => Reply::json(200, &instance("orders", "running")),
+        _ => standard(request),
+    });
+    let home = Home::signed_in(&server, 600);
+    let ran = home.run("instance metrics orders").expect(0);
+    assert_eq!(
+        ran.out,
+        "METRIC                                 BROKER  LABELS                                VALUE\n\
+         sluice_node_connections_refused_total  1       path=private-plaintext,reason=kicked  7\n\
+         sluice_node_up                         1       -                                     1\n\
+         sluice_node_up                         2       -                                     0\n"
+    );
+    assert!(ran.err.contains("1 counter(s) at 0 left out"), "{}", ran.err);
+    let every = home.run("instance metrics orders -q refused --all").expect(0);
+    assert_eq!((every.out.lines().count(), every.err.as_str()), (3, ""));
+    let told = home.run("instance metrics orders -o json").expect(0).json();
+    assert_eq!(told.as_array().unwrap().len(), 4);
+    assert_eq!((&told[0]["value"], &told[0]["labels"]["reason"]), (&json!("0"), &json!("idle")));
+    let csv = home.run("instance metrics orders -q up -o csv").expect(0).out;
+    assert_eq!(csv, "metric,broker,labels,value\r\nsluice_node_up,1,,1\r\nsluice_node_up,2,,0\r\n");
+    let names = home.run("instance metrics orders -q up -o name").expect(0).out;
+    assert!(names.starts_with("sluice_node_up{broker=\"1\","), "{names}");
+    assert_eq!(home.run("instance metrics orders --prometheus").expect(0).out, METRICS);
+}
+
+#[test]
 fn an_empty_list_is_no_data_and_a_word_to_the_reader() {
     let server = Server::start(|request| match request.target.contains("instances") {
         true => Reply::page(&[]),

@@ -2,6 +2,7 @@
 //! allowed, by an operator of the platform beyond it.
 
 use super::{
+    as_operator,
     change::lock,
     configure::{check_changeable, enqueue_configure},
     statuses::{Heard, ask_brokers},
@@ -18,7 +19,6 @@ use crate::{
 };
 use control_plane_api::{
     connection_limits::{BrokerConnections, ConnectionLimits, PutConnectionAllowance, UpdateConnectionLimits},
-    id::InstanceId,
     instance::Plan,
     job::Job,
 };
@@ -166,17 +166,4 @@ pub async fn plan_connection_allowance(
 ) -> Result<Plan, AppError> {
     let scope = as_operator(app, actor, id).await?;
     Wanted::ByOperator(request).plan(app, &scope, id, None).await
-}
-
-/// An operator of the platform in the project of an instance, whosever it is, to do there what the caller has decided and
-/// nothing else.
-async fn as_operator(app: &App, actor: &Actor, id: &str) -> Result<ProjectScope, AppError> {
-    if !actor.operator {
-        return Err(AppError::not_found());
-    }
-    let id: InstanceId = id.parse().map_err(|_| AppError::not_found())?;
-    let mut tx = app.db.system().await?;
-    let (organisation, project) = instances::owner(&mut tx, id).await?.ok_or_else(AppError::not_found)?;
-    let actor = Actor { organisation, organisation_role: None, projects: Vec::new(), ..actor.clone() };
-    Ok(ProjectScope { actor, project, rights: Default::default() })
 }

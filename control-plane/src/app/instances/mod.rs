@@ -8,6 +8,7 @@ mod configure;
 mod connection_limits;
 mod create;
 mod list;
+mod metrics;
 mod statuses;
 
 pub use access::{get_access, plan_access, update_access};
@@ -22,11 +23,12 @@ pub use connection_limits::{
 pub use create::{create_instance, plan_instance};
 pub use list::list_instances;
 pub(crate) use list::split;
+pub use metrics::{get_node_metrics, get_prometheus_metrics};
 
 use crate::{
     app::{App, AppError, etag},
     domain::{
-        actor::ProjectScope,
+        actor::{Actor, ProjectScope},
         client_paths::{self, Place},
         rights::Right,
         states, storage,
@@ -39,12 +41,26 @@ use crate::{
 };
 use control_plane_api::{
     access::Access,
+    id::InstanceId,
     instance::{Billing, Bootstrap, Broker, Instance, InstanceState},
 };
 
 /// The instance of this id or name; what the caller may not see does not exist.
 pub(crate) async fn find(tx: &mut TenantTx, id_or_name: &str) -> Result<InstanceRecord, AppError> {
     instances::find(tx, id_or_name.parse().ok(), id_or_name).await?.ok_or_else(AppError::not_found)
+}
+
+/// An operator of the platform in the project of an instance, whosever it is, to do there what the caller has decided and
+/// nothing else.
+async fn as_operator(app: &App, actor: &Actor, id: &str) -> Result<ProjectScope, AppError> {
+    if !actor.operator {
+        return Err(AppError::not_found());
+    }
+    let id: InstanceId = id.parse().map_err(|_| AppError::not_found())?;
+    let mut tx = app.db.system().await?;
+    let (organisation, project) = instances::owner(&mut tx, id).await?.ok_or_else(AppError::not_found)?;
+    let actor = Actor { organisation, organisation_role: None, projects: Vec::new(), ..actor.clone() };
+    Ok(ProjectScope { actor, project, rights: Default::default() })
 }
 
 pub async fn get_instance(app: &App, scope: &ProjectScope, id_or_name: &str) -> Result<Instance, AppError> {

@@ -58,6 +58,17 @@ impl NodeControl for Simulation {
         answer.await.map_err(|failure| as_node_error(node.control, failure))?
     }
 
+    /// Nobody does anything that could be counted.
+    async fn metrics(&self, node: &NodeAddress) -> Result<String, NodeError> {
+        let NodeStatus { state, generation, .. } = self.status(node).await?;
+        let ready = u8::from(state == NodeState::Ready);
+        Ok(format!(
+            "# TYPE sluice_node_ready gauge\nsluice_node_ready {ready}\n# TYPE sluice_node_spec_generation gauge\n\
+             sluice_node_spec_generation {generation}\n# TYPE sluice_node_connections_refused counter\n\
+             sluice_node_connections_refused_total{{path=\"private-plaintext\",reason=\"too-many-connections\"}} 0\n# EOF\n"
+        ))
+    }
+
     async fn partitions(&self, node: &NodeAddress) -> Result<PartitionUse, NodeError> {
         let answer = self.world.operate(Operation::NodeStatus, |state, _| Ok(partitions(state, node)));
         answer.await.map_err(|failure| as_node_error(node.control, failure))?

@@ -20,6 +20,7 @@ pub mod kafka_rights;
 pub mod kafka_users;
 pub mod me;
 pub mod members;
+pub mod metrics;
 pub mod projects;
 pub mod quotes;
 pub mod service_accounts;
@@ -54,5 +55,6 @@ pub fn router() -> ApiRouter {
         .merge(client_connections::router())
         .merge(client_quotas::router())
         .merge(usage::router())
+        .merge(metrics::router())
         .merge(jobs::router())
 }

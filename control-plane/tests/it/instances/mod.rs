@@ -15,6 +15,7 @@ mod failed;
 mod jobs;
 mod kafka_users;
 mod list;
+mod metrics;
 mod mtls;
 mod purchase;
 mod refusals;

@@ -5,7 +5,7 @@ mod create;
 
 pub use create::plan_text;
 
-use super::job;
+use super::{job, metrics};
 use crate::{
     args::{ListArgs, moment, pair},
     client::{Doc, call::Call},
@@ -58,6 +58,13 @@ pub enum Command {
     Usage {
         /// Name or id
         instance: String,
+    },
+    /// What its brokers count: refused connections and requests, logins, bytes, waits
+    Metrics {
+        /// Name or id
+        instance: String,
+        #[command(flatten)]
+        shown: metrics::Shown,
     },
     /// Code that connects and runs as printed
     Snippet(connect::Snippet),
@@ -131,6 +138,11 @@ pub async fn run(ctx: &Context, command: Command) -> Result<()> {
         Command::Watch { instance } => watch(ctx, &scope, &instance).await,
         Command::Connect { instance } => connect::connect(ctx, &scope, &instance).await,
         Command::Usage { instance } => usage(ctx, &scope, &instance).await,
+        Command::Metrics { instance, shown } => {
+            let instance = resolve::instance(ctx, &scope, &instance).await?.typed()?;
+            let path = scope.path(&["instances", &instance.id.to_string(), "metrics", "prometheus"]);
+            metrics::show(ctx, &Call::get(path), &shown).await
+        }
         Command::Snippet(args) => connect::snippet(ctx, &scope, args).await,
         Command::Protect { instance, off } => {
             let change = UpdateInstance { deletion_protection: Some(!off), ..UpdateInstance::default() };

@@ -162,3 +162,12 @@ pub fn certificate_plan() -> Value {
         "key": "RSA 2048", "names": ["127.1.0.1"], "uncovered": [], "valid_from": TIME, "valid_until": TIME,
         "trust_pem": "", "trust": [trust(Value::Null)], "steps": [], "eta_seconds": 2})
 }
+
+pub const METRICS: &str = r#"# HELP sluice_node_connections_refused_total Client connections refused, by reason.
+# TYPE sluice_node_connections_refused_total counter
+sluice_node_connections_refused_total{broker="1",instance_id="ins_01jd9mz5w8e4wahj8k6t3v2q7s",path="private-plaintext",reason="idle"} 0
+sluice_node_connections_refused_total{broker="1",instance_id="ins_01jd9mz5w8e4wahj8k6t3v2q7s",path="private-plaintext",reason="kicked"} 7
+# TYPE sluice_node_up gauge
+sluice_node_up{broker="1",instance_id="ins_01jd9mz5w8e4wahj8k6t3v2q7s"} 1
+sluice_node_up{broker="2",instance_id="ins_01jd9mz5w8e4wahj8k6t3v2q7s"} 0
+"#;
