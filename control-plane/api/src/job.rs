@@ -106,7 +106,7 @@ pub struct JobStep {
 pub struct StepBroker {
     pub broker_id: i32,
     pub state: StepState,
-    /// What was done, or why it could not be, in a sentence that names the broker.
+    /// What was done, why it could not be, or what it is tried again for, in a sentence that names the broker.
     pub detail: Option<String>,
     /// Since when it is in this state; null before it was begun.
     pub changed_at: Option<DateTime<Utc>>,

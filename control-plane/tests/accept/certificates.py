@@ -11,7 +11,8 @@ import urllib.request
 import uuid
 from pathlib import Path
 
-from own_certificates import KEY_PASSWORD, STORE_PASSWORD, TRUST_PASSWORD, Authority, keystore
+from authority import Authority
+from own_certificates import KEY_PASSWORD, STORE_PASSWORD, TRUST_PASSWORD, jks, keystore
 from rows import row, within
 from sluice import PlainClient, check, eventually, run
 
@@ -127,7 +128,7 @@ class Live:
         check(all(stay), "a client cannot log in")
         self.change(self.rotate)
         check(set(self.certificate()["names"]) == set(self.brokers), f"not for its brokers alone: {self.certificate()['names']}")
-        ending = self.own.issue("ending", self.brokers, ENDS_IN_DAYS)
+        ending = self.own.server("ending", self.brokers, ENDS_IN_DAYS)
         self.change(lambda: self.put({"format": "pem", "certificate_pem": ending[0].read_text(), "private_key_pem": ending[1].read_text(), "ca_pem": self.own.pem.read_text()}))
         check(self.world.sluice("cert", "truststore", self.name, "--out", "-").stdout.count(b"BEGIN CERTIFICATE") == 2, "the truststore does not hold both authorities")
         self.refused()
@@ -196,15 +197,15 @@ class Live:
     def refused(self):
         """By the command line, each with its reason; what is served goes on."""
         before, pem = self.certificate()["fingerprint_sha256"], lambda pair: ("--certificate", pair[0], "--key", pair[1])
-        good, root = self.own.issue("good", self.brokers), ("--ca", self.own.pem)
+        good, root = self.own.server("good", self.brokers), ("--ca", self.own.pem)
         store = ("--keystore", self.p12, "--keystore-password-file", "-")
         for code, flags, word in (
             ("wrong-password", store, "Wrong-word-99"),
             ("keystore-unreadable", ("--keystore", self.world.ca, "--keystore-password-file", "-"), STORE_PASSWORD),
-            ("certificate-expired", (*pem(self.own.issue("ended", self.brokers, -1)), *root), ""),
+            ("certificate-expired", (*pem(self.own.server("ended", self.brokers, -1)), *root), ""),
             ("key-mismatch", (*pem((good[0], self.own.key)), *root), ""),
             ("missing-chain", pem(good), ""),
-            ("uncovered-address", (*pem(self.own.issue("elsewhere", ["127.0.0.99"])), *root), ""),
+            ("uncovered-address", (*pem(self.own.server("elsewhere", ["127.0.0.99"])), *root), ""),
         ):
             answer = self.world.sluice("cert", "upload", self.name, *flags, "--yes", stdin=word.encode(), ok=False)
             told = answer.stderr.decode()
@@ -230,7 +231,7 @@ class Live:
         check(set(plan["names"]) == set(self.brokers) and "CERTIFICATE" in plan["trust_pem"], f"the plan: {plan}")
         ids = sorted(broker["id"] for broker in self.world.instance["brokers"])
         check([step["brokers"] for step in plan["steps"]] == [[], ids, ids], f"the plan's steps: {plan['steps']}")
-        store, trust = self.own.jks(*self.own.issue("jks", self.brokers))
+        store, trust = jks(self.own, *self.own.server("jks", self.brokers))
         passwords = [self.world.files / name for name in ("key-password", "trust-password")]
         for file, password in zip(passwords, (KEY_PASSWORD, TRUST_PASSWORD)):
             file.write_text(password)

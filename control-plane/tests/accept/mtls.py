@@ -1,45 +1,15 @@
-"""Certificates of clients: an authority that openssl makes, clients of Java and librdkafka over SSL, and trust that goes while they are connected."""
+"""Certificates of clients: clients of Java and librdkafka over SSL, and trust that goes while they are connected."""
 
 import ssl
 import socket
 import struct
-import time
 import uuid
 
+from authority import Authority
+from paths import in_force
 from sluice import Failed, PlainClient, check, run
 
 ALICE, BOB = "CN=alice,OU=web", "CN=bob,OU=web"
-
-
-class Authority:
-    def __init__(self, world, name):
-        self.at = world.files / f"clients-{name}"
-        self.at.mkdir(exist_ok=True)
-        for old in self.at.iterdir():
-            old.unlink()
-        self.key, self.ca = self.at / "ca.key", self.at / "ca.pem"
-        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", f"/O=Acme/CN=Clients {name}",
-            "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", self.key, "-out", self.ca)
-
-    def client(self, name, usage="clientAuth"):
-        """Key and certificate in one file, as Java takes them."""
-        key, csr, leaf, both, extensions = (self.at / f"{name}{end}" for end in (".key", ".csr", "-leaf.pem", ".pem", ".ext"))
-        extensions.write_text(f"extendedKeyUsage={usage}\n")
-        run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/OU=web/CN={name}", "-keyout", key, "-out", csr)
-        run("openssl", "x509", "-req", "-in", csr, "-CA", self.ca, "-CAkey", self.key, "-CAcreateserial", "-days", "7", "-extfile", extensions, "-out", leaf)
-        both.write_text(key.read_text() + leaf.read_text())
-        return both
-
-    def revoking(self, client):
-        """The list on which this client's certificate stands."""
-        config, crl = self.at / "ca.cnf", self.at / "list.pem"
-        (self.at / "index.txt").touch()
-        config.write_text(f"[ca]\ndefault_ca=own\n[own]\ndatabase={self.at}/index.txt\ndefault_md=sha256\ndefault_crl_days=7\ncrl_extensions=two\ncrlnumber={self.at}/number\n[two]\nauthorityKeyIdentifier=keyid\n")
-        (self.at / "number").write_text("01\n")
-        common = ["openssl", "ca", "-config", config, "-keyfile", self.key, "-cert", self.ca]
-        run(*common, "-revoke", client.with_name(f"{client.stem}-leaf.pem"))
-        run(*common, "-gencrl", "-out", crl)
-        return crl
 
 
 def connect(world, host, client, ca=None):
@@ -59,7 +29,7 @@ def certificates_sign_in(world):
     """The longest time until trust that went was gone everywhere."""
     name, topic, brokers = world.instance["name"], f"by-certificate-{world.tag}", world.instance["bootstrap"]["private_sasl_ssl"]
     hosts = world.hosts
-    old, new = Authority(world, "old"), Authority(world, "new")
+    old, new = Authority(world.files, "old"), Authority(world.files, "new")
     alice, bob, next_alice = old.client("alice"), old.client("bob"), new.client("alice")
     properties = world.files / "certificate.properties"
 
@@ -79,7 +49,7 @@ def certificates_sign_in(world):
     for file, why in ((alice, b"private key"), (alice.with_name("alice-leaf.pem"), b"no authority")):
         refused = world.sluice("access", "certificates", "trust", name, "--ca", file, ok=False)
         check(refused.returncode != 0 and why in refused.stderr, f"{file} passed for an authority: {refused.stderr[-200:]}")
-    trust("--ca", old.ca)
+    trust("--ca", old.pem)
     world.sluice("access", "set", name, "--mtls", "on")
     try:
         world.sluice("access", "set", name, "--authorization", "acl")
@@ -98,7 +68,7 @@ def certificates_sign_in(world):
         check(connect(world, hosts[0], old.client("web", usage="serverAuth")) is None, "a server's certificate signed a client in")
 
         both = world.files / "both-authorities.pem"
-        both.write_text(old.ca.read_text() + new.ca.read_text())
+        both.write_text(old.pem.read_text() + new.pem.read_text())
         trust("--ca", both)
         open_by = lambda client: [connect(world, host, client) for host in hosts]
         first, second = open_by(alice), open_by(next_alice)
@@ -106,21 +76,16 @@ def certificates_sign_in(world):
         check(all(first + second + passwords), "somebody is refused while both are trusted")
         shown = world.api("GET", world.path(f"instances/{name}/connections?user={ALICE}")).json["items"]
         check(len(shown) == 6 and all(one["mechanism"] == "MTLS" and one["certificate"]["subject"] == ALICE for one in shown), f"the list shows {shown[:1]}")
-        plan = world.sluice("access", "certificates", "trust", name, "--ca", new.ca, "--dry-run").stdout.decode()
+        plan = world.sluice("access", "certificates", "trust", name, "--ca", new.pem, "--dry-run").stdout.decode()
         check(f"{ALICE}: 3 connections end" in plan, f"the plan does not say who loses what: {plan}")
 
         waits = []
 
         def until_gone(what, opened, client, change):
-            began = time.monotonic()
-            job = world.api("PATCH", world.path(f"instances/{name}/access"), {"mtls": change}, Idempotency_Key=str(uuid.uuid4()))
-            check(job.status == 202, f"{what} answered {job.status} {job.code}")
-            while not all(line.closed() for line in opened) or any(open_by(client)):
-                check(time.monotonic() - began < 10, f"{what}: still let in, or still connected, after 10 s")
-            waits.append(time.monotonic() - began)
-            check(world.wait_job(job.json["id"])["state"] == "succeeded", f"the job of {what} failed")
+            gone = lambda: all(line.closed() for line in opened) and not any(open_by(client))
+            waits.append(in_force(world, what, {"mtls": change}, gone))
 
-        until_gone("taking an authority out", first, alice, {"ca_pem": new.ca.read_text()})
+        until_gone("taking an authority out", first, alice, {"ca_pem": new.pem.read_text()})
         check(not any(line.closed() for line in second + passwords), "somebody else was closed")
         until_gone("revoking a certificate", second, next_alice, {"crl_pem": new.revoking(next_alice).read_text()})
         third = open_by(new.client("carol"))

@@ -49,20 +49,8 @@ def switches(world):
     processes = world.jvms()
     waits = by_either_hand(world)
     bystanders = [PlainClient.log_in(broker, world.ca, world.user, world.password) for broker in brokers]
-    beat = lambda: [client.ask(18, 0, b"") for client in bystanders]
-
-    def until(what, options, done):
-        began = time.monotonic()
-        access = world.api("PATCH", world.path(f"instances/{name}/access"), options, Idempotency_Key=str(uuid.uuid4()))
-        check(access.status == 202, f"{what} answered {access.status} {access.code}")
-        while True:
-            tried = time.monotonic()
-            check(tried - began < 10, f"{what}: not in force after 10 s")
-            if done():
-                break
-            check(beat() == [0] * len(bystanders), f"{what}: connections of the other ways in were harmed")
-        waits.append(tried - began)
-        check(world.wait_job(access.json["id"])["state"] == "succeeded", f"the job of {what} failed")
+    unharmed = lambda: [client.ask(18, 0, b"") for client in bystanders] == [0] * len(bystanders)
+    until = lambda what, change, done: waits.append(in_force(world, what, change, done, unharmed))
 
     for _ in range(3):
         open_ones = [PlainClient.anonymous(broker) for broker in brokers]
@@ -99,7 +87,7 @@ def switches(world):
     both = world.api("PATCH", world.path(f"instances/{name}/access"), every, Idempotency_Key=str(uuid.uuid4()))
     check(both.status == 422, f"closing every way in answered {both.status}")
     check("on" in world.sluice("access", "get", name).stdout.decode(), "the command line does not tell")
-    check(beat() == [0] * len(bystanders), "connections of the other ways in were harmed")
+    check(unharmed(), "connections of the other ways in were harmed")
     mechanisms = plain_is_switched(world)
     check(world.jvms() == processes, "a broker restarted")
     return (f"9092, 9093, public access, addresses: in force on every broker {within(max(waits))}; "
@@ -117,17 +105,7 @@ def plain_is_switched(world):
         listed = world.api("GET", world.path(f"instances/{name}/connections?user={world.user}&limit=200")).json["items"]
         return {connection["id"] for connection in listed if connection["mechanism"] == "SCRAM-SHA-512"}
 
-    def until(what, mechanisms, done):
-        began = time.monotonic()
-        answer = world.api("PATCH", world.path(f"instances/{name}/access"), {"mechanisms": mechanisms}, Idempotency_Key=str(uuid.uuid4()))
-        check(answer.status == 202, f"{what} answered {answer.status} {answer.code}")
-        while True:
-            tried = time.monotonic()
-            check(tried - began < 10, f"{what}: not in force after 10 s")
-            if done():
-                break
-        waits.append(tried - began)
-        check(world.wait_job(answer.json["id"])["state"] == "succeeded", f"the job of {what} failed")
+    until = lambda what, mechanisms, done: waits.append(in_force(world, what, {"mechanisms": mechanisms}, done))
 
     try:
         consumed = lambda: world.kcat("-C", "-t", topic, "-o", "beginning", "-e", "-q").stdout.count(b"live-")
@@ -279,6 +257,21 @@ def by_either_hand(world):
     middle = sorted(waits)[len(waits) // 2]
     check(middle < HALF_WITHIN, f"half of {len(waits)} switches took longer than {middle:.2f} s")
     return waits
+
+
+def in_force(world, what, change, done, unharmed=lambda: True):
+    """Changes the access, and tells how long it took until `done`. Those who must not notice are asked all the while."""
+    began = time.monotonic()
+    job = world.api("PATCH", world.path(f"instances/{world.instance['name']}/access"), change, Idempotency_Key=str(uuid.uuid4()))
+    check(job.status == 202, f"{what} answered {job.status} {job.code}")
+    while True:
+        tried = time.monotonic()
+        check(tried - began < 10, f"{what}: not in force after 10 s")
+        if done():
+            break
+        check(unharmed(), f"{what}: connections of the other ways in were harmed")
+    check(world.wait_job(job.json["id"])["state"] == "succeeded", f"the job of {what} failed")
+    return tried - began
 
 
 def patch(world, change):

@@ -46,8 +46,8 @@ async fn list_kafka_users(
 
 /// Make a Kafka user
 ///
-/// It can log in by PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 when the job has ended. A password that was not given is made, and
-/// shown once, in the job's result. At most 500 an instance.
+/// It can log in by every mechanism that the instance has on (`mechanisms` of its access) when the job has ended. A password
+/// that was not given is made, and shown once, in the job's result. At most 500 an instance.
 #[utoipa::path(post, path = "/v1/projects/{project}/instances/{instance}/users", tag = "kafka users", request_body = CreateKafkaUser, security(("bearer" = [])),
     params(("project" = String, Path, description = "Id or name."), ("instance" = String, Path, description = "Id or name."), DryRun,
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats with the same key get the first answer, for 24 hours."),

@@ -159,7 +159,7 @@ impl Lease {
         Ok(())
     }
 
-    /// Repeats are free, as far as users can see: a broker keeps the time at which it came into its state.
+    /// A repeat is written again, as another line of the history; the broker keeps the time at which it came into its state.
     pub(super) async fn report_broker(
         &self,
         position: usize,

@@ -42,43 +42,48 @@ pub async fn broker(
 
 /// The step begins, or begins again: those that are not done are under way.
 pub(super) async fn begin(tx: &mut PgConnection, job: JobId, position: usize, now: DateTime<Utc>) -> Result<()> {
-    sqlx::query(
+    follow(
+        tx,
         "update job_step_brokers set state = 'running', changed_at = $3
          where job_id = $1 and position = $2 and state in ('pending', 'failed')",
+        (job, position),
+        now,
     )
-    .bind(job.uuid())
-    .bind(index(position))
-    .bind(now)
-    .execute(tx)
-    .await?;
-    Ok(())
+    .await
 }
 
 /// The step has failed for good: those that were under way were cut off.
 pub(super) async fn cut_off(tx: &mut PgConnection, job: JobId, position: usize, now: DateTime<Utc>) -> Result<()> {
-    sqlx::query(
+    follow(
+        tx,
         "update job_step_brokers set state = 'failed', changed_at = $3
          where job_id = $1 and position = $2 and state = 'running'",
+        (job, position),
+        now,
     )
-    .bind(job.uuid())
-    .bind(index(position))
-    .bind(now)
-    .execute(tx)
-    .await?;
-    Ok(())
+    .await
 }
 
 /// The step is undone.
 pub(super) async fn undo(tx: &mut PgConnection, job: JobId, position: usize, now: DateTime<Utc>) -> Result<()> {
-    sqlx::query(
+    follow(
+        tx,
         "update job_step_brokers set changed_at = $3, state = case state when 'pending' then 'skipped' else 'undone' end
          where job_id = $1 and position = $2 and state in ('pending', 'running', 'succeeded')",
+        (job, position),
+        now,
     )
-    .bind(job.uuid())
-    .bind(index(position))
-    .bind(now)
-    .execute(tx)
-    .await?;
+    .await
+}
+
+/// Lets the brokers of a step come after it.
+async fn follow(
+    tx: &mut PgConnection,
+    statement: &'static str,
+    (job, position): (JobId, usize),
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query(statement).bind(job.uuid()).bind(index(position)).bind(now).execute(tx).await?;
     Ok(())
 }
 
