@@ -38,10 +38,9 @@ pub fn patched(
     }
     let default = Access::default();
     let mut faults = Vec::new();
-    let mtls = mtls.unwrap_or_else(|of_mtls| {
-        faults.extend(of_mtls);
-        Mtls::default()
-    });
+    let mtls = mtls.map_err(|of_mtls| faults.extend(of_mtls)).ok();
+    // What could not be read may well be a way to log in: its own faults say enough.
+    let by_certificate = mtls.as_ref().is_none_or(|mtls| mtls.enabled);
     let next = Access {
         private_plaintext: field(&patch.private_plaintext, &current.private_plaintext, default.private_plaintext),
         private_sasl_ssl: field(&patch.private_sasl_ssl, &current.private_sasl_ssl, default.private_sasl_ssl),
@@ -61,7 +60,7 @@ pub fn patched(
         deny_ips: networks("/deny_ips", &field(&patch.deny_ips, &current.deny_ips, default.deny_ips), &mut faults),
         mechanisms: strongest_first(field(&patch.mechanisms, &current.mechanisms, default.mechanisms)),
         oauthbearer: patch.oauthbearer.clone().unwrap_or_else(|| current.oauthbearer.clone()),
-        mtls,
+        mtls: mtls.unwrap_or_default(),
         authorization: field(&patch.authorization, &current.authorization, default.authorization),
         anonymous: field(&patch.anonymous, &current.anonymous, default.anonymous),
         auto_create_topics: field(&patch.auto_create_topics, &current.auto_create_topics, default.auto_create_topics),
@@ -74,7 +73,7 @@ pub fn patched(
         let detail = "one way in must stay on: nobody could connect";
         faults.push(FieldError::new(pointer, "last-way-in", detail));
     }
-    if next.mechanisms.is_empty() && next.oauthbearer.is_none() && !next.mtls.enabled {
+    if next.mechanisms.is_empty() && next.oauthbearer.is_none() && !by_certificate {
         let detail = "one way to log in must stay on: name a mechanism, or trust tokens or certificates";
         faults.push(FieldError::new("/mechanisms", "last-login", detail));
     }
@@ -563,5 +562,13 @@ mod tests {
             faults.unwrap_err().iter().map(|fault| fault.code.as_str()).collect::<Vec<_>>(),
             ["not-pem", "network-shape"]
         );
+    }
+
+    #[test]
+    fn certificates_that_cannot_be_read_are_not_said_to_be_the_last_login() {
+        let fault = FieldError::new("/mtls/ca_pem", "not-pem", "");
+        let alone = patch(json!({ "mechanisms": [], "mtls": { "enabled": true, "ca_pem": "?" } }));
+        let faults = patched(&Access::default(), &alone, Err(vec![fault])).unwrap_err();
+        assert_eq!(faults.iter().map(|fault| fault.code.as_str()).collect::<Vec<_>>(), ["not-pem"]);
     }
 }
