@@ -247,7 +247,7 @@ pub struct UpdateAccess {
     pub deny_ips: Option<Option<Vec<String>>>,
     #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
     pub auto_create_topics: Option<Option<bool>>,
-    /// Replaced as a whole.
+    /// Replaced as a whole; each is named once.
     #[serde(default, deserialize_with = "crate::patch::nullable", skip_serializing_if = "Option::is_none")]
     pub mechanisms: Option<Option<Vec<SaslMechanism>>>,
     /// Replaced as a whole.

@@ -58,7 +58,7 @@ pub fn patched(
         ),
         allow_ips: networks("/allow_ips", &field(&patch.allow_ips, &current.allow_ips, default.allow_ips), &mut faults),
         deny_ips: networks("/deny_ips", &field(&patch.deny_ips, &current.deny_ips, default.deny_ips), &mut faults),
-        mechanisms: strongest_first(field(&patch.mechanisms, &current.mechanisms, default.mechanisms)),
+        mechanisms: mechanisms(field(&patch.mechanisms, &current.mechanisms, default.mechanisms), &mut faults),
         oauthbearer: patch.oauthbearer.clone().unwrap_or_else(|| current.oauthbearer.clone()),
         mtls: mtls.unwrap_or_default(),
         authorization: field(&patch.authorization, &current.authorization, default.authorization),
@@ -222,10 +222,24 @@ pub fn switched_off(from: &Access, to: &Access) -> Vec<SaslMechanism> {
     from.mechanisms.iter().copied().filter(|mechanism| !to.mechanisms.contains(mechanism)).collect()
 }
 
-fn strongest_first(mut mechanisms: Vec<SaslMechanism>) -> Vec<SaslMechanism> {
-    mechanisms.sort_unstable();
-    mechanisms.dedup();
-    mechanisms
+/// Strongest first; each is named once, which is a bound as well.
+fn mechanisms(mut given: Vec<SaslMechanism>, faults: &mut Vec<FieldError>) -> Vec<SaslMechanism> {
+    let known = SaslMechanism::ALL.map(SaslMechanism::as_str);
+    let names = known.join(", ");
+    if given.len() > known.len() {
+        let detail = format!("{} mechanisms are given; accepted: each once of {names}", given.len());
+        let fault = FieldError::new("/mechanisms", "too-many-mechanisms", detail);
+        faults.push(fault.with("limit", known.len()).with("accepted", known.to_vec()));
+    } else {
+        for (index, mechanism) in given.iter().enumerate().filter(|(index, one)| given[..*index].contains(one)) {
+            let detail = format!("{} is named before; accepted: each once of {names}", mechanism.as_str());
+            let fault = FieldError::new(format!("/mechanisms/{index}"), "mechanism-twice", detail);
+            faults.push(fault.with("accepted", known.to_vec()));
+        }
+    }
+    given.sort_unstable();
+    given.dedup();
+    given
 }
 
 /// How a plan says who loses a connection.
@@ -524,8 +538,8 @@ mod tests {
     }
 
     #[test]
-    fn mechanisms_are_kept_strongest_first_once_and_the_last_way_to_log_in_stays() {
-        let given = json!({ "mechanisms": ["PLAIN", "SCRAM-SHA-512", "PLAIN"] });
+    fn mechanisms_are_kept_strongest_first_and_the_last_way_to_log_in_stays() {
+        let given = json!({ "mechanisms": ["PLAIN", "SCRAM-SHA-512"] });
         let next = patched_by(&Access::default(), &patch(given)).unwrap();
         assert_eq!(next.mechanisms, [SaslMechanism::ScramSha512, SaslMechanism::Plain]);
         assert_eq!(switched_off(&Access::default(), &next), [SaslMechanism::ScramSha256]);
@@ -541,6 +555,24 @@ mod tests {
         assert_eq!(next.mechanisms, []);
         let faults = patched(&next, &patch(json!({ "mtls": null })), Ok(Mtls::default())).unwrap_err();
         assert_eq!(faults[0].code, "last-login", "certificates were the last way");
+    }
+
+    #[test]
+    fn a_mechanism_is_named_once() {
+        let faults = |given: &[&str]| {
+            let faults = patched_by(&Access::default(), &patch(json!({ "mechanisms": given }))).unwrap_err();
+            let [fault] = faults.try_into().unwrap();
+            format!("{} {}: {}", fault.pointer, fault.code, fault.detail)
+        };
+        let each = "accepted: each once of SCRAM-SHA-512, SCRAM-SHA-256, PLAIN";
+        assert_eq!(
+            faults(&["PLAIN", "SCRAM-SHA-512", "PLAIN"]),
+            format!("/mechanisms/2 mechanism-twice: PLAIN is named before; {each}")
+        );
+        assert_eq!(
+            faults(&["PLAIN"; 100]),
+            format!("/mechanisms too-many-mechanisms: 100 mechanisms are given; {each}")
+        );
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub fn chinese(fault: &FieldError) -> Option<String> {
         "too-many-accounts" => "账户过多；最多 {limit} 个",
         "account-shape" => "须为组织或项目的 ID：org_… 或 prj_…",
         "account-twice" => "账户重复；每个账户只填一次，并列出其全部地址",
+        "too-many-mechanisms" => "机制过多；可接受：{accepted}，每种一次",
+        "mechanism-twice" => "机制重复；可接受：{accepted}，每种一次",
         "way-closed" => "该入口未开启；可接受：{accepted}",
         "no-mechanism" => "没有开启任何密码登录机制：请先在接入方式的 mechanisms 中开启一种",
         // Access rules.

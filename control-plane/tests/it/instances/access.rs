@@ -132,7 +132,7 @@ async fn a_plan_says_of_brokers_that_are_silent_that_their_clients_are_not_count
 }
 
 #[tokio::test]
-async fn no_mechanism_at_all_and_unknown_ones_are_refused_in_both_languages() {
+async fn no_mechanism_at_all_unknown_ones_and_repeated_ones_are_refused_in_both_languages() {
     let cloud = Cloud::start().await;
     cloud.bought("orders").await;
     let known = "SCRAM-SHA-512、SCRAM-SHA-256、PLAIN";
@@ -141,6 +141,9 @@ async fn no_mechanism_at_all_and_unknown_ones_are_refused_in_both_languages() {
         (json!([]), "zh-CN", "validation-failed", "/mechanisms", "last-login", "至少保留一种登录方式"),
         (json!(["GSSAPI"]), "en", "malformed-request", "/mechanisms/0", "unknown-value", "one of `SCRAM-SHA-512`"),
         (json!(["GSSAPI"]), "zh-CN", "malformed-request", "/mechanisms/0", "unknown-value", known),
+        (json!(["PLAIN", "PLAIN"]), "en", "validation-failed", "/mechanisms/1", "mechanism-twice", "named before"),
+        (json!(["PLAIN", "PLAIN"]), "zh-CN", "validation-failed", "/mechanisms/1", "mechanism-twice", known),
+        (json!(vec!["PLAIN"; 900]), "en", "validation-failed", "/mechanisms", "too-many-mechanisms", "900 mechanisms"),
     ] {
         let call = cloud.app.call(Method::PATCH, format!("{INSTANCES}/orders/access")).by(cloud.owner());
         let call = call.json(json!({ "mechanisms": mechanisms })).header("accept-language", language);
