@@ -301,7 +301,8 @@ pub async fn update(
     Ok(())
 }
 
-/// Sets who may come in by which way, and raises the generation that its nodes are told.
+/// Sets who may come in by which way, and raises the generation that its nodes are told. Fields that a newer version of this
+/// program has written stay.
 pub async fn set_access(
     tx: &mut TenantTx,
     id: InstanceId,
@@ -310,7 +311,7 @@ pub async fn set_access(
 ) -> Result<(), StoreError> {
     let org = tx.org();
     sqlx::query(
-        "update instances set access = $3, generation = generation + 1, revision = revision + 1, updated_at = $4
+        "update instances set access = access || $3, generation = generation + 1, revision = revision + 1, updated_at = $4
          where org_id = $1 and id = $2",
     )
     .bind(org)

@@ -270,19 +270,20 @@ pub async fn release_public_addresses(tx: &mut Connection, instance: InstanceId,
     Ok(freed.rows_affected() > 0)
 }
 
-/// Takes a change of access back, in a new generation.
+/// Takes a change of access back, in a new generation. Fields that `before` does not have stay: another version of this program
+/// may know them.
 pub async fn restore_access(
     tx: &mut Connection,
     instance: InstanceId,
-    access: &Access,
+    before: &Value,
     now: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query(
-        "update instances set access = $2, generation = generation + 1, revision = revision + 1, updated_at = $3
-         where id = $1 and access is distinct from $2",
+        "update instances set access = access || $2, generation = generation + 1, revision = revision + 1, updated_at = $3
+         where id = $1 and access is distinct from access || $2",
     )
     .bind(instance.uuid())
-    .bind(Json(access))
+    .bind(before)
     .bind(now)
     .execute(tx)
     .await?;

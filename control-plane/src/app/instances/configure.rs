@@ -14,6 +14,7 @@ use control_plane_api::{
     instance::InstanceAction,
     problem::ProblemCode,
 };
+use serde_json::json;
 
 /// Refuses while another job changes the instance, its brokers are not there to be told, or it changed since `if_match`.
 pub(super) fn check_changeable(record: &InstanceRecord, if_match: Option<&[String]>) -> Result<(), AppError> {
@@ -48,7 +49,7 @@ pub(super) async fn enqueue_open(
 ) -> Result<JobId, AppError> {
     let params = access_open::Params {
         instance_id: record.id,
-        before: record.access.clone(),
+        before: json!(record.access),
         authorization,
         certificate_id: CertificateId::generate(),
     };

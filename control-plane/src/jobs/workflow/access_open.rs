@@ -42,6 +42,7 @@ use control_plane_api::{
     problem::ProblemCode,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::time::Duration;
 
 /// How long a broker may be away before the change is taken back: nobody uses what is not open yet.
@@ -58,8 +59,9 @@ pub struct AccessOpen;
 #[serde(deny_unknown_fields)]
 pub struct Params {
     pub instance_id: InstanceId,
-    /// What the access was, and is again when the job fails.
-    pub before: Access,
+    /// What the access was, and is again when the job fails: an [`Access`] as whoever began the job knew it, without defaults
+    /// of who ends it.
+    pub before: Value,
     /// Who decides what clients may do was changed.
     pub authorization: bool,
     /// Of the certificate that is issued when the present one covers too little.
@@ -207,7 +209,10 @@ impl Step<AccessOpen> for BindAcls {
             return Ok(());
         }
         let provisioned = provisioned(context, context.params.instance_id).await?;
-        bind_acls(context.environment, &provisioned, &context.params.before).await
+        let before = Access::deserialize(&context.params.before).map_err(|error| {
+            StepError::permanent(ProblemCode::Internal, "the access before the change cannot be read", chain(&error))
+        })?;
+        bind_acls(context.environment, &provisioned, &before).await
     }
 }
 

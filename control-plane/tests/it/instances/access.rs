@@ -238,6 +238,25 @@ async fn public_access_that_cannot_be_had_leaves_everything_as_it_was() {
     cloud.stop().await;
 }
 
+/// Two versions of the control plane run side by side while it is upgraded.
+#[tokio::test]
+async fn what_a_newer_version_has_written_of_the_access_outlives_changes_of_this_one() {
+    let cloud = Cloud::start().await;
+    cloud.bought("orders").await;
+    cloud.execute("update instances set access = access || '{\"of_tomorrow\": [\"kept\"]}'").await;
+    let kept = "select count(*) from instances where access -> 'of_tomorrow' = '[\"kept\"]'
+                and access -> 'deny_ips' = '[\"10.9.8.7/32\"]' and access -> 'public_sasl_ssl' = 'false'";
+    patch(&cloud, "", json!({ "deny_ips": ["10.9.8.7"] })).await.expect::<Job>(202);
+    assert_eq!(cloud.count(kept).await, 1);
+
+    let (operation, call) = (Operation::ChooseAddresses, 1);
+    cloud.world.fail(Fault { operation, call, when: When::AfterEffect, severity: Severity::Permanent });
+    let job: Job = patch(&cloud, "", json!({ "public_sasl_ssl": true, "deny_ips": null })).await.expect(202);
+    assert_eq!(job.state, JobState::Failed);
+    assert_eq!(cloud.count(kept).await, 1, "nor is it lost when a change is taken back");
+    cloud.stop().await;
+}
+
 #[tokio::test]
 async fn an_instance_bought_with_public_access_has_it_from_the_start_and_gives_it_back_in_the_end() {
     let cloud = Cloud::start().await;

@@ -182,7 +182,7 @@ impl House {
             .unwrap();
         let params = access_open::Params {
             instance_id: id,
-            before: Access::default(),
+            before: json!(Access::default()),
             authorization: true,
             certificate_id: CertificateId::generate(),
         };
