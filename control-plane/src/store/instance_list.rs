@@ -86,7 +86,7 @@ pub async fn list(
     let rows: Vec<InstanceRow> = sqlx::query_as(
         "select i.id, i.project_id, name, description, labels, i.state, state_reason, kafka_version, region, zones, spec,
                 storage_gb, disk_type, capacity_policy, capacity_threshold_percent, max_connections, max_connections_per_ip,
-                allowed_connections, auto_create_topics, access, connection_rates, topic_rates, deletion_protection, first_user, i.revision,
+                allowed_connections, access, connection_rates, topic_rates, deletion_protection, first_user, i.revision,
                 j.id as active_job, i.created_at, i.updated_at
          from instances i
          left join jobs j on j.resource_id = i.id and j.state not in ('succeeded', 'failed', 'cancelled')

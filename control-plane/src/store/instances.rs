@@ -36,7 +36,6 @@ pub struct InstanceRecord {
     pub disk_type: String,
     pub capacity: capacity::Rule,
     pub connections: connection_limits::Chosen,
-    pub auto_create_topics: bool,
     pub access: Access,
     pub connection_rates: ConnectionRates,
     pub topic_rates: BTreeMap<String, TopicRates>,
@@ -86,7 +85,6 @@ pub(super) struct InstanceRow {
     capacity_threshold_percent: i32,
     #[sqlx(flatten)]
     connections: ConnectionsRow,
-    auto_create_topics: bool,
     access: Json<Access>,
     connection_rates: Json<ConnectionRates>,
     topic_rates: Json<BTreeMap<String, TopicRates>>,
@@ -127,7 +125,6 @@ impl TryFrom<InstanceRow> for InstanceRecord {
                     .map_err(|_| unknown("threshold", &row.capacity_threshold_percent.to_string()))?,
             },
             connections: row.connections.into(),
-            auto_create_topics: row.auto_create_topics,
             access: row.access.0,
             connection_rates: row.connection_rates.0,
             topic_rates: row.topic_rates.0,
@@ -240,7 +237,7 @@ pub async fn find(tx: &mut TenantTx, id: Option<InstanceId>, name: &str) -> Resu
     let row: Option<InstanceRow> = sqlx::query_as(
         "select i.id, i.project_id, name, description, labels, i.state, state_reason, kafka_version, region, zones, spec,
                 storage_gb, disk_type, capacity_policy, capacity_threshold_percent, max_connections, max_connections_per_ip,
-                allowed_connections, auto_create_topics, access, connection_rates, topic_rates, deletion_protection, first_user, i.revision,
+                allowed_connections, access, connection_rates, topic_rates, deletion_protection, first_user, i.revision,
                 j.id as active_job, i.created_at, i.updated_at
          from instances i
          left join jobs j on j.resource_id = i.id and j.state not in ('succeeded', 'failed', 'cancelled')

@@ -172,7 +172,7 @@ pub async fn plan_deletion(app: &App, scope: &ProjectScope, instance: &str, name
         plan::change("/name", json!(name), Value::Null, Effect::Live),
         plan::change("/partitions", json!(present.summary.partition_count), Value::Null, Effect::Live),
     ];
-    Ok(planned(rules::deletion_checks(record.auto_create_topics), changes))
+    Ok(planned(rules::deletion_checks(record.access.auto_create_topics), changes))
 }
 
 fn planned(checks: Vec<Check>, changes: Vec<Change>) -> Plan {

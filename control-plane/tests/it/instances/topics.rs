@@ -142,6 +142,9 @@ async fn every_change_of_a_topic_says_before_what_it_would_do() {
     assert_eq!((&grown.changes[0].from, &grown.changes[0].to), (&json!(3), &json!(4)));
     let gone = plan(Method::DELETE, "/a?dry_run=true", None).await;
     assert_eq!((codes(&gone), gone.changes.len()), (vec!["data-lost".to_owned()], 2));
+    let by_use = cloud.app.call(Method::PATCH, format!("{INSTANCES}/orders/access")).by(cloud.owner());
+    by_use.json(json!({ "auto_create_topics": true })).header("prefer", "wait=30").send().await.expect::<Value>(202);
+    assert_eq!(codes(&plan(Method::DELETE, "/a?dry_run=true", None).await), ["data-lost", "comes-back"]);
     assert_eq!(cloud.world.topics(id)["a"].partitions, 3, "nothing was done");
     cloud.stop().await;
 }
