@@ -96,7 +96,7 @@ pub struct JobStep {
     pub detail: Option<String>,
     /// Times that it was begun.
     pub attempts: u32,
-    /// Of a step that goes by brokers: how far each broker is, by id. Empty for other steps.
+    /// Of a step that goes by brokers: how far each broker is, by id. Empty for other steps, and where nobody knows.
     #[serde(default)]
     pub brokers: Vec<StepBroker>,
 }
@@ -106,7 +106,8 @@ pub struct JobStep {
 pub struct StepBroker {
     pub broker_id: i32,
     pub state: StepState,
-    /// What was done, why it could not be, or what it is tried again for, in a sentence that names the broker.
+    /// What was done, why it could not be, or what it is tried again for, in a sentence that names the broker; null
+    /// before, and once it is undone.
     pub detail: Option<String>,
     /// Since when it is in this state; null before it was begun.
     pub changed_at: Option<DateTime<Utc>>,

@@ -267,12 +267,15 @@ struct StepBrokerRow {
     changed_at: Option<DateTime<Utc>>,
 }
 
+/// Without those that were left behind their step (`store::jobs`): nothing is known of them.
 async fn brokers(tx: &mut TenantTx, jobs: &[JobId]) -> Result<Vec<StepBrokerRow>, StoreError> {
     let org = tx.org();
     let ids: Vec<Uuid> = jobs.iter().map(|id| id.uuid()).collect();
     Ok(sqlx::query_as(
-        "select job_id, position, node_id, state, detail, changed_at from job_step_brokers
-         where org_id = $1 and job_id = any ($2) order by job_id, position, node_id",
+        "select job_id, position, node_id, part.state, part.detail, changed_at
+         from job_step_brokers part join job_steps step using (job_id, position)
+         where part.org_id = $1 and job_id = any ($2) and (part.state = step.state or part.state not in ('pending', 'running'))
+         order by job_id, position, node_id",
     )
     .bind(org)
     .bind(ids)

@@ -1,5 +1,6 @@
 //! Each broker's part of a step that goes by brokers. Rows are there from the moment the job is queued, and follow their step
-//! where it begins, fails as a whole, is undone or never comes.
+//! where it begins, fails as a whole, is undone or never comes. A runner of a version before brokers were told leaves them
+//! behind their step: what is `pending` or `running` where its step is not says nothing, and is not shown.
 
 use super::{Claim, Result, index, step_state_name};
 use chrono::{DateTime, Utc};
@@ -64,12 +65,15 @@ pub(super) async fn cut_off(tx: &mut PgConnection, job: JobId, position: usize, 
     .await
 }
 
-/// The step is undone.
+/// The step is undone, and is recorded so: nothing of it is left at any broker, nor what was said of it.
 pub(super) async fn undo(tx: &mut PgConnection, job: JobId, position: usize, now: DateTime<Utc>) -> Result<()> {
     follow(
         tx,
-        "update job_step_brokers set changed_at = $3, state = case state when 'pending' then 'skipped' else 'undone' end
-         where job_id = $1 and position = $2 and state in ('pending', 'running', 'succeeded')",
+        "update job_step_brokers part set state = case step.state when 'skipped' then 'skipped' else 'undone' end,
+                detail = null, changed_at = $3
+         from job_steps step
+         where part.job_id = $1 and part.position = $2 and part.state in ('pending', 'running', 'succeeded')
+           and step.job_id = part.job_id and step.position = part.position",
         (job, position),
         now,
     )
@@ -87,11 +91,15 @@ async fn follow(
     Ok(())
 }
 
-/// The job has ended: steps that never began are skipped.
+/// The job has ended, and steps that never began are skipped.
 pub(super) async fn skip(tx: &mut PgConnection, job: JobId) -> Result<()> {
-    sqlx::query("update job_step_brokers set state = 'skipped' where job_id = $1 and state = 'pending'")
-        .bind(job.uuid())
-        .execute(tx)
-        .await?;
+    sqlx::query(
+        "update job_step_brokers part set state = 'skipped' from job_steps step
+         where part.job_id = $1 and part.state = 'pending' and step.state = 'skipped'
+           and step.job_id = part.job_id and step.position = part.position",
+    )
+    .bind(job.uuid())
+    .execute(tx)
+    .await?;
     Ok(())
 }

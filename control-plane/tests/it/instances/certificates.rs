@@ -14,6 +14,7 @@ use control_plane::{
         simulation::{Fault, Operation, Severity, When},
     },
     pki::{Facts, certificates},
+    store::jobs,
 };
 use control_plane_api::{
     audit::AuditEvent,
@@ -290,12 +291,37 @@ async fn a_change_that_a_broker_cannot_be_seen_to_serve_is_taken_back() {
     let failed = job.steps[1].brokers.iter().find(|part| part.state == StepState::Failed).unwrap();
     let why = format!("broker {} refused the change", failed.broker_id);
     assert_eq!(failed.detail.as_deref(), Some(why.as_str()));
+    let mut undone = job.steps[1].brokers.iter().filter(|part| part.state == StepState::Undone);
+    assert!(undone.all(|part| part.detail.is_none()), "who has it no more is not said to have it: {:?}", job.steps[1]);
     let after = cloud.certificate().await;
     assert_eq!((&after.id, after.history.len()), (&before.id, 0));
     assert_eq!(cloud.shown(&instance), BTreeSet::from([before.fingerprint_sha256]));
     assert_eq!(cloud.trusted().await, ["CN=Sluice platform CA"]);
     assert_eq!(cloud.count("select count(*) from instance_secrets where name like 'clients-tls%'").await, 1);
     cloud.rotated(json!({})).await;
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn brokers_that_an_older_runner_did_not_tell_of_are_not_said_to_be_skipped() {
+    let cloud = Cloud::start().await;
+    cloud.bought("orders").await;
+    let job = cloud.rotated(json!({})).await;
+    let shown = async || parts(&cloud.app.get(of_job(&job)).by(cloud.owner()).send().await.expect(200));
+    let told = vec![StepState::Succeeded; 3];
+    assert_eq!(shown().await, [vec![], told.clone(), told.clone()]);
+    // So it leaves them of `push`.
+    cloud.execute("update job_step_brokers set state = 'pending', detail = null where position = 1").await;
+    assert_eq!(shown().await, [vec![], vec![], told.clone()], "nothing is known of them");
+    let (db, now) = (&cloud.app.app.db, Utc::now());
+    let mut tx = db.system().await.unwrap();
+    jobs::end(&mut tx, job.id, JobState::Succeeded, now).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(shown().await, [vec![], vec![], told], "nor when a runner of today ends the job");
+    let mut tx = db.system().await.unwrap();
+    jobs::finish_undo(&mut tx, job.id, 1, now).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(shown().await[1], [StepState::Undone; 3], "an undone step has left nothing anywhere");
     cloud.stop().await;
 }
 
