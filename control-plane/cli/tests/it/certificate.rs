@@ -71,18 +71,22 @@ fn what_is_shown_and_what_was_are_tables() {
 
 #[test]
 fn a_certificate_that_ends_soon_says_so() {
-    let server = Server::start(|request| {
-        let mut ending = certificate();
-        ending["days_left"] = json!(2);
-        ending["notices"] =
-            json!([{"days_left": 7, "at": "2026-11-21T07:00:00Z"}, {"days_left": 3, "at": "2026-11-25T07:00:00Z"}]);
-        match request.target.ends_with("/certificate") {
-            true => Reply::json(200, &ending),
-            false => answer(request),
-        }
-    });
-    let shown = Home::signed_in(&server, 600).run("cert show orders").expect(0).out;
-    let line = |label: &str| shown.lines().find_map(|line| line.strip_prefix(label)).unwrap_or_default().trim();
-    assert_eq!(line("Days left:"), "2");
-    assert_eq!(line("Notice:"), "3 days left, or fewer (told 2026-11-25T07:00:00Z)");
+    let notices = [(3, "3 days left, or fewer"), (1, "1 day left, or less"), (0, "less than a day left, or none")];
+    for (days, told) in notices {
+        let server = Server::start(move |request| {
+            let mut ending = certificate();
+            ending["days_left"] = json!(days);
+            ending["notices"] = json!([
+                {"days_left": 7, "at": "2026-11-21T07:00:00Z"}, {"days_left": days, "at": "2026-11-25T07:00:00Z"},
+            ]);
+            match request.target.ends_with("/certificate") {
+                true => Reply::json(200, &ending),
+                false => answer(request),
+            }
+        });
+        let shown = Home::signed_in(&server, 600).run("cert show orders").expect(0).out;
+        let line = |label: &str| shown.lines().find_map(|line| line.strip_prefix(label)).unwrap_or_default().trim();
+        assert_eq!(line("Days left:"), days.to_string());
+        assert_eq!(line("Notice:"), format!("{told} (told 2026-11-25T07:00:00Z)"));
+    }
 }

@@ -136,6 +136,7 @@ async fn show(ctx: &Context, scope: &Scope, wanted: &str) -> Result<()> {
     if let Some(notice) = shown.notices.last() {
         let left = match notice.days_left {
             0 => "less than a day left, or none".to_owned(),
+            1 => "1 day left, or less".to_owned(),
             days => format!("{days} days left, or fewer"),
         };
         details.push(("Notice".to_owned(), format!("{left} (told {})", time(&notice.at))));
