@@ -24,8 +24,6 @@ pub struct Present<'a> {
     pub bindings: &'a [AclBinding],
     /// Open connections by user, `ANONYMOUS` among them. Also of users that are in no list.
     pub connections: BTreeMap<String, u64>,
-    /// Brokers that did not say who is connected.
-    pub silent_brokers: Vec<i32>,
 }
 
 /// Whether the change takes rights away from users, or from clients without a login.
@@ -46,10 +44,6 @@ pub fn losses(from: &Access, to: &Access, present: &Present<'_>) -> Vec<Check> {
             count => format!("clients without a login (9092) keep what {count} bindings allow them"),
         };
         checks.push(plan::warning("anonymous-lose", format!("{detail}; {} now", connections(open))));
-    }
-    for broker in &present.silent_brokers {
-        let detail = format!("broker {broker} does not answer: who is connected to it is not counted");
-        checks.push(plan::warning("broker-silent", detail));
     }
     checks
 }
@@ -137,7 +131,6 @@ mod tests {
             users: &users,
             bindings: &bindings,
             connections: connections.map(|(user, count)| (user.to_owned(), count)).into(),
-            silent_brokers: vec![2],
         };
         let (open, acl) = (access(Open, Acl), access(Acl, Acl));
         let told = losses(&open, &acl, &present);
@@ -152,11 +145,10 @@ mod tests {
                 ),
                 ("user-keeps", "shop keeps produce on orders-*; not connected now"),
                 ("anonymous-lose", "clients without a login (9092) may do nothing more; 3 connections are open now"),
-                ("broker-silent", "broker 2 does not answer: who is connected to it is not counted"),
             ]
         );
         assert!(!codes(&open, &access(Acl, Open), &present).contains(&"anonymous-lose".to_owned()));
-        assert_eq!(codes(&access(Acl, Open), &acl, &present), ["anonymous-lose", "broker-silent"]);
+        assert_eq!(codes(&access(Acl, Open), &acl, &present), ["anonymous-lose"]);
     }
 
     #[test]

@@ -31,6 +31,7 @@ use control_plane_api::{
     instance::{Check, Plan},
     job::Job,
 };
+use std::collections::BTreeSet;
 
 pub async fn get_access(app: &App, scope: &ProjectScope, id_or_name: &str) -> Result<Access, AppError> {
     scope.require(Right::InstanceRead)?;
@@ -108,19 +109,25 @@ pub async fn plan_access(
     } else {
         job_views::planned::<InstanceConfigure>(app).await?
     };
+    let mut unheard = BTreeSet::new();
     if authorization::takes(&record.access, &next) {
-        checks.extend(losses(app, scope, &record, &next).await?);
+        let (losses, silent) = losses(app, scope, &record, &next).await?;
+        checks.extend(losses);
+        unheard.extend(silent);
     }
     if record.access.mtls.enabled && record.access.mtls != next.mtls {
         let trusted = node_spec::client_certificates(&next.mtls);
         let (unkept, silent) = client_connections::unkept(app, record.id, trusted).await?;
         checks.extend(access::mtls_losses(&unkept, &silent));
+        unheard.extend(silent);
     }
     let gone = access::switched_off(&record.access, &next);
     if !gone.is_empty() {
         let (by_login, silent) = client_connections::count_by_login(app, record.id, &gone).await?;
         checks.extend(access::mechanism_losses(by_login, &silent));
+        unheard.extend(silent);
     }
+    checks.extend(unheard.into_iter().map(access::silent));
     Ok(Plan {
         checks,
         changes: access::changes(&record.access, &next),
@@ -143,20 +150,20 @@ fn uncovered_names(from: &Access, to: &Access, uncovered: &[String]) -> Option<C
     (!names.is_empty()).then(|| plan::warning("uncovered-address", detail))
 }
 
-/// Who loses what by the change: by what Kafka, its users and the brokers say now.
+/// Who loses what by the change, by what Kafka, its users and the brokers say now; and the brokers that say nothing.
 async fn losses(
     app: &App,
     scope: &ProjectScope,
     record: &InstanceRecord,
     next: &Access,
-) -> Result<Vec<Check>, AppError> {
+) -> Result<(Vec<Check>, Vec<i32>), AppError> {
     let mut tx = app.db.tenant(scope).await?;
     let all = i64::try_from(MAX_USERS).unwrap_or(i64::MAX);
     let users = kafka_users::list(&mut tx, record.id, None, all).await?;
     drop(tx);
     let users: Vec<String> = users.into_iter().filter(|user| !user.disabled).map(|user| user.name).collect();
     let bindings = acls::bindings(app, record.id).await?;
-    let (connections, silent_brokers) = client_connections::count_by_user(app, record.id).await?;
-    let present = Present { users: &users, bindings: &bindings, connections, silent_brokers };
-    Ok(authorization::losses(&record.access, next, &present))
+    let (connections, silent) = client_connections::count_by_user(app, record.id).await?;
+    let present = Present { users: &users, bindings: &bindings, connections };
+    Ok((authorization::losses(&record.access, next, &present), silent))
 }

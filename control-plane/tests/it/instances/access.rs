@@ -125,7 +125,8 @@ async fn a_plan_says_of_brokers_that_are_silent_that_their_clients_are_not_count
     let cloud = Cloud::start().await;
     let instance = cloud.bought("orders").await;
     cloud.world.kill_node(NodeRef { instance: instance.id, node_id: 1 });
-    let plan: Plan = patch(&cloud, "?dry_run=true", json!({ "mechanisms": ["SCRAM-SHA-512"] })).await.expect(200);
+    let change = json!({ "mechanisms": ["SCRAM-SHA-512"], "authorization": "acl" });
+    let plan: Plan = patch(&cloud, "?dry_run=true", change).await.expect(200);
     let silent: Vec<_> = plan.checks.iter().filter(|check| check.code == "broker-silent").collect();
     assert!(silent.len() == 1 && silent[0].detail.contains("broker 1"), "{:?}", plan.checks);
     cloud.stop().await;
