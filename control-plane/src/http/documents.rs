@@ -1,10 +1,14 @@
 //! The two OpenAPI documents, made from the routes.
 
-use crate::http::{ApiRouter, health, middleware::Operations, operator, tenant};
+use crate::http::{
+    ApiRouter, health,
+    middleware::{Operations, Parameters},
+    operator, tenant,
+};
 use axum::http::Method;
 use utoipa::openapi::{
-    Components, Info, OpenApi, PathItem,
-    path::Operation,
+    Components, Info, OpenApi, PathItem, RefOr,
+    path::{Operation, ParameterIn},
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
@@ -72,6 +76,20 @@ impl Api {
             .filter_map(|(method, path, operation)| {
                 let id: &'static str = operation.operation_id.clone()?.leak();
                 Some(((method, path.to_owned()), id))
+            })
+            .collect()
+    }
+
+    /// What the query of each operation may name. Probes of health and the like may be asked in any way.
+    pub(crate) fn parameters(&self) -> Parameters {
+        self.operations()
+            .filter(|(_, path, _)| path.contains("/v1/"))
+            .map(|(method, path, operation)| {
+                let of_query = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+                    RefOr::T(one) if one.parameter_in == ParameterIn::Query => Some(one.name.clone()),
+                    _ => None,
+                });
+                ((method, path.to_owned()), of_query.collect())
             })
             .collect()
     }

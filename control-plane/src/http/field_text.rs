@@ -10,6 +10,8 @@ pub fn chinese(fault: &FieldError) -> Option<String> {
         "malformed-json" => "不是有效的 JSON",
         "required" => "缺少必填项",
         "unknown-field" => "未知字段",
+        "unknown-parameter" => "未知的查询参数；可接受：{accepted}",
+        "parameter-twice" => "查询参数重复，只能给出一次；可取多个值的，以逗号分隔",
         "unknown-value" => "取值未知；可接受：{accepted}",
         "wrong-type" => "类型不符",
         "unexpected-body" => "此请求不应带请求体",

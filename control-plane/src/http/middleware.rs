@@ -1,5 +1,6 @@
 //! What happens around every request. Outermost first, as [`super::router`] stacks them:
-//! [`observe`] → problems → [`protect`] → panics → [`bound`] → [`audit_refusals`] → [`super::conditional`] → the handler.
+//! [`observe`] → problems → [`protect`] → panics → [`bound`] → [`audit_refusals`] → [`known_parameters`] → [`super::conditional`]
+//! → the handler.
 
 use crate::{
     app::{App, Refusal, audit},
@@ -10,18 +11,26 @@ use crate::{
     telemetry::traces,
 };
 use axum::{
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, Query, Request, State},
     http::{HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use control_plane_api::problem::ProblemCode;
-use std::{any::Any, collections::BTreeMap, sync::Arc, time::Duration};
+use control_plane_api::problem::{FieldError, ProblemCode};
+use std::{
+    any::Any,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::Semaphore, time::Instant};
 use tracing::{Instrument, field::Empty, info_span};
 
 /// Operation ids by method and template, from the documents.
 pub type Operations = BTreeMap<(Method, String), &'static str>;
+
+/// Names of the query's parameters by method and template, from the documents.
+pub type Parameters = BTreeMap<(Method, String), Vec<String>>;
 
 /// Makes the context; logs, times and counts the request; answers with its id, its time and the caller's allowance.
 pub async fn observe(
@@ -105,6 +114,38 @@ pub async fn bound(State(bounds): State<Bounds>, request: Request, next: Next) -
         Ok(response) => response,
         Err(_) => Refusal::new(ProblemCode::Timeout).into_response(),
     }
+}
+
+/// Refuses a query with a parameter that the operation does not document, as a misspelt `dry_run`, or with one given twice:
+/// what was asked for must not be something else than what is done.
+pub async fn known_parameters(State(known): State<Arc<Parameters>>, request: Request, next: Next) -> Response {
+    match query_fault(&known, &request) {
+        Some(fault) => Refusal::new(ProblemCode::MalformedRequest).field(fault).into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// The first one; the handler tells of a query that cannot be read.
+fn query_fault(known: &Parameters, request: &Request) -> Option<FieldError> {
+    let route = request.extensions().get::<MatchedPath>()?.as_str().to_owned();
+    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    let accepted = known.get(&(method.clone(), route))?;
+    let Query(given) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()).ok()?;
+    let mut seen = BTreeSet::new();
+    given.iter().find_map(|(name, _)| {
+        if !accepted.contains(name) {
+            let detail = match accepted.as_slice() {
+                [] => format!("`{name}` is unknown: this request has no parameters"),
+                names => format!("`{name}` is unknown; accepted: {}", names.join(", ")),
+            };
+            let fault = FieldError::new(name, "unknown-parameter", detail);
+            return Some(if accepted.is_empty() { fault } else { fault.with("accepted", accepted.clone()) });
+        }
+        (!seen.insert(name)).then(|| {
+            let detail = format!("`{name}` is given twice; give it once, several values with commas between them");
+            FieldError::new(name, "parameter-twice", detail)
+        })
+    })
 }
 
 /// Writes refused changes into the audit trail; those that were made are written by `app`, in their own transaction.

@@ -1,6 +1,6 @@
 //! The catalogue of problem codes, the documents, and what every answer carries.
 
-use crate::support::TestApp;
+use crate::support::{Call, TestApp};
 use axum::http::Method;
 use control_plane::http::documents;
 use control_plane_api::{
@@ -58,6 +58,33 @@ async fn a_problem_speaks_the_callers_language_and_its_code_never_changes() {
     assert_eq!(problem.title, "未找到");
     assert_eq!((problem.instance.as_str(), problem.kind.as_str()), ("/v1/projects/nothing", "/docs/errors/not-found"));
     assert_eq!(answer.header("content-language"), Some("zh-CN"));
+}
+
+#[tokio::test]
+async fn a_query_may_name_only_what_the_operation_documents_and_that_once() {
+    let app = TestApp::start().await;
+    let refused = async |call: Call<'_>| {
+        let problem = call.by(app.acme.owner()).send().await.problem("malformed-request");
+        let [fault] = problem.errors.try_into().unwrap();
+        (fault.pointer, fault.code, fault.detail)
+    };
+    const JOBS: &str = "/v1/projects/default/jobs";
+    let accepted = "state, kind, instance, actor, from, to, limit, cursor, count";
+    let (place, code, detail) = refused(app.get(format!("{JOBS}?limit=5&staet=queued"))).await;
+    assert_eq!((place.as_str(), code.as_str()), ("staet", "unknown-parameter"));
+    assert_eq!(detail, format!("`staet` is unknown; accepted: {accepted}"));
+    let (_, _, detail) = refused(app.get(format!("{JOBS}?staet=x")).header("accept-language", "zh-CN")).await;
+    assert_eq!(detail, format!("未知的查询参数；可接受：{}", accepted.replace(", ", "、")));
+    let (place, code, _) = refused(app.get(format!("{JOBS}?state=queued&state=failed"))).await;
+    assert_eq!((place.as_str(), code.as_str()), ("state", "parameter-twice"));
+    app.get(format!("{JOBS}?state=queued,failed")).by(app.acme.owner()).send().await.expect::<Value>(200);
+
+    // What was meant as a plan must not be carried out.
+    let (place, code, detail) = refused(app.post("/v1/projects?dry_run=true", json!({ "name": "shop" }))).await;
+    assert_eq!((place.as_str(), code.as_str()), ("dry_run", "unknown-parameter"));
+    assert_eq!(detail, "`dry_run` is unknown: this request has no parameters");
+    app.get("/v1/projects/shop").by(app.acme.owner()).send().await.problem("not-found");
+    assert!(app.get("/healthz?probe=1").send().await.status.is_success());
 }
 
 #[tokio::test]
