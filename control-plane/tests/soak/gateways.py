@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+from addresses import Sniffer
 from ledger import PARTITIONS, Ledger, make_topic, percentile, until
 from sluice import PlainClient, check, run
 
@@ -17,6 +18,19 @@ def gateway(world, host):
     return int(found[0]) if found else None
 
 
+def end(world, host, sign=signal.SIGKILL):
+    """Sends it to the gateway of this address, and waits until that has left."""
+    process = gateway(world, host)
+    check(process, f"no gateway serves {host}")
+    os.kill(process, sign)
+    until(f"the gateway of {host} has left", lambda: gateway(world, host) != process)
+
+
+def serves(host):
+    """Seconds until it does."""
+    return until(f"{host} serves", lambda: PlainClient.anonymous(host))
+
+
 def replaced(world, times, sign):
     """Seconds until a broker served again, for each time that its gateway was sent `sign`."""
     topic, brokers = make_topic(world, f"soak-{sign.name.lower()}-{world.tag}"), world.hosts
@@ -26,11 +40,8 @@ def replaced(world, times, sign):
         for number in range(times):
             host = brokers[number % len(brokers)]
             until("the producer is connected to every broker", ledger.at_every_broker)
-            process = gateway(world, host)
-            check(process, f"no gateway serves {host}")
-            os.kill(process, sign)
-            until(f"the gateway of {host} has left", lambda: gateway(world, host) != process)
-            waits.append(until(f"{host} serves again", lambda: PlainClient.anonymous(host)))
+            end(world, host, sign)
+            waits.append(serves(host))
             ledger.alive()
         sent = ledger.finish()
     finally:
@@ -57,7 +68,9 @@ def leaders_move(world, times):
     properties = world.java_properties()
     java = lambda tool, config, *arguments: world.java(tool, config, properties, *arguments, way="private_sasl_ssl")
     listing = lambda: json.loads(run("kcat", "-b", bootstrap, "-L", "-J", "-t", topic).stdout)
-    ids = sorted(one["id"] for one in listing()["brokers"])
+    hosts = {one["id"]: one["name"].rsplit(":", 1)[0] for one in listing()["brokers"]}
+    ids = sorted(hosts)
+    sniffer = Sniffer(world, topic)
     consumer = subprocess.Popen(["kcat", "-b", bootstrap, "-C", "-t", topic, "-q", "-f", "%s\n"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     ledger, moved, waits = Ledger(world, topic), 0, []
     plan = world.files / "leaders.json"
@@ -76,12 +89,14 @@ def leaders_move(world, times):
             waits.append(time.monotonic() - began)
             told = {one["name"] for one in listing()["brokers"]}
             check(told == set(bootstrap.split(",")), f"clients are told {told}")
+            sniffer.look({host: next(p for p in wanted if wanted[p] != id_) for id_, host in hosts.items()})
             moved += PARTITIONS
             ledger.alive()
         sent = ledger.finish()
         check(consumer.poll() is None, f"the consumer gave up: {consumer.stderr.read()[-300:] if consumer.poll() is not None else ''}")
     finally:
+        sniffer.close()
         ledger.close()
         consumer.kill()
         consumer.wait()
-    return f"{moved} moves: {sent} acknowledged, none lost, none twice, all in order; addresses are the instance's; clients were sent to the new leaders within {max(waits):.2f} s, p50 {percentile(waits, 0.5):.2f}"
+    return f"{moved} moves: {sent} acknowledged, none lost, none twice, all in order; {sniffer.figures()} name no address but the instance's; clients were sent to the new leaders within {max(waits):.2f} s, p50 {percentile(waits, 0.5):.2f}"
