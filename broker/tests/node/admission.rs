@@ -1,7 +1,7 @@
 //! The partition limit of an instance of three brokers with a real Kafka: many clients at every gateway, at the limit, while
 //! the node dies that leads the controllers.
 
-use crate::harness::{Node, ask_control, connect, kill, until};
+use crate::harness::{Node, SOON, ask_control, connect, kill, until};
 use crate::support::{KAFKA_NEW, tools_with_kafka};
 use broker_api::ports;
 use broker_api::topics::{ChangeTopic, NewTopic, Shortage, TopicChange, TopicOutcome};
@@ -173,6 +173,12 @@ fn leader_of_controllers(node: &Node) -> Option<i32> {
     (partition.error_code == 0 && partition.leader_id.0 >= 0).then_some(partition.leader_id.0)
 }
 
+/// Another controller leads after a fetch time-out of 2 s and an election or two of 1 s each, by Kafka's own defaults: ten times as
+/// long, for a machine that builds something else meanwhile.
+const ELECTED: Duration = SOON;
+/// One JVM that starts beside two that serve, where [`CLUSTER_SOON`] is for three at once.
+const BACK: Duration = Duration::from_secs(60);
+
 /// Kills gateway and broker of the node that leads the controllers; in the end another one leads them, and the node is back.
 pub fn kill_controller(nodes: &[Node], meanwhile: impl FnOnce()) {
     let victim = controller(nodes);
@@ -180,11 +186,11 @@ pub fn kill_controller(nodes: &[Node], meanwhile: impl FnOnce()) {
     kill(victim.gateway_pid());
     kill(broker);
     meanwhile();
-    until("another leader of the controllers", CLUSTER_SOON, || {
+    until("another leader of the controllers", ELECTED, || {
         let others = nodes.iter().filter(|node| node.nonce != victim.nonce);
         others.filter_map(leader_of_controllers).find(|leader| *leader != victim.spec.identity.node_id)
     });
-    assert_ne!(victim.wait_until_running_within(CLUSTER_SOON), broker);
+    assert_ne!(victim.wait_until_running_within(BACK), broker);
 }
 
 #[test]
@@ -207,9 +213,19 @@ fn many_clients_at_the_limit_never_pass_it_and_get_all_of_it_while_a_node_dies()
         made.then_some(())
     });
 
-    let (stop, refused, most) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    // By way, see `crowd`.
+    let (stop, refused, most) = (AtomicBool::new(false), [const { AtomicUsize::new(0) }; WAYS], AtomicUsize::new(0));
+    let more_of_each = || {
+        let count = || refused.each_ref().map(|way| way.load(Ordering::Relaxed));
+        let before = count();
+        until("refusals by every way", CLUSTER_SOON, || {
+            count().iter().zip(before).all(|(now, before)| *now > before + 10).then_some(())
+        });
+    };
     std::thread::scope(|scope| {
-        for (number, node) in nodes.iter().enumerate().flat_map(|(n, node)| (0..4).map(move |c| (n * 4 + c, node))) {
+        for (number, node) in
+            nodes.iter().enumerate().flat_map(|(n, node)| (0..WAYS).map(move |c| (n * WAYS + c, node)))
+        {
             let (stop, refused) = (&stop, &refused);
             scope.spawn(move || crowd(number, node, stop, refused));
         }
@@ -223,13 +239,8 @@ fn many_clients_at_the_limit_never_pass_it_and_get_all_of_it_while_a_node_dies()
                 }
             });
         }
-        until("the limit's first refusals", CLUSTER_SOON, || (refused.load(Ordering::Relaxed) > 50).then_some(()));
-        kill_controller(&nodes, || {
-            let before = refused.load(Ordering::Relaxed);
-            until("refusals after the kill", CLUSTER_SOON, || {
-                (refused.load(Ordering::Relaxed) > before + 50).then_some(())
-            });
-        });
+        more_of_each();
+        kill_controller(&nodes, more_of_each);
         stop.store(true, Ordering::Relaxed);
     });
     let most = most.load(Ordering::Relaxed);
@@ -266,34 +277,41 @@ fn many_clients_at_the_limit_never_pass_it_and_get_all_of_it_while_a_node_dies()
     }
 }
 
-/// What the control plane asks of a node, told as Kafka tells clients.
-fn by_control(node: &Node, topic: &str, change: &TopicChange) -> (i16, String) {
+/// What the control plane asks of a node, told as Kafka tells clients; a sentence where that is not asserted here.
+fn by_control(node: &Node, topic: &str, change: &TopicChange) -> (i16, Option<String>) {
     let asked = ChangeTopic { topic: topic.to_owned(), change: change.clone(), validate_only: false };
     let (caller, body) = (node.control_plane(), serde_json::to_vec(&asked).unwrap());
     let ca = node.instance.control_ca.pem();
     let answer = ask_control(node.spec.gateway.control, Some(&caller), ca, "POST", "/v1/topics", &body);
     // Nobody there, or nobody who knows what became of it.
-    let Ok((200, answer)) = answer else { return (-1, String::new()) };
+    let Ok((200, answer)) = answer else { return (-1, None) };
     match serde_json::from_str(&answer).unwrap() {
-        TopicOutcome::Done => (0, String::new()),
+        TopicOutcome::Done => (0, None),
         TopicOutcome::Full(Shortage { limit, used, wanted }) => {
             assert!(limit == LIMIT as u64 && used <= limit && used + wanted > limit, "{answer}");
-            (POLICY_VIOLATION, SENTENCE.to_owned())
+            (POLICY_VIOLATION, None)
         }
-        TopicOutcome::Undecided { message } => (7, message),
-        TopicOutcome::Refused { error, message } => (error, message),
+        TopicOutcome::Undecided { message } => (7, Some(message)),
+        TopicOutcome::Refused { error, message } => (error, Some(message)),
     }
 }
 
+/// Clients of [`crowd`] at each gateway.
+const WAYS: usize = 4;
+
 /// Creates, grows and deletes topics of its own at one gateway; of four, one does so as the control plane, and one creates by
 /// using what is missing.
-fn crowd(number: usize, node: &Node, stop: &AtomicBool, refused: &AtomicUsize) {
-    let (is_client, mut client) = (!number.is_multiple_of(4), Client::of(node));
+fn crowd(number: usize, node: &Node, stop: &AtomicBool, refused: &[AtomicUsize; WAYS]) {
+    let (is_client, mut client) = (!number.is_multiple_of(WAYS), Client::of(node));
     let new = |partitions: i32| NewTopic { partitions: partitions as u32, replicas: 3, config: BTreeMap::new() };
-    let is_user = number % 4 == 1;
+    let is_user = number % WAYS == 1;
     let create = |client: &mut Client, topic: &str, partitions: i32| match is_client {
-        true if is_user => (client.use_topic(topic), SENTENCE.to_owned()),
-        true => client.create(topic, partitions),
+        // Metadata has no room for a sentence.
+        true if is_user => (client.use_topic(topic), None),
+        true => {
+            let (error, why) = client.create(topic, partitions);
+            (error, Some(why))
+        }
         false => by_control(node, topic, &TopicChange::Create(new(partitions))),
     };
     let add = |client: &mut Client, topic: &str, partitions: i32| match is_client {
@@ -321,7 +339,7 @@ fn crowd(number: usize, node: &Node, stop: &AtomicBool, refused: &AtomicUsize) {
                 let partitions = if is_user { BY_USE } else { 1 + (round % 3) };
                 let (error, why) = create(&mut client, &topic, partitions);
                 if error == POLICY_VIOLATION {
-                    assert!(why.contains(SENTENCE), "{why}");
+                    assert!(why.as_deref().is_none_or(|why| why.contains(SENTENCE)), "{why:?}");
                 }
                 // Who made it by using it hears so a little later.
                 if error == 0 || is_user && error != POLICY_VIOLATION {
@@ -331,7 +349,7 @@ fn crowd(number: usize, node: &Node, stop: &AtomicBool, refused: &AtomicUsize) {
             }
         };
         if error == POLICY_VIOLATION {
-            refused.fetch_add(1, Ordering::Relaxed);
+            refused[number % WAYS].fetch_add(1, Ordering::Relaxed);
             if !own.is_empty() {
                 delete(&mut client, &own.remove(0).0);
             }
