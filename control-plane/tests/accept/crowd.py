@@ -46,6 +46,15 @@ class Crowd:
             client.connection.close()
         del self.served[:count]
 
+    def of(self, host):
+        """Those of one broker."""
+        return [client for client in self.served if client.connection.getpeername()[0] == host]
+
+    def forget(self, gone):
+        """Those that were ended; gives how many of the others nobody has cut."""
+        self.served = [client for client in self.served if client not in gone]
+        return self.alive()
+
     def alive(self):
         """Those that nobody has cut."""
         return sum(not client.closed() for client in self.served)
