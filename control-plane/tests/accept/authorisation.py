@@ -15,6 +15,9 @@ from sluice import PlainClient, check, eventually, run
 # Of Kafka's requests, and of its errors.
 HEARTBEAT, INIT_PRODUCER_ID = 12, 22
 TOPIC_REFUSED, GROUP_REFUSED, TRANSACTIONS_REFUSED = 29, 30, 53
+NOT_COORDINATOR, UNKNOWN_MEMBER, INVALID_PARTITIONS = 16, 25, 37
+# What a coordinator says that begins its work with this.
+BEGINNING = (14, 15, 51)
 
 
 @row("D5")
@@ -144,38 +147,47 @@ def rights_by_word(world, writer, reader, password, topic):
     text = lambda words: struct.pack(">h", len(words)) + words.encode()
 
     def joins(host, group):
-        """Whether Kafka would talk to it as to a member of the group, which it is not."""
-        return own[reader][host].ask(HEARTBEAT, 0, text(group) + struct.pack(">i", 1) + text("nobody")) != GROUP_REFUSED
+        """As a member that it is not, which only who has the right is told."""
+        return own[reader][host].ask(HEARTBEAT, 0, text(group) + struct.pack(">i", 1) + text("nobody"))
 
     def transacts(host):
         answer = own[writer][host].answer(INIT_PRODUCER_ID, 0, text(f"books-{tag}-1") + struct.pack(">i", 60_000))
-        return struct.unpack_from(">h", answer, 4)[0] != TRANSACTIONS_REFUSED
+        return struct.unpack_from(">h", answer, 4)[0]
 
     def manages(host):
-        """What is tried fails for want of the right, or because there are partitions enough."""
-        return RawTopics(host, own[writer][host]).grow(topic, 1) != TOPIC_REFUSED
+        """There are more partitions already."""
+        return RawTopics(host, own[writer][host]).grow(topic, 1)
 
-    def granted(what, attempt, *words):
-        check([attempt(host) for host in world.hosts] == [False] * len(world.hosts), f"{what}: allowed to who has no right")
+    def granted(what, attempt, refusal, allowed, *words):
+        """`allowed` is what each broker may answer to who has the right."""
+        told = [attempt(host) for host in world.hosts]
+        check(told == [refusal] * len(told), f"{what}: who has no right is answered {told}")
         began = time.monotonic()
         world.sluice("user", "grant", name, *words)
         while True:
             tried = time.monotonic()
-            if all(attempt(host) for host in world.hosts):
+            told = [attempt(host) for host in world.hosts]
+            if set(told) <= set(allowed):
                 break
-            check(tried - began < 10, f"{what}: not on every broker after 10 s")
+            check(set(told) <= {refusal, *allowed, *BEGINNING}, f"{what}: who has the right is answered {told}")
+            check(tried - began < 10, f"{what}: after 10 s brokers answer {told}")
         waits.append(tried - began)
 
-    check(joins(world.hosts[0], f"readers-{tag}"), "who may consume cannot join the group of the grant")
-    granted("another group", lambda host: joins(host, f"late-{tag}"), reader, "--group", "late-*")
-    check(not joins(world.hosts[0], f"others-{tag}"), "a grant of some groups is one of all")
-    granted("transactions", transacts, writer, "--transactional-id", f"books-{tag}-*")
+    a_member = (UNKNOWN_MEMBER, NOT_COORDINATOR)
+    told = [joins(host, f"readers-{tag}") for host in world.hosts]
+    check(sorted(told) == [NOT_COORDINATOR, NOT_COORDINATOR, UNKNOWN_MEMBER], f"who may consume in the group of the grant is answered {told}")
+    granted("another group", lambda host: joins(host, f"late-{tag}"), GROUP_REFUSED, a_member, reader, "--group", "late-*")
+    told = [joins(host, f"others-{tag}") for host in world.hosts]
+    check(told == [GROUP_REFUSED] * len(told), f"beside a grant of some groups another one is answered {told}")
+    granted("transactions", transacts, TRANSACTIONS_REFUSED, (0, NOT_COORDINATOR), writer, "--transactional-id", f"books-{tag}-*")
     made, topics = f"orders-made-{tag}", RawTopics(world.hosts[0], own[writer][world.hosts[0]])
-    changes = lambda: [topics.create(made, 1), topics.delete(topic)]
-    check(changes() == [TOPIC_REFUSED] * 2, "who may produce can create or delete")
-    granted("manage", manages, writer, "--topic", "orders-*", "--manage")
-    check([topics.create(made, 1), topics.grow(made, 2), topics.delete(made)] == [0, 0, 0], "who may manage cannot create, grow or delete")
-    check(not RawTopics(world.hosts[0], own[reader][world.hosts[0]]).delete(topic) == 0, "a grant to one is one to another")
+    told = [topics.create(made, 1), topics.delete(topic)]
+    check(told == [TOPIC_REFUSED] * 2, f"who may produce creates and deletes, and is answered {told}")
+    granted("manage", manages, TOPIC_REFUSED, [INVALID_PARTITIONS], writer, "--topic", "orders-*", "--manage")
+    told = [topics.create(made, 1), topics.grow(made, 2), topics.delete(made)]
+    check(told == [0, 0, 0], f"who may manage creates, grows and deletes, and is answered {told}")
+    told = RawTopics(world.hosts[0], own[reader][world.hosts[0]]).delete(topic)
+    check(told == TOPIC_REFUSED, f"what another was granted is answered {told}")
     return waits
 
 

@@ -249,7 +249,7 @@ def by_either_hand(world):
         check(all(anonymous(neighbour)), "who is in a network of the list is refused")
         until("another list of who may", lambda: all(anonymous(guest)) and shut_out(neighbours, neighbour), bystanders, by_rest, allow_ips=["127.0.0.1", guest])
     finally:
-        world.sluice("access", "set", name, "--allow", "any")
+        patch(world, {"allow_ips": None})
     check(all(anonymous(neighbour)), "the list was lifted, and an address is still refused")
     guests = anonymous(guest)
     until("an address denied", lambda: shut_out(guests, guest), bystanders, by_command, "--deny", guest)
@@ -275,6 +275,8 @@ def in_force(world, what, change, done, unharmed=lambda: True):
 
 
 def patch(world, change):
+    """Waits for whatever changes the instance just now."""
+    eventually("changes of the instance have ended", lambda: not world.api("GET", world.path(f"instances/{world.instance['name']}")).json["active_job_id"])
     answer = world.api("PATCH", world.path(f"instances/{world.instance['name']}/access"), change, Idempotency_Key=str(uuid.uuid4()))
     check(answer.status == 202, f"{change} answered {answer.status}: {answer.body[:300]}")
     job = world.wait_job(answer.json["id"])
@@ -288,8 +290,6 @@ def open_all(world):
 
 
 def close_all(world):
-    """Waits for whatever changes the access just now."""
-    eventually("changes of the access have ended", lambda: not world.api("GET", world.path(f"instances/{world.instance['name']}")).json["active_job_id"])
     patch(world, {"public_plaintext": None, "public_sasl_ssl": None, "cross_network": None, "cross_network_addresses": None,
                   "endpoint_accounts": None})
 
