@@ -3,6 +3,7 @@
 import subprocess
 
 import backoff
+import balancers
 import crowd
 from rows import row
 from sluice import PlainClient, check, eventually, run
@@ -31,7 +32,7 @@ def connection_limits(world):
             line.connection.close()
         world.sluice("connection", "set-limits", name, "--per-ip", "default")
     eventually("kcat is served again", lambda: listing().returncode == 0)
-    return f"200 for one IP on a broker, 210 after it was raised; {backoff.refused_clients_wait(world)}; {crowd.total(world)}"
+    return f"200 for one IP on a broker, 210 after it was raised; {backoff.refused_clients_wait(world)}; {crowd.total(world)}; {balancers.of_true_addresses(world)}"
 
 
 @row("D7")

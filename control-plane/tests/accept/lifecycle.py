@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import time
 import urllib.request
 import uuid
@@ -119,7 +118,6 @@ def jobs(world):
 @row("C2")
 def jobs_survive(world):
     """kill -9 of the control plane during an order; what is started again finishes it. Clients of another instance notice nothing."""
-    pid_file = world.home / "run" / "control-plane.pid"
     topic, denied = f"alone-{world.tag}", f"denied-{world.tag}"
     for one in (topic, denied):
         world.make_topic(one)
@@ -129,14 +127,12 @@ def jobs_survive(world):
     world.wait_step(answer.json["id"], "wait-ready")
     with producers(world, topic, ["private_sasl_ssl"]) as written:
         guests = [PlainClient.log_in(host, world.ca, world.user, world.password) for host in world.hosts]
-        os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
+        world.end_control_plane(signal.SIGKILL)
         try:
             everything_but_changes(world, topic, denied)
         finally:
             # The rows behind this one need it.
-            began = time.monotonic()
-            subprocess.run([Path(__file__).resolve().parents[3] / "scripts" / "up"], env={**os.environ, "DETACH": "1"}, check=True, capture_output=True, timeout=300)
-            back = time.monotonic() - began
+            back = world.up()
         check([guest.ask(18, 0, b"") for guest in guests] == [0] * len(guests), "a connection ended with the control plane")
     stored = world.kcat("-C", "-t", topic, "-e", "-q").stdout.splitlines()
     check(len(stored) == written[0] + 1, f"{written[0]} and one more messages were written, {len(stored)} are there")
@@ -193,8 +189,6 @@ def command_line(world):
 def one_machine(world):
     check(world.anonymous("GET", "/readyz").status == 200, "not ready")
     nodes = run("pgrep", "-f", f"sluice-node.*{world.instance['id']}", ok=False).stdout.split()
-    began = time.monotonic()
-    subprocess.run([Path(__file__).resolve().parents[3] / "scripts" / "up"], env={**os.environ, "DETACH": "1"}, check=True, capture_output=True, timeout=300)
-    again = time.monotonic() - began
+    again = world.up()
     check(run("pgrep", "-f", f"sluice-node.*{world.instance['id']}", ok=False).stdout.split() == nodes, "brokers were not left alone")
     return f"`make up` again: {again:.1f} s"

@@ -345,9 +345,9 @@ def producers(world, topic, ways=("private_plaintext", "private_sasl_ssl")):
 
 
 @contextmanager
-def endpoints(brokers, source, port=9011, came=lambda number: None):
-    """An address in another network for each broker, as a cloud's endpoints are: what comes there goes on to 9011 from `source`. Whoever
-    comes is told to `came`, with the number of the endpoint."""
+def endpoints(brokers, source, port=9011, came=lambda number: None, introduce=lambda client, broker: b""):
+    """An address in another network for each broker, as a cloud's endpoints are: what comes there goes on to 9011 from `source`, behind
+    what `introduce` says of the addresses. Whoever comes is told to `came`, with the number of the endpoint."""
     listeners = []
 
     def pump(reader, writer):
@@ -372,6 +372,7 @@ def endpoints(brokers, source, port=9011, came=lambda number: None):
             try:
                 upstream = socket.create_connection((broker, port), timeout=10, source_address=(source, 0))
                 upstream.settimeout(None)
+                upstream.sendall(introduce(client.getpeername(), upstream.getpeername()))
             except OSError:
                 client.close()
                 continue

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import os
+import signal
 import socket
 import ssl
 import struct
@@ -199,6 +200,19 @@ class World:
 
     def order(self, **changes):
         return {"name": f"acc-{self.tag}-{uuid.uuid4().hex[:4]}", "spec": "kafka.100", "storage_gb": 600, "disk_type": "high", **changes}
+
+    def end_control_plane(self, sign=signal.SIGTERM):
+        pid = int((self.home / "run" / "control-plane.pid").read_text().split()[0])
+        os.kill(pid, sign)
+        # A zombie where nobody has heard of its end.
+        state = lambda: run("ps", "-o", "stat=", "-p", pid, ok=False).stdout.strip()
+        eventually("the control plane has ended", lambda: state()[:1] in (b"", b"Z"))
+
+    def up(self, **settings):
+        """`make up` again; gives how many seconds that took."""
+        began, script = time.monotonic(), Path(__file__).resolve().parents[3] / "scripts" / "up"
+        subprocess.run([script], env={**os.environ, "DETACH": "1", **settings}, check=True, capture_output=True, timeout=300)
+        return time.monotonic() - began
 
     def wait_job(self, job, seconds=180):
         deadline = time.monotonic() + seconds
