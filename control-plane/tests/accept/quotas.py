@@ -5,7 +5,9 @@ import json
 import os
 import re
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from rows import row, within
 from sluice import PlainClient, check, eventually, run
@@ -21,18 +23,25 @@ TOPIC_BURST_SECONDS, TOPIC_MEASURED_SECONDS = 3, 15
 # Addresses of clients, and what the first may open a second on one broker.
 HELD_BACK, FREE, CONNECTIONS = "127.0.0.77", "127.0.0.78", 2
 CONNECTING_SECONDS = 10
+# An instance is changed by one at a time; the command line waits for the end of its change.
+CHANGING = threading.RLock()
+# Sizes of files of lines, in MB.
+SMALL, MEDIUM, LARGE = 40, 60, 200
 
 
 class Quotas:
-    def __init__(self, world):
-        self.world, self.name = world, world.instance["name"]
+    """As a user of the instance."""
+
+    def __init__(self, world, user):
+        self.world, self.name, self.user = world, world.instance["name"], user
         self.topic = f"quota-{world.tag}"
         self.sasl = ["-b", world.instance["bootstrap"]["private_sasl_ssl"], "-X", "security.protocol=sasl_ssl", "-X", "sasl.mechanisms=PLAIN",
-                     "-X", f"sasl.username={world.user}", "-X", f"sasl.password={world.password}", "-X", f"ssl.ca.location={world.ca}"]
+                     "-X", f"sasl.username={user}", "-X", f"sasl.password={world.password}", "-X", f"ssl.ca.location={world.ca}"]
 
     def sluice(self, *arguments, **options):
         command, *rest = arguments
-        return self.world.sluice("quota", command, self.name, *rest, **options)
+        with CHANGING:
+            return self.world.sluice("quota", command, self.name, *rest, **options)
 
     def explained(self, *arguments):
         limits = json.loads(self.sluice("explain", *arguments, "-o", "json").stdout)["limits"]
@@ -94,13 +103,14 @@ def let_in(host, source):
     return client is not None
 
 
-def connect_at_a_rate(world, q):
-    """In words."""
-    began = time.monotonic()
-    q.sluice("set", "--ip", HELD_BACK, "--connections", CONNECTIONS)
-    for host in world.hosts:
-        eventually(f"{HELD_BACK} is held back on {host}", lambda: not let_in(host, HELD_BACK), pause=0)
-    took = time.monotonic() - began
+def by_address(world, q):
+    """How fast an address connects, in words."""
+    with CHANGING:
+        began = time.monotonic()
+        q.sluice("set", "--ip", HELD_BACK, "--connections", CONNECTIONS)
+        for host in world.hosts:
+            eventually(f"{HELD_BACK} is held back on {host}", lambda: not let_in(host, HELD_BACK), pause=0)
+        took = time.monotonic() - began
     limit = q.explained("--ip", HELD_BACK)["connection_creation_rate"]
     check(limit["effective"] == CONNECTIONS and limit["effective_over_all"] == 3 * CONNECTIONS, f"explained as {limit}")
 
@@ -133,23 +143,23 @@ def of_topic(rate, quota, what):
 
 
 def by_topic(world, q):
-    """In words."""
+    """Of all together who use a topic, in words."""
     slow, free = f"{q.topic}-slow", f"{q.topic}-free"
     for topic in (slow, free):
         world.java("TopicCommand", "--create", "--topic", topic, "--partitions", "1", "--replication-factor", "1")
     q.sluice("set", "--topic", slow, "--produce", "500kB/s", "--consume", "1MB/s")
     listed = q.sluice("list", "--topic", slow).stdout.decode()
     check(slow in listed and "500 kB/s a broker, 1.5 MB/s in all" in listed, f"the list says {listed}")
-    rule = q.explained("--user", world.user, "--topic", slow)["producer_byte_rate"]
+    rule = q.explained("--user", q.user, "--topic", slow)["producer_byte_rate"]
     check(rule["decided_by"] == "topic" and rule["effective"] == PRODUCE and rule["effective_over_all"] == 3 * PRODUCE, f"explained as {rule}")
 
     def fast(topic):
         began = time.monotonic()
-        run("kcat", *q.sasl, "-P", "-t", topic, "-l", q.lines(40), timeout=120)
-        return 40_000_000 / (time.monotonic() - began)
+        run("kcat", *q.sasl, "-P", "-t", topic, "-l", q.lines(SMALL), timeout=120)
+        return SMALL * 1_000_000 / (time.monotonic() - began)
 
     small = ["-X", "batch.size=65536", "-X", "queue.buffering.max.kbytes=4096"]
-    with q.client("topic-producer", "-P", "-t", slow, *small, "-l", q.lines(60)):
+    with q.client("topic-producer", "-P", "-t", slow, *small, "-l", q.lines(MEDIUM)):
         produced = q.rate(lambda: q.end(slow) * LINE, "topic-producer", TOPIC_BURST_SECONDS, TOPIC_MEASURED_SECONDS)
         other = fast(free)
     check(other > 3 * PRODUCE, f"another topic went at {other:.0f} bytes a second only")
@@ -185,14 +195,15 @@ def by_topic(world, q):
     check(told.count("assigned") == 1, f"the group was rebalanced: {told[-300:]}")
 
     # What is gone lets go, while somebody waits.
-    with q.client("topic-freed", "-P", "-t", slow, *small, "-l", q.lines(200)):
+    with q.client("topic-freed", "-P", "-t", slow, *small, "-l", q.lines(LARGE)):
         start = q.end(slow)
         eventually("topic-freed moves something", lambda: q.end(slow) > start)
-        began, start = time.monotonic(), q.end(slow)
-        q.sluice("delete", "--topic", slow, "--yes")
-        # What would take five seconds.
-        eventually("the topic is free", lambda: (q.end(slow) - start) * LINE > 5 * PRODUCE, pause=0)
-        freed = time.monotonic() - began
+        with CHANGING:
+            began, start = time.monotonic(), q.end(slow)
+            q.sluice("delete", "--topic", slow, "--yes")
+            # What would take five seconds.
+            eventually("the topic is free", lambda: (q.end(slow) - start) * LINE > 5 * PRODUCE, pause=0)
+            freed = time.monotonic() - began
     for refused in (["a*", "--produce", "1MB"], [slow, "--requests", "50"], ["__consumer_offsets", "--produce", "1MB"], [slow, "--user", "a", "--produce", "1MB"]):
         check(q.sluice("set", "--topic", *refused, ok=False).returncode == 4, f"{refused} was taken")
     return (f"a topic is produced to at {of_topic(produced, PRODUCE, 'kcat')} (Java {of_topic(java, PRODUCE, 'Java')}, told of {throttled:.0f} ms) "
@@ -200,54 +211,68 @@ def by_topic(world, q):
             f"without the quota {5 * PRODUCE / 1e6} MB went {within(freed)}")
 
 
+def by_user(world, q):
+    """Slowed to the figure, both ways at once, and not cut; a group is not rebalanced by it. In words."""
+    q.sluice("set", "--user", q.user, "--produce", "500kB", "--consume", "1MB")
+    listed = q.sluice("list", "--user", q.user).stdout.decode()
+    check("500 kB/s a broker, 1.5 MB/s in all" in listed, f"the list says {listed}")
+    seen = q.explained("--user", q.user, "--client-id", "any")
+    rule = seen["producer_byte_rate"]
+    check(rule["decided_by"] == "rule" and rule["effective"] == PRODUCE and rule["effective_over_all"] == 3 * PRODUCE, f"explained as {rule}")
+    check(q.user in rule["explanation"], f"in words: {rule['explanation']}")
+    start, out = q.end(), world.files / "quota-consumed"
+    produce = ["-P", "-t", q.topic, "-X", "batch.size=65536", "-X", "queue.buffering.max.kbytes=4096", "-l", q.lines(MEDIUM)]
+    consume = ["-G", f"quota-{world.tag}", "-u", "-X", "auto.offset.reset=earliest", "-X", "fetch.message.max.bytes=262144",
+               "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=1000", "-X", "queued.max.messages.kbytes=1024", q.topic]
+    with out.open("wb") as sink, q.client("quota-producer", *produce), q.client("quota-consumer", *consume, out=sink), ThreadPoolExecutor(2) as both:
+        produced = both.submit(q.rate, lambda: (q.end() - start) * LINE, "quota-producer")
+        consumed = both.submit(q.rate, lambda: out.stat().st_size, "quota-consumer")
+        produced, consumed = produced.result(), consumed.result()
+    out.unlink()
+    told = (world.files / "quota-consumer.log").read_text()
+    check(told.count("assigned") == 1, f"the group was rebalanced: {told[-300:]}")
+
+    # What is more special wins; what is gone lets go.
+    q.sluice("set", "--user", q.user, "--client-id", "fast", "--produce", "20MB")
+    rule = q.explained("--user", q.user, "--client-id", "fast")["producer_byte_rate"]
+    check(rule["effective"] == 20_000_000 and len(rule["overruled"]) == 1, f"explained as {rule}")
+    q.sluice("delete", "--user", q.user, "--client-id", "fast", "--yes")
+    q.sluice("delete", "--user", q.user, "--yes")
+    began = time.monotonic()
+    run("kcat", *q.sasl, "-P", "-t", q.topic, "-l", q.lines(SMALL), timeout=120)
+    freed = SMALL * 1_000_000 / (time.monotonic() - began)
+    check(freed > 3 * PRODUCE, f"after the deletion only {freed:.0f} bytes a second went")
+    return f"a user produces at {of_quota(produced, PRODUCE, 'a producer')} and consumes at {of_quota(consumed, CONSUME, 'a consumer')} of its quota, no connection lost, no rebalance"
+
+
+def by_client(world, q):
+    """The client is told how long it is throttled: Java's shows it. In words."""
+    topic = f"{q.topic}-java"
+    world.java("TopicCommand", "--create", "--topic", topic, "--partitions", "1", "--replication-factor", "1")
+    q.sluice("set", "--client-id", "quota-java", "--produce", "500kB")
+    shown = world.java("ProducerPerformance", "--topic", topic, "--num-records", "8000", "--record-size", "1000", "--throughput", "-1",
+                       "--print-metrics", "--command-property", "client.id=quota-java").stdout.decode()
+    throttled = next(float(line.split(":")[-1]) for line in shown.splitlines() if "produce-throttle-time-max" in line and "perf" not in line)
+    check(throttled > 100, f"Java was told of {throttled} ms")
+    return f"Java is told of {throttled:.0f} ms"
+
+
 @row("E4")
 def quotas(world):
-    q = Quotas(world)
+    """Those that don't touch each other at the same time: of a user, of a client id of somebody else, of topics, of addresses."""
+    q, slowed = Quotas(world, world.user), Quotas(world, f"slowed-{world.tag}")
+    world.sluice("user", "create", q.name, slowed.user, "--password-stdin", stdin=world.password.encode())
     world.java("TopicCommand", "--create", "--topic", q.topic, "--partitions", "1", "--replication-factor", "1")
+    for megabytes in (SMALL, MEDIUM, LARGE):
+        q.lines(megabytes)
     began = time.monotonic()
-    world.kcat("-P", "-t", q.topic, "-l", q.lines(40), timeout=120)
-    free = 40_000_000 / (time.monotonic() - began)
+    world.kcat("-P", "-t", q.topic, "-l", q.lines(SMALL), timeout=120)
+    free = SMALL * 1_000_000 / (time.monotonic() - began)
     check(free > 2 * CONSUME, f"without a quota only {free:.0f} bytes a second went")
     try:
-        connecting, topics = connect_at_a_rate(world, q), by_topic(world, q)
-        q.sluice("set", "--user", world.user, "--produce", "500kB", "--consume", "1MB")
-        listed = q.sluice("list", "--user", world.user).stdout.decode()
-        check("500 kB/s a broker, 1.5 MB/s in all" in listed, f"the list says {listed}")
-        seen = q.explained("--user", world.user, "--client-id", "any")
-        rule = seen["producer_byte_rate"]
-        check(rule["decided_by"] == "rule" and rule["effective"] == PRODUCE and rule["effective_over_all"] == 3 * PRODUCE, f"explained as {rule}")
-        check(world.user in rule["explanation"], f"in words: {rule['explanation']}")
-
-        # Slowed to the figure, both ways, and not cut; a group is not rebalanced by it.
-        with q.client("quota-producer", "-P", "-t", q.topic, "-X", "batch.size=65536", "-X", "queue.buffering.max.kbytes=4096", "-l", q.lines(60)):
-            start = q.end()
-            produced = q.rate(lambda: (q.end() - start) * LINE, "quota-producer")
-        out = world.files / "quota-consumed"
-        with out.open("wb") as sink:
-            with q.client("quota-consumer", "-G", f"quota-{world.tag}", "-u", "-X", "auto.offset.reset=earliest", "-X", "fetch.message.max.bytes=262144",
-                          "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=1000", "-X", "queued.max.messages.kbytes=1024", q.topic, out=sink):
-                consumed = q.rate(lambda: out.stat().st_size, "quota-consumer")
-        out.unlink()
-        told = (world.files / "quota-consumer.log").read_text()
-        check(told.count("assigned") == 1, f"the group was rebalanced: {told[-300:]}")
-
-        # The client is told how long it is throttled: Java's shows it.
-        q.sluice("set", "--client-id", "quota-java", "--produce", "500kB")
-        shown = world.java("ProducerPerformance", "--topic", q.topic, "--num-records", "8000", "--record-size", "1000", "--throughput", "-1",
-                       "--print-metrics", "--command-property", "client.id=quota-java").stdout.decode()
-        throttled = next(float(line.split(":")[-1]) for line in shown.splitlines() if "produce-throttle-time-max" in line and "perf" not in line)
-        check(throttled > 100, f"Java was told of {throttled} ms")
-
-        # What is more special wins; what is gone lets go.
-        q.sluice("set", "--user", world.user, "--client-id", "fast", "--produce", "20MB")
-        rule = q.explained("--user", world.user, "--client-id", "fast")["producer_byte_rate"]
-        check(rule["effective"] == 20_000_000 and len(rule["overruled"]) == 1, f"explained as {rule}")
-        q.sluice("delete", "--user", world.user, "--client-id", "fast", "--yes")
-        q.sluice("delete", "--user", world.user, "--yes")
-        began = time.monotonic()
-        run("kcat", *q.sasl, "-P", "-t", q.topic, "-l", q.lines(40), timeout=120)
-        freed = 40_000_000 / (time.monotonic() - began)
-        check(freed > 3 * PRODUCE, f"after the deletion only {freed:.0f} bytes a second went")
+        with ThreadPoolExecutor(4) as kinds:
+            running = [kinds.submit(kind, world, whose) for kind, whose in ((by_user, slowed), (by_client, q), (by_address, q), (by_topic, q))]
+            said = [one.result() for one in running]
 
         # Everybody else may be slowed to a crawl: the service itself is not, and shows none of its own rules.
         q.sluice("set", "--default-user", "--produce", "20kB", "--consume", "20kB", "--requests", "1", "--mutations", "0.1")
@@ -260,8 +285,8 @@ def quotas(world):
         for refused in (["--user", "sluice-node", "--produce", "1MB"], ["--user", "a", "--produce", "1"], ["--user", "a", "--requests", "0"]):
             check(q.sluice("set", *refused, ok=False).returncode == 4, f"{refused} was taken")
     finally:
-        for entity in (["--user", world.user], ["--client-id", "quota-java"], ["--user", world.user, "--client-id", "fast"], ["--default-user"], ["--ip", HELD_BACK],
+        for entity in (["--user", slowed.user], ["--client-id", "quota-java"], ["--user", slowed.user, "--client-id", "fast"], ["--default-user"], ["--ip", HELD_BACK],
                        ["--topic", f"{q.topic}-slow"]):
             q.sluice("delete", *entity, "--yes", ok=False)
-    return (f"a user produces at {of_quota(produced, PRODUCE, 'a producer')} and consumes at {of_quota(consumed, CONSUME, 'a consumer')} of its quota, "
-            f"no connection lost, no rebalance; Java is told of {throttled:.0f} ms; {connecting}; {topics}")
+        world.sluice("user", "delete", q.name, slowed.user, "--yes", ok=False)
+    return "; ".join(said)
