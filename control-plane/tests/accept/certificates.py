@@ -16,8 +16,8 @@ from own_certificates import KEY_PASSWORD, STORE_PASSWORD, TRUST_PASSWORD, jks, 
 from rows import row, within
 from sluice import PlainClient, check, eventually, run
 
-# Records of the first producer, and for how long the others go on at its rate: a change takes 1 or 2 s.
-FIRST, SECONDS, RECORD_BYTES = 20_000, 14, 1_000
+# Records of the first producer, for how long the others go on at its rate, and how often they tell: a change takes 1 or 2 s.
+FIRST, SECONDS, TOLD_EVERY_MS, RECORD_BYTES = 20_000, 8, 500, 1_000
 # An own certificate that ends so soon is told of.
 ENDS_IN_DAYS = 5
 
@@ -54,7 +54,7 @@ class Producer:
         with properties.open("a") as more:
             more.write(f"bootstrap.servers={world.instance['bootstrap']['private_sasl_ssl']}\nacks=all\n")
         command = world.java_command("ProducerPerformance", "--topic", topic, "--num-records", records, "--record-size", RECORD_BYTES,
-                                     "--throughput", "-1", "--producer.config", properties)
+                                     "--throughput", "-1", "--reporting-interval", TOLD_EVERY_MS, "--producer.config", properties)
         self.log = open(world.files / "producer.log", "w+")
         self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT)
 
@@ -62,7 +62,7 @@ class Producer:
         return Path(self.log.name).read_text()
 
     def wait_until_producing(self):
-        """It tells every five seconds."""
+        """It has told of records that were acknowledged."""
         deadline = time.monotonic() + 60
         while "records sent" not in self.text():
             check(time.monotonic() < deadline and self.process.poll() is None, f"the producer does not produce: {self.text()[-400:]}")
@@ -129,9 +129,9 @@ class Live:
         self.change(self.rotate)
         check(set(self.certificate()["names"]) == set(self.brokers), f"not for its brokers alone: {self.certificate()['names']}")
         ending = self.own.server("ending", self.brokers, ENDS_IN_DAYS)
-        self.change(lambda: self.put({"format": "pem", "certificate_pem": ending[0].read_text(), "private_key_pem": ending[1].read_text(), "ca_pem": self.own.pem.read_text()}))
+        self.change(lambda: self.put({"format": "pem", "certificate_pem": ending[0].read_text(), "private_key_pem": ending[1].read_text(), "ca_pem": self.own.pem.read_text()}),
+                    meanwhile=self.refused)
         check(self.world.sluice("cert", "truststore", self.name, "--out", "-").stdout.count(b"BEGIN CERTIFICATE") == 2, "the truststore does not hold both authorities")
-        self.refused()
         self.told_of_its_end()
         self.by_command_line()
         self.change(self.rotate)
@@ -154,8 +154,8 @@ class Live:
     def all_show(self):
         return {shown(broker, self.trust) for broker in self.brokers}
 
-    def change(self, ask):
-        """Under a producer: how long it takes until every broker shows another certificate to new clients."""
+    def change(self, ask, meanwhile=lambda: None):
+        """Under a producer: how long it takes until every broker shows another certificate to new clients. `meanwhile` is done until it ends."""
         try:
             self.produce()
             old, began = self.certificate()["fingerprint_sha256"], time.monotonic()
@@ -167,6 +167,7 @@ class Live:
             check(self.producer.produces(), "the producer was done before the change was")
             self.told_by_broker(self.world.wait_job(job.json["id"]))
             check(self.all_show() == {self.certificate()["fingerprint_sha256"]}, "brokers show another certificate than the API tells")
+            meanwhile()
             self.rate = self.produced(self.producer)
             self.rates.append(self.rate * RECORD_BYTES / 1e6)
         finally:
