@@ -1,7 +1,7 @@
 """What must not break, for long, from outside, against what `make up` started: `make soak PARTS=product`.
 
-`soak [ID…]` runs those tests of docs/develop/reliability only. SCALE=small is the form of each that `make test` runs. A line a
-test, with its figure; the last line counts them.
+`soak [ID[=TIMES]…]` runs those tests of docs/develop/reliability only. SCALE=small is the form of each that `make test` runs. A
+line a test, with its figure; the last line counts them.
 """
 
 import os
@@ -39,17 +39,21 @@ TESTS = {
 
 def main():
     small = os.environ.get("SCALE") == "small"
-    wanted = sys.argv[1:] or [one for one, (_, _, little) in TESTS.items() if little or not small]
-    unknown = [one for one in wanted if one not in TESTS]
-    if unknown:
-        sys.exit(f"there is no {unknown[0]}; there are {' '.join(TESTS)}")
+    chosen = sys.argv[1:] or [one for one, (_, _, little) in TESTS.items() if little or not small]
+    wanted = [(identifier, times) for identifier, _, times in (one.partition("=") for one in chosen)]
+    for identifier, times in wanted:
+        if identifier not in TESTS:
+            sys.exit(f"there is no {identifier}; there are {' '.join(TESTS)}")
+        if times and not (times.isdecimal() and 1 <= int(times) <= TESTS[identifier][1]):
+            sys.exit(f"{identifier}={times}: how often is a number from 1 to {TESTS[identifier][1]}")
     world, passed = World(), 0
     try:
-        for identifier in wanted:
+        for identifier, times in wanted:
             test, much, little = TESTS[identifier]
+            count = int(times) if times else little if small and little else much
             began = time.monotonic()
             try:
-                said, state = test(world, little if small and little else much), "held"
+                said, state = test(world, count), "held"
                 passed += 1
             except Exception as error:  # one that breaks has failed; the others run
                 said, state = f"{type(error).__name__}: {error}", "FAILED"
