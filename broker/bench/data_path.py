@@ -1,6 +1,7 @@
 """G1 to G10: what the gateway costs a client's bytes, against Kafka's own listeners, a naive copy loop, kafka-proxy and Kroxylicious."""
 
 import json
+import os
 import resource
 import subprocess
 import time
@@ -15,17 +16,24 @@ PLAIN, TLS = ["direct", "copy", "proxy", "kroxylicious", "gateway"], ["kafka tls
 
 
 def transfer(rig, megabytes, direction, name):
-    """Moves the payload once; CPU in ms a MB for relay and broker, and MB/s."""
+    """Moves the payload once; CPU in ms a MB for relay, broker and client, MB/s, and how much of all cores that took."""
     port, options, relay = rig.way(name)
     bootstrap = ",".join(f"{one.host}:{port}" for one in rig.all)
     processes = {f"{who} {one.node_id}": one.pids[who] for one in rig.all for who in ("broker", relay) if who}
-    before = {who: cpu_seconds(pid) for who, pid in processes.items()}
-    began = time.monotonic()
+    before, began, others = {who: cpu_seconds(pid) for who, pid in processes.items()}, time.monotonic(), ended_children()
     kcat(rig, direction, bootstrap, options)
-    wall = time.monotonic() - began
+    wall, client = time.monotonic() - began, (ended_children() - others) * 1000 / megabytes
     spent = lambda kind: sum((cpu_seconds(pid) - before[who]) * 1000 / megabytes for who, pid in processes.items() if who.startswith(f"{kind} "))
     own, relayed = spent("broker"), spent(relay) if relay else 0.0
-    return {"relay": relayed, "broker": own, "sum": own + relayed, "rate": megabytes / wall}
+    rate = megabytes / wall
+    busy = (client + own + relayed) / 1000 * rate / os.cpu_count()
+    return {"relay": relayed, "broker": own, "sum": own + relayed, "rate": rate, "client": client, "busy": busy}
+
+
+def ended_children():
+    """CPU seconds of children that have ended: of the benchmark's, only clients do while something is measured."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def kcat(rig, direction, bootstrap, options):
@@ -47,9 +55,9 @@ def throughput(rig, megabytes, rounds, warm_up):
         reference = {name: results[direction]["kafka tls" if "tls" in name else "direct"] for name in ways}
         table(
             f"{direction}: CPU ms a MB, medians of {rounds} rounds of {megabytes} MB after {warm_up} to warm up",
-            ["way", "relay", "broker", "sum", "sum ÷ Kafka's own", "rate ÷ Kafka's own", "MB/s"],
+            ["way", "relay", "broker", "sum", "sum ÷ Kafka's own", "rate ÷ Kafka's own", "MB/s", "client", "cores busy"],
             [[name, f"{f['relay']:.2f}", f"{f['broker']:.2f}", f"{f['sum']:.2f}", f"{f['sum'] / reference[name]['sum']:.2f}",
-              f"{f['rate'] / reference[name]['rate']:.2f}", f"{f['rate']:.0f}"] for name, f in results[direction].items()],
+              f"{f['rate'] / reference[name]['rate']:.2f}", f"{f['rate']:.0f}", f"{f['client']:.2f}", f"{f['busy']:.0%}"] for name, f in results[direction].items()],
         )
     goals = []
     for goal, direction, way, limit in (("G1", "consume", "gateway", 0.5), ("G2", "produce", "gateway", 0.8),

@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 
 from authority import Authority
-from own_certificates import KEY_PASSWORD, STORE_PASSWORD, TRUST_PASSWORD, jks, keystore
+from own_certificates import KEY_PASSWORD, STORE_PASSWORD, TRUST_PASSWORD, bad_pairs, jks, keystore
 from rows import row, within
 from sluice import PlainClient, check, eventually, run
 
@@ -197,16 +197,12 @@ class Live:
 
     def refused(self):
         """By the command line, each with its reason; what is served goes on."""
-        before, pem = self.certificate()["fingerprint_sha256"], lambda pair: ("--certificate", pair[0], "--key", pair[1])
-        good, root = self.own.server("good", self.brokers), ("--ca", self.own.pem)
-        store = ("--keystore", self.p12, "--keystore-password-file", "-")
+        before, store = self.certificate()["fingerprint_sha256"], ("--keystore-password-file", "-", "--keystore")
+        pem = lambda leaf, key, chain: ("--certificate", leaf, "--key", key, *(("--ca", chain) if chain else ()))
         for code, flags, word in (
-            ("wrong-password", store, "Wrong-word-99"),
-            ("keystore-unreadable", ("--keystore", self.world.ca, "--keystore-password-file", "-"), STORE_PASSWORD),
-            ("certificate-expired", (*pem(self.own.server("ended", self.brokers, -1)), *root), ""),
-            ("key-mismatch", (*pem((good[0], self.own.key)), *root), ""),
-            ("missing-chain", pem(good), ""),
-            ("uncovered-address", (*pem(self.own.server("elsewhere", ["127.0.0.99"])), *root), ""),
+            ("wrong-password", (*store, self.p12), "Wrong-word-99"),
+            ("keystore-unreadable", (*store, self.world.ca), STORE_PASSWORD),
+            *((code, pem(*pair), "") for code, *pair in bad_pairs(self.own, self.brokers)),
         ):
             answer = self.world.sluice("cert", "upload", self.name, *flags, "--yes", stdin=word.encode(), ok=False)
             told = answer.stderr.decode()

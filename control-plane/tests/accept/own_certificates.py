@@ -9,6 +9,13 @@ def keytool(*arguments):
     return run("keytool", "-J-XX:TieredStopAtLevel=1", *arguments)
 
 
+def bad_pairs(authority, addresses):
+    """PEM that is refused: the code of the reason, certificate, key, and the chain that is sent with them."""
+    good, wrong = authority.server("good", addresses), ["127.0.0.99"]
+    return [("certificate-expired", *authority.server("ended", addresses, -1), authority.pem), ("key-mismatch", good[0], authority.key, authority.pem),
+            ("missing-chain", *good, None), ("uncovered-address", *authority.server("elsewhere", wrong), authority.pem)]
+
+
 def jks(authority, leaf, key):
     """A JKS keystore with a password of its own for the key and no root in it, and the JKS truststore that holds the root."""
     bundle, store, trust = (authority.at / name for name in ("server.p12", "server.jks", "trust.jks"))

@@ -1,11 +1,14 @@
 """Certificates and ways in that change all the time, under connections that must not notice."""
 
+import itertools
 import json
 import time
 import uuid
 
 from certificates import shown
 from ledger import Ledger, make_topic, percentile, until
+from authority import Authority
+from own_certificates import bad_pairs
 from paths import close_all, gets_in, public_hosts, public_is_open
 from raw_topics import UNKNOWN_TOPIC, RawTopics
 from sluice import PlainClient, check
@@ -60,13 +63,29 @@ class Bystanders:
 
 
 def certificates(world, times):
-    """The platform's next one each time; every connection that lives goes on."""
+    """The platform's next one each time, and one of the tenant's own that is refused after every tenth; every connection that lives goes on."""
     brokers, count = world.hosts, 300 if times > 20 else 30
+    at = world.path(f"instances/{world.instance['id']}/certificate")
+    bad = itertools.cycle(bad_pairs(Authority(world.files, "soak"), brokers))
+    in_force = lambda: world.api("GET", at).json["fingerprint_sha256"]
+    all_show = lambda: {shown(broker, world.ca) for broker in brokers}
+
+    def refused(code, leaf, key, chain):
+        before, pair = in_force(), {"certificate_pem": leaf.read_text(), "private_key_pem": key.read_text()}
+        body = {"format": "pem", **pair, **({"ca_pem": chain.read_text()} if chain else {})}
+        answer = world.api("PUT", at, body, If_Match="*", Idempotency_Key=str(uuid.uuid4()))
+        check(answer.status == 422 and [error["code"] for error in answer.json["errors"]] == [code], f"{code} answered {answer.status}: {answer.body[:300]}")
+        check(all_show() == {before} == {in_force()}, f"{code}: a refused upload changed what is shown")
+
+    refusals = 0
     with Bystanders(world, f"soak-certificates-{world.tag}", count) as bystanders:
-        for _ in range(times):
-            old = world.api("GET", world.path(f"instances/{world.instance['id']}/certificate")).json["fingerprint_sha256"]
-            bystanders.change("a rotation", "POST", "certificate/rotate", {}, lambda: all(shown(broker, world.ca) != old for broker in brokers))
-    return f"{times} certificates, {count} connections, none dropped, {bystanders.figures()}"
+        for number in range(times):
+            old = in_force()
+            bystanders.change("a rotation", "POST", "certificate/rotate", {}, lambda: old not in all_show())
+            if number % 10 == 0:
+                refused(*next(bad))
+                refusals += 1
+    return f"{times} certificates, {refusals} refused, {count} connections, none dropped, {bystanders.figures()}"
 
 
 def policies(world):
