@@ -5,9 +5,9 @@ import json
 import time
 import uuid
 
+from authority import Authority
 from certificates import shown
 from ledger import Ledger, make_topic, percentile, until
-from authority import Authority
 from own_certificates import bad_pairs
 from paths import close_all, gets_in, public_hosts, public_is_open
 from raw_topics import UNKNOWN_TOPIC, RawTopics

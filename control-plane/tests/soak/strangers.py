@@ -7,6 +7,7 @@ import ssl
 import uuid
 
 import mtls
+from authority import Authority
 from ledger import make_topic
 from sluice import PlainClient, check, run
 
@@ -57,12 +58,12 @@ def instance_against_instance(world, _):
 
 def by_certificate(world, other, theirs, ca, refused):
     """Both ask clients for certificates, and each trusts an authority of its own."""
-    mine, named = mtls.Authority(world, "mine"), (world.instance["name"], other)
+    mine, named = Authority(world.files, "mine"), (world.instance["name"], other)
     client = mine.client("guest")
-    authorities = (mine, mtls.Authority(world, "theirs"))
+    authorities = (mine, Authority(world.files, "theirs"))
     try:
         for name, authority in zip(named, authorities):
-            world.sluice("access", "certificates", "trust", name, "--ca", authority.ca)
+            world.sluice("access", "certificates", "trust", name, "--ca", authority.pem)
             world.sluice("access", "set", name, "--mtls", "on")
         for host in world.hosts:
             check(mtls.connect(world, host, client), "its own client's certificate is refused")
