@@ -142,7 +142,7 @@ def bandwidth(world):
             member = subprocess.Popen(bought.kcat("-G", "quiet-group", "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=1000", "quiet"),
                                       stdout=subprocess.DEVNULL, stderr=log)
         try:
-            results = slowed(bought, "load", 10, 15)
+            results = slowed(bought, "load", 10, 30)
             check(member.poll() is None, "the group's member ended")
         finally:
             member.kill()
@@ -150,8 +150,8 @@ def bandwidth(world):
         told = errors.read_text()
         check(told.count("assigned") == 1 and "revoked" not in told, f"the group was rebalanced: {told[-300:]}")
         for way, (of_share, fairness) in results.items():
-            # Never more; less only where the machine has no time for the clients.
-            check(0.8 < of_share < 1.05, f"{of_share:.3f} of the share went {way}")
+            # Never more, to within what a mean over 30 s can tell; less only where other programs have the machine's time.
+            check(0.95 < of_share < 1.03, f"{of_share:.3f} of the share went {way}")
             check(fairness > 0.9, f"fairness {way} is {fairness:.3f}")
         paused = [broker["ingress"]["paused_ms"] for broker in bought.get("/bandwidth")["brokers"]]
         check(max(paused) > 0, "nothing says that anybody was slowed")
