@@ -13,6 +13,8 @@ API_VERSIONS, METADATA = 18, 3
 NOT_LEADER, FENCED_EPOCH = 6, 74
 TAGS = b"\0"
 ADDRESS = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}")
+# Of a share group: an id as Kafka writes them.
+MEMBER = "AQEBAQEBAQEBAQEBAQEBAQ"
 # A batch of one record with a wrong checksum: a leader would not keep it.
 RECORD = bytes([12, 0, 0, 0, 1, 0, 0])
 BATCH = struct.pack(">qiibIhiqqqhii", 0, 49 + len(RECORD), -1, 2, 0, 0, 0, 0, 0, -1, -1, -1, 1) + RECORD
@@ -72,6 +74,12 @@ def fetch(_, topic):
     return struct.pack(">iiibii", 0, 0, 1 << 20, 0, 0, -1) + array(topic.id + array(partition) + TAGS) + array() + compact("") + TAGS
 
 
+def share_fetch(version, topic):
+    limits = struct.pack(">iiiiii", 0, 0, 0, 1 << 20, 1, 1) + bytes(2 if version >= 2 else 0)
+    partition = struct.pack(">i", topic.partition) + array() + TAGS
+    return compact(f"{topic.name}-share") + compact(MEMBER) + limits + array(topic.id + array(partition) + TAGS) + array() + TAGS
+
+
 class Api:
     """`flexible` from which version on; `port` as it follows a host; `error` where the answer tells an address beside it, which the gateway blots out."""
 
@@ -89,6 +97,7 @@ APIS = [
     Api(55, describe_quorum, 0, since=2, port="H"),
     Api(0, produce, 9, since=10, error=NOT_LEADER),
     Api(1, fetch, 12, since=16, error=FENCED_EPOCH),
+    Api(78, share_fetch, 0, since=1, error=NOT_LEADER),
 ]
 
 

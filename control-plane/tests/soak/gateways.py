@@ -68,6 +68,7 @@ def leaders_move(world, times):
     properties = world.java_properties()
     java = lambda tool, config, *arguments: world.java(tool, config, properties, *arguments, way="private_sasl_ssl")
     listing = lambda: json.loads(run("kcat", "-b", bootstrap, "-L", "-J", "-t", topic).stdout)
+    leaders = lambda: {p["partition"]: p["leader"] for t in listing()["topics"] for p in t["partitions"]}
     hosts = {one["id"]: one["name"].rsplit(":", 1)[0] for one in listing()["brokers"]}
     ids = sorted(hosts)
     sniffer = Sniffer(world, topic)
@@ -76,16 +77,15 @@ def leaders_move(world, times):
     plan = world.files / "leaders.json"
     try:
         until("there are records", lambda: ledger.sent > 100)
-        round_ = 0
         while moved < times:
-            round_ += 1
-            order = lambda p: [ids[(p + round_ + n) % len(ids)] for n in range(3)]
+            before = leaders()
+            order = lambda p: [ids[(ids.index(before[p]) + 1 + n) % len(ids)] for n in range(3)]
             plan.write_text(json.dumps({"version": 1, "partitions": [{"topic": topic, "partition": p, "replicas": order(p)} for p in range(PARTITIONS)]}))
             java("reassign.ReassignPartitionsCommand", "--command-config", "--execute", "--reassignment-json-file", plan)
             began = time.monotonic()
             java("LeaderElectionCommand", "--admin.config", "--election-type", "preferred", "--all-topic-partitions")
             wanted = {p: order(p)[0] for p in range(PARTITIONS)}
-            until("the leaders are where they were sent", lambda: {p["partition"]: p["leader"] for t in listing()["topics"] for p in t["partitions"]} == wanted)
+            until("the leaders are where they were sent", lambda: leaders() == wanted)
             waits.append(time.monotonic() - began)
             told = {one["name"] for one in listing()["brokers"]}
             check(told == set(bootstrap.split(",")), f"clients are told {told}")
