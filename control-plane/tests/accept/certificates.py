@@ -232,8 +232,8 @@ class Live:
         passwords = [self.world.files / name for name in ("key-password", "trust-password")]
         for file, password in zip(passwords, (KEY_PASSWORD, TRUST_PASSWORD)):
             file.write_text(password)
-        jks = ["--keystore", store, "--key-password-file", passwords[0], "--truststore", trust, "--truststore-password-file", passwords[1]]
-        for files in (["--keystore", self.p12], jks):
+        both = ["--keystore", store, "--key-password-file", passwords[0], "--truststore", trust, "--truststore-password-file", passwords[1]]
+        for files in (["--keystore", self.p12], both):
             old = self.certificate()["fingerprint_sha256"]
             self.world.sluice(*upload, *files, "--yes", stdin=word)
             own = self.certificate()
