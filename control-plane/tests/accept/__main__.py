@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-import authorisation, bought, certificates, connections, groups, lifecycle, logins, paths, quotas, tenancy, topics  # noqa: E401, F401: they register their rows
+import authorisation, bought, certificates, connections, groups, lifecycle, logins, metrics, paths, quotas, tenancy, topics  # noqa: E401, F401: they register their rows
 from rows import CHECKS
 from sluice import World
 

@@ -5,6 +5,7 @@ import subprocess
 import backoff
 import balancers
 import crowd
+from metrics import Scraper
 from rows import row
 from sluice import PlainClient, check, eventually, run
 
@@ -16,7 +17,10 @@ def connection_limits(world):
     broker, lines = f"{host}:{port}", []
     listing = lambda: run("kcat", "-b", broker, "-L", "-m", "3", ok=False, timeout=30)
     path = world.path(f"instances/{world.instance['id']}/connections?count=exact&ip=127.0.0.1&broker_id={world.instance['brokers'][0]['id']}")
-    eventually("connections of the rows before are gone", lambda: world.api("GET", path).json["total"] == 0)
+    gone = lambda what: eventually(f"connections of {what} are gone", lambda: world.api("GET", path).json["total"] == 0)
+    gone("the rows before")
+    counted = refusals_are_counted(world, host)
+    gone("who was counted")
     try:
         while len(lines) < 201 and (line := PlainClient.anonymous(host)):
             lines.append(line)
@@ -32,7 +36,26 @@ def connection_limits(world):
             line.connection.close()
         world.sluice("connection", "set-limits", name, "--per-ip", "default")
     eventually("kcat is served again", lambda: listing().returncode == 0)
-    return f"200 for one IP on a broker, 210 after it was raised; {backoff.refused_clients_wait(world)}; {crowd.total(world)}; {balancers.of_true_addresses(world)}"
+    return f"200 for one IP on a broker, 210 after it was raised; {counted}; {backoff.refused_clients_wait(world)}; {crowd.total(world)}; {balancers.of_true_addresses(world)}"
+
+
+def refusals_are_counted(world, host):
+    """As the tenant reads them, by REST and by command, to the last one."""
+    metric, beyond, lines = "sluice_node_connections_refused_total", 26, []
+    of = {"broker": str(world.instance["brokers"][0]["id"]), "path": "private-plaintext", "reason": "too-many-connections-of-ip"}
+    with Scraper(world) as scraper:
+        both = lambda: [scraper.by_rest(metric, **of), scraper.by_command(metric, **of)]
+        before = both()
+        try:
+            for _ in range(200 + beyond):
+                lines.append(PlainClient.anonymous(host))
+            check(lines.count(None) == beyond, f"{lines.count(None)} of {len(lines)} connections of one address were refused")
+            rose = [now - then for now, then in zip(both(), before)]
+            check(rose == [beyond, beyond], f"{beyond} were refused, REST counted {rose[0]:.0f}, the command line {rose[1]:.0f}")
+        finally:
+            for line in filter(None, lines):
+                line.connection.close()
+    return f"{beyond} refusals, counted as {beyond} by REST and command line"
 
 
 @row("D7")
