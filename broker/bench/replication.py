@@ -5,8 +5,8 @@ from data_path import IDLE_CONNECTIONS, idle, transfer, write_payload
 from measure import interleaved, table
 from rig import Rig
 
-# Who ends the clients' TLS, and how brokers speak with each other.
-WAYS = {"Kafka, TLS between": ("SSL", "kafka tls"), "gateways, TLS between": ("SSL", "gateway tls"), "gateways, plain between": ("PLAINTEXT", "gateway tls")}
+# Who ends the clients' TLS, and the listener that brokers replicate by: INT by TLS, REP by a login alone, as the product has it on one machine.
+WAYS = {"Kafka, TLS between": ("INT", "kafka tls"), "gateways, TLS between": ("INT", "gateway tls"), "gateways, login between": ("REP", "gateway tls")}
 
 
 # MB that a cluster takes before anything counts: compiling costs a JVM more at first than TLS ever does, and the clusters must be equally warm.
@@ -31,13 +31,13 @@ def run(work, tools, binaries, quick):
     megabytes, rounds, warm_up = (100, 3, 1) if quick else (300, 5, 2)
     clusters = {}
     try:
-        for network, between in enumerate(("SSL", "PLAINTEXT"), start=1):
+        for network, between in enumerate(("INT", "REP"), start=1):
             clusters[between] = start(work, tools, binaries, between, network, work / "replicated", megabytes)
         for between, way in dict(WAYS.values()).items():
             for _ in range(1 if quick else WARM_MEGABYTES // megabytes):
                 transfer(clusters[between], megabytes, "produce", way)
         figures = interleaved(list(WAYS), rounds, warm_up, lambda name: transfer(clusters[WAYS[name][0]], megabytes, "produce", WAYS[name][1]))
-        held = idle(clusters["SSL"], 3000 if quick else IDLE_CONNECTIONS)
+        held = idle(clusters["REP"], 3000 if quick else IDLE_CONNECTIONS)
     finally:
         for first in clusters.values():
             for one in first.all:

@@ -13,7 +13,7 @@ from measure import Processes, listening, wait_for
 HOST = os.environ.get("SLUICE_BENCH_HOST", "127.77.0.1")
 USER, PASSWORD = "bench", "Bench-password-1"
 # Ports: Kafka's own listeners …
-UPSTREAM, UPSTREAM_SASL, FOR_COPY, FOR_COPY_TLS, KAFKA_TLS, CONTROLLER, BETWEEN = 9192, 9193, 9194, 9195, 9393, 9191, 9190
+UPSTREAM, UPSTREAM_SASL, FOR_COPY, FOR_COPY_TLS, KAFKA_TLS, CONTROLLER, BETWEEN, REPLICATION = 9192, 9193, 9194, 9195, 9393, 9191, 9190, 9196
 # … and the relays'. kafka-proxy speaks to UPSTREAM and rewrites addresses; the copy loop cannot, so Kafka advertises it.
 GATEWAY, GATEWAY_TLS, COPY, COPY_TLS, PROXY, PROXY_TLS = 9092, 9093, 29092, 29093, 39092, 39093
 # Kroxylicious takes the next ports too, one for each broker.
@@ -40,11 +40,11 @@ class Rig:
         self.processes = Processes(self.work / "logs")
         self.pids = {}
         self.node_id, self.cluster, self.directory = node_id, kafka_id(), kafka_id()
-        self.all, self.between, self.heap = [self], "PLAINTEXT", "2g"
+        self.all, self.between, self.heap = [self], "REP", "2g"
 
     @classmethod
     def cluster_of(cls, brokers, between):
-        """They speak so with each other; the first has certificates for all."""
+        """They replicate by this listener; the first has certificates for all."""
         for one in brokers:
             one.all, one.between, one.cluster, one.heap = brokers, between, brokers[0].cluster, "768m"
         return brokers
@@ -73,7 +73,7 @@ class Rig:
 
     def start_kafka(self):
         listeners = {
-            "CTL": (CONTROLLER, self.between, CONTROLLER), "INT": (BETWEEN, self.between, BETWEEN), "PLN": (UPSTREAM, "PLAINTEXT", UPSTREAM),
+            "CTL": (CONTROLLER, "SSL", CONTROLLER), "INT": (BETWEEN, "SSL", BETWEEN), "REP": (REPLICATION, "SASL_PLAINTEXT", REPLICATION), "PLN": (UPSTREAM, "PLAINTEXT", UPSTREAM),
             "SAS": (UPSTREAM_SASL, "SASL_PLAINTEXT", UPSTREAM_SASL), "COPY": (FOR_COPY, "PLAINTEXT", COPY),
             "COPYTLS": (FOR_COPY_TLS, "PLAINTEXT", COPY_TLS), "TLS": (KAFKA_TLS, "SSL", KAFKA_TLS),
         }
@@ -81,7 +81,7 @@ class Rig:
         properties = {
             "process.roles": "broker,controller", "node.id": self.node_id,
             "controller.quorum.bootstrap.servers": ",".join(f"{one.host}:{CONTROLLER}" for one in self.all), "controller.listener.names": "CTL",
-            "inter.broker.listener.name": "INT",
+            "inter.broker.listener.name": self.between,
             "listeners": ",".join(f"{name}://{self.host}:{port}" for name, (port, _, _) in listeners.items()),
             "advertised.listeners": ",".join(f"{name}://{self.host}:{out}" for name, (_, _, out) in listeners.items()),
             "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, (_, kind, _) in listeners.items()),
@@ -90,6 +90,10 @@ class Rig:
             "transaction.state.log.min.isr": 1, "num.network.threads": 3, "num.io.threads": 4,
             # Two hundred requests of 10 MB are not for the broker's heap.
             "queued.max.request.bytes": 256 << 20,
+            # As the product has it (docs/adr/0003).
+            "sasl.mechanism.inter.broker.protocol": "PLAIN", "listener.name.rep.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.rep.plain.sasl.jaas.config": "org.apache.kafka.common.security.plain.PlainLoginModule required "
+                                                        f'username="node" password="{PASSWORD}" user_node="{PASSWORD}";',
             "listener.name.sas.sasl.enabled.mechanisms": "SCRAM-SHA-512,SCRAM-SHA-256",
             "listener.name.sas.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
             "listener.name.sas.scram-sha-256.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
