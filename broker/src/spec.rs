@@ -112,14 +112,6 @@ pub fn check(spec: &NodeSpec) -> Result<(), SpecError> {
         (!kafka.bind.is_unspecified(), "kafka.bind must be one address: PLN has no login"),
         (!kafka.internal_host.is_empty(), "kafka.internal_host must not be empty"),
         (!kafka.delegation_token_key.expose().is_empty(), "kafka.delegation_token_key must not be empty"),
-        (
-            kafka.replication_password.is_none() || kafka.bind.is_loopback(),
-            "kafka.replication_password is for loopback addresses: what replicates by it is not encrypted",
-        ),
-        (
-            kafka.replication_password.as_ref().is_none_or(|password| is_plain_word(password.expose())),
-            "kafka.replication_password must be 32 to 128 letters, digits, '-' and '_'",
-        ),
     ];
     match rules.iter().find(|(holds, _)| !holds) {
         Some((_, rule)) => Err(SpecError::Unservable((*rule).to_owned())),
@@ -130,11 +122,6 @@ pub fn check(spec: &NodeSpec) -> Result<(), SpecError> {
 fn own_voter_agrees(spec: &NodeSpec) -> bool {
     let mut own = spec.kafka.initial_controllers.iter().filter(|voter| voter.node_id == spec.identity.node_id);
     own.all(|voter| voter.directory_id == spec.identity.directory_id)
-}
-
-/// What needs no escape where Kafka's login modules are configured.
-fn is_plain_word(text: &str) -> bool {
-    (32..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 fn is_kafka_id(text: &str) -> bool {

@@ -50,8 +50,6 @@ pub(crate) mod secret {
     pub(crate) const CONTROL_PLANE_TLS: &str = "control-plane-tls";
     /// Text.
     pub(crate) const DELEGATION_TOKEN_KEY: &str = "delegation-token-key";
-    /// Text; of instances whose brokers were made on one machine, from the first boot and for life.
-    pub(crate) const REPLICATION_PASSWORD: &str = "replication-password";
 
     /// [`super::TlsIdentity`] of a node on INT and CTL.
     pub(crate) fn internal_tls(node_id: i32) -> String {
@@ -144,9 +142,6 @@ impl Provisioned {
         };
         let clients: TlsIdentity = secrets.get(secret::CLIENTS_TLS)?;
         let delegation_token_key: Secret = secrets.get(secret::DELEGATION_TOKEN_KEY)?;
-        let replicates_here = secrets.has(secret::REPLICATION_PASSWORD);
-        let replication_password: Option<Secret> =
-            replicates_here.then(|| secrets.get(secret::REPLICATION_PASSWORD)).transpose()?;
         let specs = brokers
             .iter()
             .map(|broker| {
@@ -155,7 +150,6 @@ impl Provisioned {
                     control: secrets.get(&secret::control_tls(broker.node_id))?,
                     clients: clients.clone(),
                     delegation_token_key: delegation_token_key.clone(),
-                    replication_password: replication_password.clone(),
                 };
                 Ok(node_spec::build(&intent, &brokers, broker, keys, site))
             })

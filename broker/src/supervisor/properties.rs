@@ -7,7 +7,6 @@
 use super::release::Line;
 use crate::assertion;
 use broker_api::ports;
-use broker_api::secret::Secret;
 use broker_api::spec::{KafkaSpec, NodeSpec, Role};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -144,44 +143,17 @@ fn listeners(p: &mut Properties, kafka: &KafkaSpec) {
     let bind = host(kafka.bind);
     let internal = &kafka.internal_host;
     let internal = internal.parse::<IpAddr>().map_or_else(|_| internal.clone(), host);
-    let mut all = vec![
-        ("INT", "SSL", &internal, ports::INTER_BROKER),
-        ("CTL", "SSL", &internal, ports::CONTROLLER),
-        // What these two advertise is the gateway's to rewrite: clients never see it.
-        ("PLN", "PLAINTEXT", &bind, ports::UPSTREAM_PLAINTEXT),
-        ("SAS", "SASL_PLAINTEXT", &bind, ports::UPSTREAM_SASL),
-    ];
-    let mut between_brokers = "INT";
-    if let Some(password) = &kafka.replication_password {
-        between_brokers = "REP";
-        all.push((between_brokers, "SASL_PLAINTEXT", &internal, ports::REPLICATION));
-        replication(p, password);
-    }
-    let (mut listeners, mut advertised, mut protocols) = (vec![], vec![], vec![]);
-    for (name, protocol, host, port) in all {
-        listeners.push(format!("{name}://{bind}:{port}"));
-        advertised.push(format!("{name}://{host}:{port}"));
-        protocols.push(format!("{name}:{protocol}"));
-    }
-    p.set("listeners", listeners.join(","));
-    p.set("advertised.listeners", advertised.join(","));
-    p.set("listener.security.protocol.map", protocols.join(","));
-    p.set("inter.broker.listener.name", between_brokers);
-    p.set("controller.listener.names", "CTL");
-}
-
-/// An identity without encryption: what goes over REP does not leave the machine (docs/adr/0003).
-fn replication(p: &mut Properties, password: &Secret) {
-    let password = password.expose();
-    p.set("sasl.mechanism.inter.broker.protocol", "PLAIN");
-    p.set("listener.name.rep.sasl.enabled.mechanisms", "PLAIN");
+    let (int, ctl, pln, sas) =
+        (ports::INTER_BROKER, ports::CONTROLLER, ports::UPSTREAM_PLAINTEXT, ports::UPSTREAM_SASL);
+    p.set("listeners", format!("INT://{bind}:{int},CTL://{bind}:{ctl},PLN://{bind}:{pln},SAS://{bind}:{sas}"));
+    // What PLN and SAS advertise is the gateway's to rewrite: clients never see it.
     p.set(
-        "listener.name.rep.plain.sasl.jaas.config",
-        format!(
-            "org.apache.kafka.common.security.plain.PlainLoginModule required \
-             username=\"sluice-node\" password=\"{password}\" user_sluice-node=\"{password}\";"
-        ),
+        "advertised.listeners",
+        format!("INT://{internal}:{int},CTL://{internal}:{ctl},PLN://{bind}:{pln},SAS://{bind}:{sas}"),
     );
+    p.set("listener.security.protocol.map", "INT:SSL,CTL:SSL,PLN:PLAINTEXT,SAS:SASL_PLAINTEXT");
+    p.set("inter.broker.listener.name", "INT");
+    p.set("controller.listener.names", "CTL");
 }
 
 /// As it stands in `host:port`.

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Every port that a node may listen on at its own address, and at its public one.
-const PRIVATE: [u16; 9] = [
+const PRIVATE: [u16; 8] = [
     ports::PRIVATE_PLAINTEXT,
     ports::PRIVATE_SASL_SSL,
     ports::CROSS_NETWORK,
@@ -18,7 +18,6 @@ const PRIVATE: [u16; 9] = [
     ports::CONTROLLER,
     ports::UPSTREAM_PLAINTEXT,
     ports::UPSTREAM_SASL,
-    ports::REPLICATION,
 ];
 const PUBLIC: [u16; 2] = [ports::PUBLIC_PLAINTEXT, ports::PUBLIC_SASL_SSL];
 
