@@ -177,7 +177,7 @@ fn leader_of_controllers(node: &Node) -> Option<i32> {
 /// long, for a machine that builds something else meanwhile.
 const ELECTED: Duration = SOON;
 /// One JVM that starts beside two that serve, where [`CLUSTER_SOON`] is for three at once.
-const BACK: Duration = Duration::from_secs(60);
+const BACK: Duration = Duration::from_secs(90);
 
 /// Kills gateway and broker of the node that leads the controllers; in the end another one leads them, and the node is back.
 pub fn kill_controller(nodes: &[Node], meanwhile: impl FnOnce()) {

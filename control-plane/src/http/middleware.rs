@@ -125,6 +125,9 @@ pub async fn known_parameters(State(known): State<Arc<Parameters>>, request: Req
     }
 }
 
+/// Of a name that is not ours, so many characters are said back.
+const LONGEST_NAME_TOLD: usize = 64;
+
 /// The first one; the handler tells of a query that cannot be read.
 fn query_fault(known: &Parameters, request: &Request) -> Option<FieldError> {
     let route = request.extensions().get::<MatchedPath>()?.as_str().to_owned();
@@ -134,15 +137,16 @@ fn query_fault(known: &Parameters, request: &Request) -> Option<FieldError> {
     let mut seen = BTreeSet::new();
     given.iter().find_map(|(name, _)| {
         if !accepted.contains(name) {
+            let name: String = name.chars().take(LONGEST_NAME_TOLD).collect();
             let detail = match accepted.as_slice() {
                 [] => format!("`{name}` is unknown: this request has no parameters"),
                 names => format!("`{name}` is unknown; accepted: {}", names.join(", ")),
             };
-            let fault = FieldError::new(name, "unknown-parameter", detail);
+            let fault = FieldError::new(&name, "unknown-parameter", detail);
             return Some(if accepted.is_empty() { fault } else { fault.with("accepted", accepted.clone()) });
         }
         (!seen.insert(name)).then(|| {
-            let detail = format!("`{name}` is given twice; give it once, several values with commas between them");
+            let detail = format!("`{name}` is given twice; it is accepted once");
             FieldError::new(name, "parameter-twice", detail)
         })
     })

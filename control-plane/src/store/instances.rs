@@ -298,8 +298,8 @@ pub async fn update(
     Ok(())
 }
 
-/// Sets who may come in by which way, and raises the generation that its nodes are told. Fields that a newer version of this
-/// program has written stay.
+/// Sets who may come in by which way, and raises the generation that its nodes are told. Fields beside those of [`Access`] that a
+/// newer version of this program has written stay.
 pub async fn set_access(
     tx: &mut TenantTx,
     id: InstanceId,

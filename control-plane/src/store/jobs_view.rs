@@ -267,7 +267,7 @@ struct StepBrokerRow {
     changed_at: Option<DateTime<Utc>>,
 }
 
-/// Without those that were left behind their step (`store::jobs`): nothing is known of them.
+/// Without those that a runner of an earlier version left behind their step (`store::jobs`): nothing is known of them.
 async fn brokers(tx: &mut TenantTx, jobs: &[JobId]) -> Result<Vec<StepBrokerRow>, StoreError> {
     let org = tx.org();
     let ids: Vec<Uuid> = jobs.iter().map(|id| id.uuid()).collect();
@@ -275,6 +275,7 @@ async fn brokers(tx: &mut TenantTx, jobs: &[JobId]) -> Result<Vec<StepBrokerRow>
         "select job_id, position, node_id, part.state, part.detail, changed_at
          from job_step_brokers part join job_steps step using (job_id, position)
          where part.org_id = $1 and job_id = any ($2) and (part.state = step.state or part.state not in ('pending', 'running'))
+           and (step.state, part.state) not in (('undone', 'succeeded'), ('succeeded', 'failed'))
          order by job_id, position, node_id",
     )
     .bind(org)

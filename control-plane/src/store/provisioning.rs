@@ -270,8 +270,8 @@ pub async fn release_public_addresses(tx: &mut Connection, instance: InstanceId,
     Ok(freed.rows_affected() > 0)
 }
 
-/// Takes a change of access back, in a new generation. Fields that `before` does not have stay: another version of this program
-/// may know them.
+/// Takes a change of access back, in a new generation. Fields beside those that `before` has stay: another version of this
+/// program may know them.
 pub async fn restore_access(
     tx: &mut Connection,
     instance: InstanceId,

@@ -89,12 +89,12 @@ def busy(commands):
 def measured(bought, broker, way, connections, seconds):
     """Bytes a second that passed the broker, and how evenly (Jain's index over its busiest connections)."""
     def seen():
-        found, cursor = {}, ""
+        found, cursor, began = {}, "", time.monotonic()
         while cursor is not None:
             page = bought.get(f"/connections?broker_id={broker}&limit=200" + (f"&cursor={cursor}" if cursor else ""))
             found |= {one["id"]: one[f"bytes_{way}"] for one in page["items"]}
             cursor = page["next_cursor"]
-        return time.monotonic(), found
+        return (began + time.monotonic()) / 2, found
 
     began, before = seen()
     # What is measured is a mean over time.
@@ -151,7 +151,7 @@ def bandwidth(world):
         check(told.count("assigned") == 1 and "revoked" not in told, f"the group was rebalanced: {told[-300:]}")
         for way, (of_share, fairness) in results.items():
             # Never more, to within what a mean over 30 s can tell; less only where other programs have the machine's time.
-            check(0.95 < of_share < 1.03, f"{of_share:.3f} of the share went {way}")
+            check(0.9 < of_share < 1.03, f"{of_share:.3f} of the share went {way}")
             check(fairness > 0.9, f"fairness {way} is {fairness:.3f}")
         paused = [broker["ingress"]["paused_ms"] for broker in bought.get("/bandwidth")["brokers"]]
         check(max(paused) > 0, "nothing says that anybody was slowed")

@@ -127,8 +127,8 @@ def jobs_survive(world):
     world.wait_step(answer.json["id"], "wait-ready")
     with producers(world, topic, ["private_sasl_ssl"]) as written:
         guests = [PlainClient.log_in(host, world.ca, world.user, world.password) for host in world.hosts]
-        world.end_control_plane(signal.SIGKILL)
         try:
+            world.end_control_plane(signal.SIGKILL)
             everything_but_changes(world, topic, denied)
         finally:
             # The rows behind this one need it.

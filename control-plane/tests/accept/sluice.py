@@ -1,6 +1,7 @@
 """The product from outside: its command line, its REST API, real Kafka clients. Nothing here knows its inside."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -203,7 +204,8 @@ class World:
 
     def end_control_plane(self, sign=signal.SIGTERM):
         pid = int((self.home / "run" / "control-plane.pid").read_text().split()[0])
-        os.kill(pid, sign)
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            os.kill(pid, sign)
         # A zombie where nobody has heard of its end.
         state = lambda: run("ps", "-o", "stat=", "-p", pid, ok=False).stdout.strip()
         eventually("the control plane has ended", lambda: state()[:1] in (b"", b"Z"))
