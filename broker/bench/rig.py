@@ -87,6 +87,8 @@ class Rig:
             "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, (_, kind, _) in listeners.items()),
             "log.dirs": self.work / "kafka-data", "auto.create.topics.enable": "false",
             "offsets.topic.replication.factor": replicas, "transaction.state.log.replication.factor": replicas,
+            # As the product has it; or the disk holds all that was ever produced.
+            "log.retention.check.interval.ms": 10_000, "log.segment.delete.delay.ms": 1000,
             "transaction.state.log.min.isr": 1, "num.network.threads": 3, "num.io.threads": 4,
             # Two hundred requests of 10 MB are not for the broker's heap.
             "queued.max.request.bytes": 256 << 20,
