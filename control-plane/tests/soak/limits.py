@@ -6,6 +6,9 @@ from bought import Bought, busy, produced, producer, slowed
 from ledger import percentile
 from sluice import check, eventually, run
 
+# Of the threshold: below it a disk has room.
+ROOM = 0.95
+
 
 def bandwidth(world, most):
     """1, 10 and 50 clients as fast as they can: the limit both ways, evenly; also for an instance beside one that is at its limit."""
@@ -31,7 +34,7 @@ def bandwidth(world, most):
 def needed(used, threshold):
     """The share that is dropped at most: a tenth until there is room, and twice more, as what was on its way fills the disk again and segments go whole."""
     left = 0.9
-    while used * left >= threshold:
+    while used * left >= threshold * ROOM:
         left *= 0.9
     return 1 - left * 0.9 * 0.9
 
@@ -51,9 +54,9 @@ def full_disk(world, cycles):
         def has_room():
             """Nobody drops anything just below the threshold: there, producing goes on until it is passed."""
             now = here()
-            if now["state"] == "normal" and now["used_bytes"] >= threshold * 0.95:
+            if now["state"] == "normal" and now["used_bytes"] >= threshold * ROOM:
                 check(produced(bought, "log", 10).returncode == 0, "records were refused under auto-delete")
-            return now["state"] == "normal" and now["used_bytes"] < threshold * 0.95
+            return now["state"] == "normal" and now["used_bytes"] < threshold * ROOM
 
         for number in range(cycles):
             rule("produce-limited")
@@ -70,13 +73,15 @@ def full_disk(world, cycles):
             first, end = bounds()
             read = run(*bought.kcat("-C", "-t", "log", "-p", 0, "-o", "beginning", "-e", "-q", "-f", "%o\n"), timeout=300).stdout.split()
             check([int(read[0]), int(read[-1]), len(read)] == [first, end - 1, end - first], f"{len(read)} of {end - first} records were read in round {number}")
+            # What was on its way when records began to be refused is in it now.
+            held = here()["used_bytes"]
 
             rule("auto-delete")
             eventually("records are taken again", lambda: produced(bought, "log", 20).returncode == 0)
             eventually("the oldest is dropped", lambda: bounds()[0] > first, 90)
             eventually("there is room", has_room, 120)
-            share, most = (bounds()[0] - first) / (end - first), needed(full["used_bytes"], threshold)
-            check(0.05 < share < most, f"{share:.2f} of all records were dropped in round {number}, at {full['used_bytes']} bytes of {threshold}")
+            share, most = (bounds()[0] - first) / (end - first), needed(held, threshold)
+            check(0.05 < share < most, f"{share:.2f} of all records were dropped in round {number}, at {held} bytes of {threshold}")
             dropped += bounds()[0] - first
     return (f"{cycles} times full at {threshold // 1_000_000} MB: refused within {max(refused_after):.1f} s (with a producer of 20 MB at a time), p50 {percentile(refused_after, 0.5):.1f}, "
             f"at most {max(over) // 1_000_000} MB over it, all read; {dropped} records dropped, the oldest")
