@@ -179,7 +179,7 @@ def by_topic(world, q):
     check(q.end(slow) - before == 8000 and throttled > 10, f"{q.end(slow) - before} of 8000 records came, and Java was told of {throttled} ms")
 
     # Consumers of both families in one time: they share it, and none is rebalanced.
-    group = ["-X", "auto.offset.reset=earliest", "-X", "session.timeout.ms=15000", "-X", "heartbeat.interval.ms=1000", "-X", "queued.max.messages.kbytes=1024"]
+    group = ["-X", "auto.offset.reset=earliest", "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=1000", "-X", "queued.max.messages.kbytes=1024"]
     out = world.files / "topic-consumed"
     with out.open("wb") as sink:
         with q.client("topic-consumer", "-G", f"topic-{world.tag}", "-u", *group, slow, out=sink):
@@ -223,7 +223,7 @@ def by_user(world, q):
     start, out = q.end(), world.files / "quota-consumed"
     produce = ["-P", "-t", q.topic, "-X", "batch.size=65536", "-X", "queue.buffering.max.kbytes=4096", "-l", q.lines(MEDIUM)]
     consume = ["-G", f"quota-{world.tag}", "-u", "-X", "auto.offset.reset=earliest", "-X", "fetch.message.max.bytes=262144",
-               "-X", "session.timeout.ms=15000", "-X", "heartbeat.interval.ms=1000", "-X", "queued.max.messages.kbytes=1024", q.topic]
+               "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=1000", "-X", "queued.max.messages.kbytes=1024", q.topic]
     with out.open("wb") as sink, q.client("quota-producer", *produce), q.client("quota-consumer", *consume, out=sink), ThreadPoolExecutor(2) as both:
         produced = both.submit(q.rate, lambda: (q.end() - start) * LINE, "quota-producer")
         consumed = both.submit(q.rate, lambda: out.stat().st_size, "quota-consumer")
