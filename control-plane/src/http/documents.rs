@@ -2,7 +2,7 @@
 
 use crate::http::{
     ApiRouter, health,
-    middleware::{Operations, Parameters},
+    middleware::{Accepted, Operations, Queries},
     operator, tenant,
 };
 use axum::http::Method;
@@ -80,8 +80,8 @@ impl Api {
             .collect()
     }
 
-    /// What the query of each operation may name. Probes of health and the like may be asked in any way.
-    pub(crate) fn parameters(&self) -> Parameters {
+    /// What each operation takes in its query. Probes of health and the like may be asked in any way.
+    pub(crate) fn queries(&self) -> Queries {
         self.operations()
             .filter(|(_, path, _)| path.contains("/v1/"))
             .map(|(method, path, operation)| {
@@ -89,7 +89,8 @@ impl Api {
                     RefOr::T(one) if one.parameter_in == ParameterIn::Query => Some(one.name.clone()),
                     _ => None,
                 });
-                ((method, path.to_owned()), of_query.collect())
+                let accepted = Accepted { parameters: of_query.collect(), open: operation.security.is_none() };
+                ((method, path.to_owned()), accepted)
             })
             .collect()
     }

@@ -6,11 +6,13 @@ use crate::{
     app::{App, Refusal, audit},
     http::{
         context::{REQUEST_ID, RequestContext},
+        extract::Admitted,
         limits::Limits,
     },
     telemetry::traces,
 };
 use axum::{
+    RequestPartsExt,
     extract::{MatchedPath, Query, Request, State},
     http::{HeaderValue, Method, header},
     middleware::Next,
@@ -29,8 +31,16 @@ use tracing::{Instrument, field::Empty, info_span};
 /// Operation ids by method and template, from the documents.
 pub type Operations = BTreeMap<(Method, String), &'static str>;
 
-/// Names of the query's parameters by method and template, from the documents.
-pub type Parameters = BTreeMap<(Method, String), Vec<String>>;
+/// What each operation takes in its query, by method and template, from the documents.
+pub type Queries = BTreeMap<(Method, String), Accepted>;
+
+/// What an operation takes in its query.
+#[derive(Debug)]
+pub struct Accepted {
+    pub parameters: Vec<String>,
+    /// Of everybody, signed in or not.
+    pub open: bool,
+}
 
 /// Makes the context; logs, times and counts the request; answers with its id, its time and the caller's allowance.
 pub async fn observe(
@@ -117,39 +127,50 @@ pub async fn bound(State(bounds): State<Bounds>, request: Request, next: Next) -
 }
 
 /// Refuses a query with a parameter that the operation does not document, as a misspelt `dry_run`, or with one given twice:
-/// what was asked for must not be something else than what is done.
-pub async fn known_parameters(State(known): State<Arc<Parameters>>, request: Request, next: Next) -> Response {
-    match query_fault(&known, &request) {
-        Some(fault) => Refusal::new(ProblemCode::MalformedRequest).field(fault).into_response(),
-        None => next.run(request).await,
+/// what was asked for must not be something else than what is done. As with every other fault, it is told only to those who may
+/// ask there at all.
+pub async fn known_parameters(
+    State((app, queries)): State<(Arc<App>, Arc<Queries>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some((accepted, fault)) = query_fault(&queries, &request) else { return next.run(request).await };
+    if !accepted.open {
+        let (mut parts, _) = request.into_parts();
+        if let Err(refusal) = parts.extract_with_state::<Admitted, _>(&app).await {
+            return refusal.into_response();
+        }
     }
+    Refusal::new(ProblemCode::MalformedRequest).field(fault).into_response()
 }
 
 /// Of a name that is not ours, so many characters are said back.
 const LONGEST_NAME_TOLD: usize = 64;
 
-/// The first one; the handler tells of a query that cannot be read.
-fn query_fault(known: &Parameters, request: &Request) -> Option<FieldError> {
+/// The first one, with what is accepted; the handler tells of a query that cannot be read.
+fn query_fault<'a>(queries: &'a Queries, request: &Request) -> Option<(&'a Accepted, FieldError)> {
     let route = request.extensions().get::<MatchedPath>()?.as_str().to_owned();
     let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
-    let accepted = known.get(&(method.clone(), route))?;
+    let accepted = queries.get(&(method.clone(), route))?;
+    let known = &accepted.parameters;
     let Query(given) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()).ok()?;
     let mut seen = BTreeSet::new();
-    given.iter().find_map(|(name, _)| {
-        if !accepted.contains(name) {
+    let fault = given.iter().find_map(|(name, _)| {
+        if !known.contains(name) {
             let name: String = name.chars().take(LONGEST_NAME_TOLD).collect();
-            let detail = match accepted.as_slice() {
+            let detail = match known.as_slice() {
                 [] => format!("`{name}` is unknown: this request has no parameters"),
                 names => format!("`{name}` is unknown; accepted: {}", names.join(", ")),
             };
             let fault = FieldError::new(&name, "unknown-parameter", detail);
-            return Some(if accepted.is_empty() { fault } else { fault.with("accepted", accepted.clone()) });
+            return Some(if known.is_empty() { fault } else { fault.with("accepted", known.clone()) });
         }
         (!seen.insert(name)).then(|| {
             let detail = format!("`{name}` is given twice; it is accepted once");
             FieldError::new(name, "parameter-twice", detail)
         })
-    })
+    });
+    fault.map(|fault| (accepted, fault))
 }
 
 /// Writes refused changes into the audit trail; those that were made are written by `app`, in their own transaction.

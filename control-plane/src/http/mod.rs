@@ -64,7 +64,7 @@ pub fn router(app: Arc<App>, settings: Settings) -> Result<Router, serde_json::E
         .method_not_allowed_fallback(problem::no_method)
         .layer(from_fn(respond::link_next))
         .layer(from_fn(conditional::not_modified))
-        .layer(from_fn_with_state(Arc::new(api.parameters()), middleware::known_parameters))
+        .layer(from_fn_with_state((app.clone(), Arc::new(api.queries())), middleware::known_parameters))
         .layer(from_fn_with_state((app.clone(), Arc::new(api.ids())), middleware::audit_refusals))
         .layer(DefaultBodyLimit::max(extract::MAX_BODY_BYTES))
         .layer(from_fn_with_state(bounds, middleware::bound))

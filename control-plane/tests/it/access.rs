@@ -242,6 +242,27 @@ async fn every_operation_in_a_foreign_project_answers_as_if_there_were_none() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_a_query_is_told_only_to_those_who_may_ask() {
+    let app = TestApp::start().await;
+    let (ours, foreign) = (app.globex.project.to_string(), app.acme.project.to_string());
+    let person = app.globex.owner();
+    for mut operation in operations().into_iter().filter(|operation| operation.path.contains("/v1/")) {
+        operation.path.push_str("?unheard-of=1");
+        let stranger = operation.call(&app, &ours).send().await;
+        if operation.access == Open {
+            stranger.problem("malformed-request");
+            continue;
+        }
+        assert_eq!(stranger.problem_code().as_deref(), Some("unauthenticated"), "{}", operation.id);
+        if matches!(operation.access, Project(_) | Member) {
+            operation.call(&app, &foreign).by(person).send().await.problem("not-found");
+        }
+        let told = operation.call(&app, &ours).by(person).send().await.problem("malformed-request");
+        assert_eq!(told.errors[0].code, "unknown-parameter", "{}", operation.id);
+    }
+}
+
+#[tokio::test]
 async fn every_operation_names_the_right_that_a_role_lacks() {
     let app = TestApp::start().await;
     for operation in operations() {

@@ -54,6 +54,22 @@ async fn changes_refusals_and_sign_ins_are_written_and_reads_are_not() {
 }
 
 #[tokio::test]
+async fn a_change_whose_query_is_refused_is_written_for_who_is_known() {
+    let app = TestApp::start().await;
+    let path = "/v1/projects/default/service-accounts?dry_run=true";
+    let body = json!({"name": "ci", "role": "viewer"});
+    app.post(path, body.clone()).send().await.problem("unauthenticated");
+    app.post(path, body).by(app.acme.owner()).send().await.problem("malformed-request");
+    let found = events(&app, "").await;
+    let told: Vec<_> = found
+        .iter()
+        .map(|event| (event.actor.as_str(), event.action.as_str(), event.project_id, event.problem_code.as_deref()))
+        .collect();
+    let project = Some(app.acme.project);
+    assert_eq!(told, [("user:owner@acme.example", "create_service_account", project, Some("malformed-request"))]);
+}
+
+#[tokio::test]
 async fn the_trail_can_be_taken_away_as_ndjson_and_as_csv() {
     let app = TestApp::start().await;
     for name in ["shop", "depot"] {

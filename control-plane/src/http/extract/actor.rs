@@ -56,3 +56,21 @@ impl FromRequestParts<Arc<App>> for ProjectScope {
         Ok(scope)
     }
 }
+
+/// Somebody who may ask in this place at all: signed in, and with a part in the project of the path if it names one.
+#[derive(Debug, Clone, Copy)]
+pub struct Admitted;
+
+impl FromRequestParts<Arc<App>> for Admitted {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, HttpError> {
+        let path = parts.extract::<RawPathParams>().await.map_err(|_| AppError::not_found())?;
+        if path.iter().any(|(name, _)| name == PROJECT) {
+            ProjectScope::from_request_parts(parts, app).await?;
+        } else {
+            Actor::from_request_parts(parts, app).await?;
+        }
+        Ok(Self)
+    }
+}
