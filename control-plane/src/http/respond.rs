@@ -100,8 +100,10 @@ pub async fn link_next(request: Request, next: Next) -> Response {
     let uri = request.uri().clone();
     let mut response = next.run(request).await;
     if let Some(NextCursor(cursor)) = response.extensions_mut().remove::<NextCursor>() {
+        // A name may come percent-encoded.
+        let is_cursor = |pair: &str| form_urlencoded::parse(pair.as_bytes()).any(|(name, _)| name == "cursor");
         let query = uri.query().unwrap_or_default().split('&');
-        let kept = query.filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
+        let kept = query.filter(|pair| !pair.is_empty() && !is_cursor(pair));
         let query: String = kept.map(|pair| format!("{pair}&")).collect();
         if let Ok(link) = HeaderValue::from_str(&format!("<{}?{query}cursor={cursor}>; rel=\"next\"", uri.path())) {
             response.headers_mut().insert(header::LINK, link);
