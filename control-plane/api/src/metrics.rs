@@ -16,7 +16,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// What a sample's name may have beyond its family's.
 const ENDINGS: [&str; 7] = ["", "_total", "_info", "_created", "_bucket", "_sum", "_count"];
 
-/// Families by name; in their samples, labels by name.
+/// Families by name; in their samples, labels by name. Written steadily: what is the same reads the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exposition(BTreeMap<String, Family>);
 
@@ -163,7 +163,10 @@ impl Display for Exposition {
                 writeln!(f, "# HELP {name}{ending} {help}")?;
             }
             writeln!(f, "# TYPE {name}{ending} {kind}")?;
-            samples.iter().try_for_each(|sample| writeln!(f, "{} {}", sample.series(), sample.value))?;
+            // Nodes tell theirs in any order. A histogram's stay as they came, its buckets in the order of their bounds.
+            let mut samples: Vec<_> = samples.iter().collect();
+            samples.sort_by(|one, other| one.of().cmp(other.of()));
+            samples.into_iter().try_for_each(|sample| writeln!(f, "{} {}", sample.series(), sample.value))?;
         }
         Ok(())
     }
@@ -173,6 +176,11 @@ impl MetricSample {
     /// `name{label="value"}`: what tells it from all others.
     pub fn series(&self) -> impl Display {
         fmt::from_fn(|f| self.write_series(f))
+    }
+
+    /// The labels that tell what is measured, without those that tell a sample from others of one measurement.
+    fn of(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.labels.iter().filter(|(label, _)| !matches!(label.as_str(), "le" | "quantile"))
     }
 
     fn write_series(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -247,6 +255,32 @@ sluice_node_up{broker=\"2\"} 1
         assert_eq!(read.to_string(), written, "the other side reads it as it was");
         assert_eq!(read.samples().count(), 8);
         assert_eq!(read.samples().nth(4).unwrap().labels["reason"], "a \"b\" \\ {c}, d\ne");
+    }
+
+    #[test]
+    fn samples_are_written_in_one_order_however_nodes_tell_them() {
+        let (a, b) = ("n_total{broker=\"1\",path=\"a\"} 1\n", "n_total{broker=\"1\",path=\"b\"} 2\n");
+        let other = "n_total{broker=\"2\"} 3\n";
+        let written = format!("# TYPE n_total counter\n{a}{b}{other}");
+        for told in [[a, b, other], [other, b, a], [b, other, a]] {
+            let mut all = Exposition::default();
+            for lines in told {
+                all.add(format!("# TYPE n_total counter\n{lines}").parse().unwrap(), &[]);
+            }
+            assert_eq!(all.to_string(), written, "{told:?}");
+        }
+    }
+
+    #[test]
+    fn buckets_of_a_histogram_stay_in_the_order_of_their_bounds() {
+        let of = |path: &str| {
+            ["_bucket{le=\"2\",", "_bucket{le=\"10\",", "_bucket{le=\"+Inf\",", "_sum{", "_count{"]
+                .map(|sample| format!("t{sample}path=\"{path}\"}} 1\n"))
+                .concat()
+        };
+        let (a, b) = (of("a"), of("b"));
+        let read: Exposition = format!("# TYPE t histogram\n{b}{a}").parse().unwrap();
+        assert_eq!(read.to_string(), format!("# TYPE t histogram\n{a}{b}"));
     }
 
     #[test]
