@@ -39,8 +39,7 @@ def of_true_addresses(world):
 
     def known(balancers, per_ip):
         """An instance follows with its next change."""
-        world.end_control_plane()
-        world.up(SLUICE_DRIVER__BALANCERS=json.dumps(balancers))
+        world.restart(SLUICE_DRIVER__BALANCERS=json.dumps(balancers))
         world.sluice("connection", "set-limits", name, "--per-ip", str(per_ip))
 
     check(not introduced(host, BALANCER), "somebody was believed before any balancer was known")

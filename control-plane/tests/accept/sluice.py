@@ -203,18 +203,32 @@ class World:
         return {"name": f"acc-{self.tag}-{uuid.uuid4().hex[:4]}", "spec": "kafka.100", "storage_gb": 600, "disk_type": "high", **changes}
 
     def end_control_plane(self, sign=signal.SIGTERM):
-        pid = int((self.home / "run" / "control-plane.pid").read_text().split()[0])
+        remembered = self.home / "run" / "control-plane.pid"
+        if not remembered.exists():  # it was ended before, and no other was started
+            return
+        pid = int(remembered.read_text().split()[0])
         with contextlib.suppress(ProcessLookupError):  # it has ended already
             os.kill(pid, sign)
         # A zombie where nobody has heard of its end.
         state = lambda: run("ps", "-o", "stat=", "-p", pid, ok=False).stdout.strip()
         eventually("the control plane has ended", lambda: state()[:1] in (b"", b"Z"))
+        remembered.unlink()  # the number may be another's soon
 
     def up(self, **settings):
         """`make up` again; gives how many seconds that took."""
         began, script = time.monotonic(), Path(__file__).resolve().parents[3] / "scripts" / "up"
-        subprocess.run([script], env={**os.environ, "DETACH": "1", **settings}, check=True, capture_output=True, timeout=300)
+        run(script, timeout=300, env={"DETACH": "1", **settings})
         return time.monotonic() - began
+
+    def restart(self, **settings):
+        """The control plane anew, with these settings. Where that fails it is back without them, for the rows that come after."""
+        try:
+            self.end_control_plane()
+            self.up(**settings)
+        except Exception:
+            self.end_control_plane()
+            self.up()
+            raise
 
     def wait_job(self, job, seconds=180):
         deadline = time.monotonic() + seconds
