@@ -4,6 +4,7 @@
 //! Must not touch a database, the network, files, the clock or chance: what comes from there is an argument.
 
 pub mod access;
+pub mod access_plan;
 pub mod acl;
 pub mod actor;
 pub mod audit;

@@ -12,7 +12,7 @@ use crate::{
         client_connections, jobs as job_views,
     },
     domain::{
-        access,
+        access, access_plan,
         actor::ProjectScope,
         authorization::{self, Present},
         kafka_user::MAX_USERS,
@@ -99,7 +99,7 @@ pub async fn plan_access(
     let record = super::find(&mut tx, id_or_name).await?;
     let next = next(app, &mut tx, &record, if_match, patch).await?;
     let opens = access::opens(&record.access, &next);
-    let mut checks = access::checks(&record.access, &next);
+    let mut checks = access_plan::checks(&record.access, &next);
     if opens && let Some(uncovered) = certificates::uncovered_by_own(&mut tx, record.id, &next).await? {
         checks.extend(uncovered_names(&record.access, &next, &uncovered));
     }
@@ -118,19 +118,19 @@ pub async fn plan_access(
     if record.access.mtls.enabled && record.access.mtls != next.mtls {
         let trusted = node_spec::client_certificates(&next.mtls);
         let (unkept, silent) = client_connections::unkept(app, record.id, trusted).await?;
-        checks.extend(access::mtls_losses(&unkept, &silent));
+        checks.extend(access_plan::mtls_losses(&unkept, &silent));
         unheard.extend(silent);
     }
-    let gone = access::switched_off(&record.access, &next);
+    let gone = access_plan::switched_off(&record.access, &next);
     if !gone.is_empty() {
         let (by_login, silent) = client_connections::count_by_login(app, record.id, &gone).await?;
-        checks.extend(access::mechanism_losses(by_login, &silent));
+        checks.extend(access_plan::mechanism_losses(by_login, &silent));
         unheard.extend(silent);
     }
-    checks.extend(unheard.into_iter().map(access::silent));
+    checks.extend(unheard.into_iter().map(access_plan::silent));
     Ok(Plan {
         checks,
-        changes: access::changes(&record.access, &next),
+        changes: access_plan::changes(&record.access, &next),
         steps,
         price: None,
         eta_seconds: Some(eta_seconds),
