@@ -203,7 +203,7 @@ pub(super) static TABLE: &[Api] = &[
     relay(47, "OffsetDelete"),
     decoded(48, "DescribeClientQuotas", 1, 1).responses(&[(0, Filter(quotas::describe))]),
     decoded(49, "AlterClientQuotas", 1, 1).filter(quotas::alter),
-    relay(50, "DescribeUserScramCredentials"),
+    decoded(50, "DescribeUserScramCredentials", 0, 0).responses(&[(0, Filter(scram_users::describe))]),
     decoded(51, "AlterUserScramCredentials", 0, 0).filter(scram_users::alter),
     closed(52, "Vote"),
     closed(53, "BeginQuorumEpoch"),

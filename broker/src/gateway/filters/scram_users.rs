@@ -1,5 +1,5 @@
-//! AlterUserScramCredentials: a tenant's users are theirs, the platform's name space is not
-//! (kafka.md findings 2 and 16). Nobody makes users without having logged in.
+//! Users with SCRAM: a tenant's users are theirs, the platform's name space is not (kafka.md findings 2 and 16), and is not
+//! shown. Nobody makes users without having logged in.
 
 use super::split::{self, Refusal, Shape};
 use super::{Decision, Format, Scope, code};
@@ -60,4 +60,33 @@ fn refusal(scope: Scope<'_>, format: Format, user: &str) -> Vec<u8> {
     refusal.put(&mut w);
     w.tags();
     w.bytes
+}
+
+/// Leaves out who is of the platform. Who asks for one by name is told of none, and Kafka's client makes "no such user" of that.
+pub(in crate::gateway) fn describe(_: Scope<'_>, format: Format, body: &[u8]) -> Wire<Vec<u8>> {
+    let mut r = Reader::new(body, format.flexible);
+    r.take(4 + 2)?; // throttle time, error
+    r.nullable_string()?;
+    let head = r.since(0);
+    let mut shown = Vec::new();
+    for _ in 0..r.array()? {
+        let start = r.position();
+        let user = r.string()?;
+        r.take(2)?; // error
+        r.nullable_string()?;
+        for _ in 0..r.array()? {
+            r.take(1 + 4)?; // mechanism, iterations
+            r.tags()?;
+        }
+        r.tags()?;
+        if !is_platform_user(user) {
+            shown.push(r.since(start));
+        }
+    }
+    let mut w = Writer::new(format.flexible);
+    w.raw(head);
+    w.array(shown.len());
+    shown.iter().for_each(|user| w.raw(user));
+    w.raw(r.rest());
+    Ok(w.bytes)
 }

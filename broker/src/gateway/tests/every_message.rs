@@ -68,6 +68,7 @@ fn expected(key: i16, version: i16, kafka: &Value) -> Value {
                 entries.retain_mut(|entry| !entry.fields().list("Entity").iter_mut().any(of_the_platform));
             }
         }
+        50 => fields.list("Results").retain_mut(|user| !names_the_platform(user.fields().get("User"))),
         55 if version >= 2 => fields.list("Nodes").iter_mut().for_each(listeners),
         60 => keep_brokers(fields.list("Brokers"), "BrokerId"),
         _ => {}
@@ -84,7 +85,11 @@ fn address(node: i64) -> Option<(String, i32)> {
 fn of_the_platform(part: &mut Value) -> bool {
     let part = part.fields();
     let kind = part.get("EntityType") == &Value::Text(Some("user".into()));
-    kind && matches!(part.get("EntityName"), Value::Text(Some(name)) if is_platform_user(name))
+    kind && names_the_platform(part.get("EntityName"))
+}
+
+fn names_the_platform(user: &Value) -> bool {
+    matches!(user, Value::Text(Some(name)) if is_platform_user(name))
 }
 
 fn keep_brokers(brokers: &mut Vec<Value>, id: &str) {

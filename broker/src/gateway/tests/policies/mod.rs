@@ -194,6 +194,26 @@ fn quotas_of_the_platform_are_not_shown_to_tenants() {
 }
 
 #[test]
+fn the_platforms_users_are_not_shown() {
+    use describe_user_scram_credentials_response::*;
+    let user = |name, error| {
+        let by = CredentialInfo::default().with_mechanism(2).with_iterations(4096);
+        DescribeUserScramCredentialsResult::default()
+            .with_user(text(name))
+            .with_error_code(error)
+            .with_credential_infos(vec![by])
+    };
+    let kafka = DescribeUserScramCredentialsResponse::default().with_throttle_time_ms(7).with_results(vec![
+        user("sluice-node", 0),
+        user("bob", 0),
+        user("alice", 91),
+        user("sluice", 0),
+    ]);
+    let expected = kafka.clone().with_results(vec![user("bob", 0), user("alice", 91)]);
+    assert_eq!(told(ApiKey::DescribeUserScramCredentials, 0, &kafka), expected);
+}
+
+#[test]
 fn replicas_of_internal_topics_stay_where_they_are_and_those_of_tenants_move() {
     use alter_partition_reassignments_request::*;
     use alter_partition_reassignments_response::ReassignableTopicResponse;
