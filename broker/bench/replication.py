@@ -5,7 +5,7 @@ from data_path import IDLE_CONNECTIONS, idle, transfer, write_payload
 from measure import interleaved, table
 from rig import Rig
 
-# Who ends the clients' TLS, and the listener that brokers replicate by: INT by TLS, as the product has it; REP by a login alone, which docs/adr/0003 wants for one machine.
+# Who ends the clients' TLS, and the listener that brokers replicate by: INT by TLS, as the product has it over several machines; REP by a login alone, as it has it on one (docs/adr/0003).
 WAYS = {"Kafka, TLS between": ("INT", "kafka tls"), "gateways, TLS between": ("INT", "gateway tls"), "gateways, login between": ("REP", "gateway tls")}
 
 

@@ -92,10 +92,10 @@ class Rig:
             "transaction.state.log.min.isr": 1, "num.network.threads": 3, "num.io.threads": 4,
             # Two hundred requests of 10 MB are not for the broker's heap.
             "queued.max.request.bytes": 256 << 20,
-            # What docs/adr/0003 wants for brokers of one machine; PLAIN costs a byte what SCRAM does.
-            "sasl.mechanism.inter.broker.protocol": "PLAIN", "listener.name.rep.sasl.enabled.mechanisms": "PLAIN",
-            "listener.name.rep.plain.sasl.jaas.config": "org.apache.kafka.common.security.plain.PlainLoginModule required "
-                                                        f'username="node" password="{PASSWORD}" user_node="{PASSWORD}";',
+            # As brokers of one machine have it (docs/adr/0003).
+            "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512", "listener.name.rep.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.rep.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required "
+                                                                f'username="node" password="{PASSWORD}";',
             "listener.name.sas.sasl.enabled.mechanisms": "SCRAM-SHA-512,SCRAM-SHA-256",
             "listener.name.sas.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
             "listener.name.sas.scram-sha-256.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
@@ -105,7 +105,7 @@ class Rig:
         config.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
         voters = ",".join(f"{one.node_id}@{one.host}:{CONTROLLER}:{one.directory}" for one in self.all)
         self.java("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", config, "--initial-controllers", voters,
-                  "--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]")
+                  *(part for name in (USER, "node") for part in ("--add-scram", f"SCRAM-SHA-512=[name={name},password={PASSWORD}]")))
         # As the supervisor has it: Kafka looks up its own name at every SASL login.
         hosts = self.work / "hosts"
         hosts.write_text(f"127.0.0.1 localhost\n{self.host} {self.host}\n")

@@ -46,7 +46,7 @@ impl Address {
 
     /// INT of this node's own broker.
     pub fn inter_broker(spec: &NodeSpec) -> Self {
-        Self::own(spec, ports::INTER_BROKER)
+        Self::own(spec, ports::INTERNAL)
     }
 
     /// What brokers know a broker by.

@@ -17,6 +17,7 @@ mod incarnation;
 pub mod inter_broker;
 pub mod node;
 pub mod probe;
+mod scram;
 pub mod spec;
 pub mod supervisor;
 pub mod telemetry;

@@ -28,6 +28,10 @@ pub enum SpecError {
     Unservable(String),
     #[error("this is node {} of instance {}, and the spec is for node {} of instance {}", .ours.node_id, .ours.instance, .theirs.node_id, .theirs.instance)]
     ForeignIdentity { ours: Box<NodeIdentity>, theirs: Box<NodeIdentity> },
+    #[error(
+        "kafka.replication_password is for life: brokers of one instance that replicate by other ways can't reach each other"
+    )]
+    Replication,
     #[error("generation {offered} is older than {in_force}, which is in force")]
     Stale { offered: u64, in_force: u64 },
     #[error("generation {0} is in force with other content; a change needs a higher generation")]
@@ -39,7 +43,7 @@ impl SpecError {
         match self {
             Self::None { .. } => RefusalCode::Unavailable,
             Self::Malformed(_) => RefusalCode::Malformed,
-            Self::Unservable(_) => RefusalCode::Unservable,
+            Self::Unservable(_) | Self::Replication => RefusalCode::Unservable,
             Self::ForeignIdentity { .. } => RefusalCode::ForeignIdentity,
             Self::Stale { .. } => RefusalCode::StaleGeneration,
             Self::Reused(_) => RefusalCode::GenerationReused,
@@ -112,6 +116,15 @@ pub fn check(spec: &NodeSpec) -> Result<(), SpecError> {
         (!kafka.bind.is_unspecified(), "kafka.bind must be one address: PLN has no login"),
         (!kafka.internal_host.is_empty(), "kafka.internal_host must not be empty"),
         (!kafka.delegation_token_key.expose().is_empty(), "kafka.delegation_token_key must not be empty"),
+        (
+            kafka.replication_password.is_none()
+                || kafka.bind.is_loopback() && kafka.internal_host.parse() == Ok(kafka.bind),
+            "kafka.replication_password is for kafka.bind and kafka.internal_host at one loopback address: what replicates by it is not encrypted",
+        ),
+        (
+            kafka.replication_password.as_ref().is_none_or(|password| is_plain_word(password.expose())),
+            "kafka.replication_password must be 32 to 128 letters, digits, '-' and '_'",
+        ),
     ];
     match rules.iter().find(|(holds, _)| !holds) {
         Some((_, rule)) => Err(SpecError::Unservable((*rule).to_owned())),
@@ -122,6 +135,11 @@ pub fn check(spec: &NodeSpec) -> Result<(), SpecError> {
 fn own_voter_agrees(spec: &NodeSpec) -> bool {
     let mut own = spec.kafka.initial_controllers.iter().filter(|voter| voter.node_id == spec.identity.node_id);
     own.all(|voter| voter.directory_id == spec.identity.directory_id)
+}
+
+/// What needs no escape where Kafka's login modules are configured.
+fn is_plain_word(text: &str) -> bool {
+    (32..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 fn is_kafka_id(text: &str) -> bool {
@@ -142,8 +160,13 @@ pub fn fence(in_force: &NodeSpec, offered: &NodeSpec) -> Result<bool, SpecError>
         }
         std::cmp::Ordering::Equal if in_force == offered => Ok(false),
         std::cmp::Ordering::Equal => Err(SpecError::Reused(in_force.generation)),
+        std::cmp::Ordering::Greater if !same_replication(in_force, offered) => Err(SpecError::Replication),
         std::cmp::Ordering::Greater => Ok(true),
     }
+}
+
+fn same_replication(one: &NodeSpec, other: &NodeSpec) -> bool {
+    one.kafka.replication_password == other.kafka.replication_password
 }
 
 /// What it takes to get from one spec to another, the least that does.

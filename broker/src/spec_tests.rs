@@ -1,6 +1,7 @@
 use super::*;
 use crate::directory::write_atomic;
 use crate::support::{KAFKA_NEW, KAFKA_OLD, TestInstance};
+use broker_api::secret::Secret;
 use broker_api::spec::{SaslMechanism, TopicRates};
 
 fn spec() -> NodeSpec {
@@ -91,7 +92,7 @@ fn rates_of_topics_are_sent_as_they_are_and_only_where_there_are_some() {
 #[test]
 fn a_spec_that_could_not_work_is_refused_with_the_field() {
     type Break = fn(&mut NodeSpec);
-    let cases: [(&str, Break); 7] = [
+    let cases: [(&str, Break); 10] = [
         ("generation", |spec| spec.generation = 0),
         ("kafka.version", |spec| spec.kafka.version = "2.8.0".to_owned()),
         ("identity.cluster_id", |spec| spec.identity.cluster_id = "short".to_owned()),
@@ -100,6 +101,9 @@ fn a_spec_that_could_not_work_is_refused_with_the_field() {
         }),
         ("kafka.jvm.heap_bytes", |spec| spec.kafka.jvm.heap_bytes = 1),
         ("kafka.bind", |spec| spec.kafka.bind = [0, 0, 0, 0].into()),
+        ("kafka.replication_password", |spec| spec.kafka.bind = [10, 1, 0, 1].into()),
+        ("kafka.replication_password", |spec| spec.kafka.internal_host = "broker-1.internal".to_owned()),
+        ("kafka.replication_password", |spec| spec.kafka.replication_password = Some(Secret::new("\" user_x=\"y"))),
         ("kafka.max_message_bytes", |spec| spec.kafka.max_message_bytes = 1 << 40),
     ];
     for (field, break_it) in cases {
@@ -135,6 +139,17 @@ fn the_spec_of_another_node_is_refused_whatever_its_generation() {
     let error = fence(&instance.spec(1), &at(9, &instance.spec(2))).unwrap_err();
     assert_eq!(error.code(), RefusalCode::ForeignIdentity);
     assert!(error.to_string().starts_with("this is node 1 of instance"), "{error}");
+}
+
+#[test]
+fn how_brokers_replicate_is_for_life() {
+    let now = at(5, &spec());
+    for password in [None, Some(Secret::new("another-password-of-this-test-012"))] {
+        let mut other = at(6, &now);
+        other.kafka.replication_password = password;
+        assert!(matches!(fence(&now, &other), Err(SpecError::Replication)));
+        assert!(matches!(fence(&other, &at(7, &now)), Err(SpecError::Replication)));
+    }
 }
 
 /// What a change of one field asks for.

@@ -50,6 +50,8 @@ pub(crate) mod secret {
     pub(crate) const CONTROL_PLANE_TLS: &str = "control-plane-tls";
     /// Text.
     pub(crate) const DELEGATION_TOKEN_KEY: &str = "delegation-token-key";
+    /// Text; of instances whose brokers were made on one machine, from the first boot and for life.
+    pub(crate) const REPLICATION_PASSWORD: &str = "replication-password";
 
     /// [`super::TlsIdentity`] of a node on INT and CTL.
     pub(crate) fn internal_tls(node_id: i32) -> String {
@@ -142,6 +144,9 @@ impl Provisioned {
         };
         let clients: TlsIdentity = secrets.get(secret::CLIENTS_TLS)?;
         let delegation_token_key: Secret = secrets.get(secret::DELEGATION_TOKEN_KEY)?;
+        let replicates_here = secrets.has(secret::REPLICATION_PASSWORD);
+        let replication_password: Option<Secret> =
+            replicates_here.then(|| secrets.get(secret::REPLICATION_PASSWORD)).transpose()?;
         let specs = brokers
             .iter()
             .map(|broker| {
@@ -150,6 +155,7 @@ impl Provisioned {
                     control: secrets.get(&secret::control_tls(broker.node_id))?,
                     clients: clients.clone(),
                     delegation_token_key: delegation_token_key.clone(),
+                    replication_password: replication_password.clone(),
                 };
                 Ok(node_spec::build(&intent, &brokers, broker, keys, site))
             })
@@ -174,7 +180,7 @@ fn cluster_at(
     public_ca_pem: String,
 ) -> Cluster {
     let at = |port| brokers.clone().map(|address| SocketAddr::new(address, port)).collect();
-    Cluster { internal: at(ports::INTER_BROKER), sasl_ssl: at(ports::PRIVATE_SASL_SSL), identity, public_ca_pem }
+    Cluster { internal: at(ports::INTERNAL), sasl_ssl: at(ports::PRIVATE_SASL_SSL), identity, public_ca_pem }
 }
 
 /// How to talk to the Kafka of an instance that is provisioned.

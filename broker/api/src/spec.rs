@@ -51,9 +51,9 @@ pub struct KafkaSpec {
     pub roles: Vec<Role>,
     /// `broker.rack`: the availability zone.
     pub rack: String,
-    /// Address that INT, CTL, PLN and SAS bind to.
+    /// Address that INT, CTL, PLN, SAS and REP bind to.
     pub bind: IpAddr,
-    /// Host that the other brokers reach INT and CTL by: a name or an address.
+    /// Host that the other brokers reach INT, CTL and REP by: a name or an address.
     pub internal_host: String,
     /// The initial voters, the same list on every node; a node outside it formats as an observer.
     pub initial_controllers: Vec<Voter>,
@@ -73,6 +73,11 @@ pub struct KafkaSpec {
     pub disk_bytes: u64,
     /// Key for delegation tokens: static in Kafka, so it is there from the first boot.
     pub delegation_token_key: Secret,
+    /// What brokers log in to each other with on REP, where all of them have loopback addresses of one machine; none: they
+    /// replicate over INT. All brokers of an instance have the same, from the first boot and for life: those that do otherwise can't
+    /// reach each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication_password: Option<Secret>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,9 +3,11 @@
 //! A client that speaks PLAIN shows its password; the gateway proves it to Kafka with this, so that
 //! Kafka's authorizer, quotas and logs see the true user and there is one user store.
 
+pub(super) use crate::scram::Hash;
+use crate::scram::Keys;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use ring::{digest, hmac, pbkdf2, rand::SecureRandom, rand::SystemRandom};
+use ring::{hmac, rand::SecureRandom, rand::SystemRandom};
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,42 +20,6 @@ const CACHED: usize = 4096;
 /// Keys of passwords that Kafka has not accepted: for a client that keeps trying a wrong one.
 const TRIED: usize = 64;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Hash {
-    Sha256,
-    Sha512,
-}
-
-impl Hash {
-    pub(super) fn mechanism(self) -> &'static str {
-        match self {
-            Self::Sha256 => "SCRAM-SHA-256",
-            Self::Sha512 => "SCRAM-SHA-512",
-        }
-    }
-
-    fn hmac(self) -> hmac::Algorithm {
-        match self {
-            Self::Sha256 => hmac::HMAC_SHA256,
-            Self::Sha512 => hmac::HMAC_SHA512,
-        }
-    }
-
-    fn pbkdf2(self) -> pbkdf2::Algorithm {
-        match self {
-            Self::Sha256 => pbkdf2::PBKDF2_HMAC_SHA256,
-            Self::Sha512 => pbkdf2::PBKDF2_HMAC_SHA512,
-        }
-    }
-
-    fn digest(self) -> &'static digest::Algorithm {
-        match self {
-            Self::Sha256 => &digest::SHA256,
-            Self::Sha512 => &digest::SHA512,
-        }
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ScramError {
     #[error("Kafka's SCRAM message is malformed")]
@@ -64,12 +30,6 @@ pub(super) enum ScramError {
     ServerSignature,
     #[error("the random source failed")]
     Random,
-}
-
-/// Keys of one user (RFC 5802 §3). Never printed.
-struct Keys {
-    client: hmac::Tag,
-    server: hmac::Tag,
 }
 
 /// An exchange after its first message.
@@ -125,7 +85,7 @@ impl Exchange {
         let (label, user_keys) = keys.derive(self.hash, user, password, &challenge).await?;
         let without_proof = format!("c=biws,r={}", challenge.nonce);
         let message = format!("{},{},{without_proof}", self.first_bare, challenge.text);
-        let stored = digest::digest(self.hash.digest(), user_keys.client.as_ref());
+        let stored = user_keys.stored(self.hash);
         let client_signature = hmac::sign(&hmac::Key::new(self.hash.hmac(), stored.as_ref()), message.as_bytes());
         let proof: Vec<u8> = user_keys
             .client
@@ -281,15 +241,6 @@ fn remember<K: Clone + Eq + std::hash::Hash, V>(map: &Mutex<HashMap<K, V>>, most
         map.remove(&any);
     }
     map.insert(key, value);
-}
-
-impl Keys {
-    fn derive(hash: Hash, password: &str, salt: &[u8], iterations: NonZeroU32) -> Self {
-        let mut salted = vec![0; hash.digest().output_len()];
-        pbkdf2::derive(hash.pbkdf2(), iterations, salt, password.as_bytes(), &mut salted);
-        let key = hmac::Key::new(hash.hmac(), &salted);
-        Self { client: hmac::sign(&key, b"Client Key"), server: hmac::sign(&key, b"Server Key") }
-    }
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 //! Both are sequences of Kafka record batches (message format 2): a control batch that opens the
 //! snapshot, one of content, a control batch that closes it. Shapes: `SnapshotHeaderRecord`,
 //! `KRaftVersionRecord`, `VotersRecord` (KIP-853) and `FeatureLevelRecord` of Kafka's message
-//! definitions, all at version 0. `storage_tests` holds them against Kafka's own tool.
+//! definitions, and `UserScramCredentialRecord`, all at version 0. `storage_tests` holds them against Kafka's own tool.
 
 use super::release::FeatureLevel;
+use crate::scram::{Hash, Keys};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use broker_api::secret::Secret;
 use broker_api::spec::Voter;
+use std::num::NonZeroU32;
 
 /// Control record types (KIP-630, KIP-853).
 const SNAPSHOT_HEADER: i16 = 3;
@@ -18,6 +21,12 @@ const KRAFT_VOTERS: i16 = 6;
 
 /// `apiKey` of `FeatureLevelRecord` in the metadata log.
 const FEATURE_LEVEL_RECORD: u8 = 12;
+/// `apiKey` of `UserScramCredentialRecord`.
+const USER_SCRAM_CREDENTIAL_RECORD: u8 = 11;
+/// `SCRAM-SHA-512` in that record.
+const SCRAM_SHA_512: u8 = 2;
+/// The least that Kafka takes: more is for passwords that somebody could guess.
+const SCRAM_ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
 /// Version of the frame around each metadata record.
 const METADATA_FRAME: u8 = 1;
 /// Dynamic quorum (KIP-853).
@@ -27,12 +36,22 @@ const CONTROL: i16 = 0x20;
 /// The listener that voters are reached by.
 const CONTROLLER_LISTENER: &str = "CTL";
 
-/// `bootstrap.checkpoint`: the features that the first controller finalises.
-pub fn bootstrap(features: &[FeatureLevel], now_ms: i64) -> Vec<u8> {
-    let features: Vec<_> = features.iter().map(|feature| Record::data(feature_level(feature))).collect();
-    let footer_offset = 1 + features.len() as i64;
+/// A user that is there from the first boot, with SCRAM-SHA-512.
+#[derive(Debug)]
+pub struct FirstUser<'a> {
+    pub name: &'a str,
+    pub password: &'a Secret,
+    /// The same on every node, so that it does not matter whose checkpoint counts.
+    pub salt: [u8; 16],
+}
+
+/// `bootstrap.checkpoint`: the features and users that the first controller starts with.
+pub fn bootstrap(features: &[FeatureLevel], user: Option<&FirstUser<'_>>, now_ms: i64) -> Vec<u8> {
+    let mut records: Vec<_> = features.iter().map(|feature| Record::data(feature_level(feature))).collect();
+    records.extend(user.map(|user| Record::data(scram_credential(user))));
+    let footer_offset = 1 + records.len() as i64;
     let mut file = batch(0, CONTROL, now_ms, &[header(0)]);
-    file.extend(batch(1, 0, now_ms, &features));
+    file.extend(batch(1, 0, now_ms, &records));
     file.extend(batch(footer_offset, CONTROL, now_ms, &[footer()]));
     file
 }
@@ -119,6 +138,20 @@ fn feature_level((name, level): &FeatureLevel) -> Vec<u8> {
     let mut value = vec![METADATA_FRAME, FEATURE_LEVEL_RECORD, 0];
     compact_string(&mut value, name);
     value.extend(level.to_be_bytes());
+    value.push(NO_TAGS);
+    value
+}
+
+fn scram_credential(user: &FirstUser<'_>) -> Vec<u8> {
+    let keys = Keys::derive(Hash::Sha512, user.password.expose(), &user.salt, SCRAM_ITERATIONS);
+    let mut value = vec![METADATA_FRAME, USER_SCRAM_CREDENTIAL_RECORD, 0];
+    compact_string(&mut value, user.name);
+    value.push(SCRAM_SHA_512);
+    for bytes in [&user.salt[..], keys.stored(Hash::Sha512).as_ref(), keys.server.as_ref()] {
+        compact_length(&mut value, bytes.len());
+        value.extend(bytes);
+    }
+    value.extend(SCRAM_ITERATIONS.get().to_be_bytes());
     value.push(NO_TAGS);
     value
 }

@@ -7,6 +7,7 @@
 use super::release::Line;
 use crate::assertion;
 use broker_api::ports;
+use broker_api::secret::Secret;
 use broker_api::spec::{KafkaSpec, NodeSpec, Role};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -139,21 +140,51 @@ fn role(role: &Role) -> &'static str {
     }
 }
 
+/// Who brokers are to each other on REP: the super user that they are by certificate elsewhere.
+pub(super) const REPLICATION_USER: &str = "sluice-node";
+
 fn listeners(p: &mut Properties, kafka: &KafkaSpec) {
     let bind = host(kafka.bind);
     let internal = &kafka.internal_host;
     let internal = internal.parse::<IpAddr>().map_or_else(|_| internal.clone(), host);
-    let (int, ctl, pln, sas) =
-        (ports::INTER_BROKER, ports::CONTROLLER, ports::UPSTREAM_PLAINTEXT, ports::UPSTREAM_SASL);
-    p.set("listeners", format!("INT://{bind}:{int},CTL://{bind}:{ctl},PLN://{bind}:{pln},SAS://{bind}:{sas}"));
-    // What PLN and SAS advertise is the gateway's to rewrite: clients never see it.
-    p.set(
-        "advertised.listeners",
-        format!("INT://{internal}:{int},CTL://{internal}:{ctl},PLN://{bind}:{pln},SAS://{bind}:{sas}"),
-    );
-    p.set("listener.security.protocol.map", "INT:SSL,CTL:SSL,PLN:PLAINTEXT,SAS:SASL_PLAINTEXT");
-    p.set("inter.broker.listener.name", "INT");
+    let mut all = vec![
+        ("INT", "SSL", &internal, ports::INTERNAL),
+        ("CTL", "SSL", &internal, ports::CONTROLLER),
+        // What these two advertise is the gateway's to rewrite: clients never see it.
+        ("PLN", "PLAINTEXT", &bind, ports::UPSTREAM_PLAINTEXT),
+        ("SAS", "SASL_PLAINTEXT", &bind, ports::UPSTREAM_SASL),
+    ];
+    let mut between_brokers = "INT";
+    if let Some(password) = &kafka.replication_password {
+        between_brokers = "REP";
+        all.push((between_brokers, "SASL_PLAINTEXT", &internal, ports::REPLICATION));
+        replication(p, password);
+    }
+    let (mut listeners, mut advertised, mut protocols) = (vec![], vec![], vec![]);
+    for (name, protocol, host, port) in all {
+        listeners.push(format!("{name}://{bind}:{port}"));
+        advertised.push(format!("{name}://{host}:{port}"));
+        protocols.push(format!("{name}:{protocol}"));
+    }
+    p.set("listeners", listeners.join(","));
+    p.set("advertised.listeners", advertised.join(","));
+    p.set("listener.security.protocol.map", protocols.join(","));
+    p.set("inter.broker.listener.name", between_brokers);
     p.set("controller.listener.names", "CTL");
+}
+
+/// An identity without encryption: what goes over REP does not leave the machine (docs/adr/0003).
+fn replication(p: &mut Properties, password: &Secret) {
+    let password = password.expose();
+    p.set("sasl.mechanism.inter.broker.protocol", "SCRAM-SHA-512");
+    p.set("listener.name.rep.sasl.enabled.mechanisms", "SCRAM-SHA-512");
+    p.set(
+        "listener.name.rep.scram-sha-512.sasl.jaas.config",
+        format!(
+            "org.apache.kafka.common.security.scram.ScramLoginModule required \
+             username=\"{REPLICATION_USER}\" password=\"{password}\";"
+        ),
+    );
 }
 
 /// As it stands in `host:port`.

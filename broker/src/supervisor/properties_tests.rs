@@ -30,6 +30,18 @@ fn what_kafka_3_9_is_told_is_as_committed() {
 }
 
 #[test]
+fn brokers_without_a_password_for_each_other_replicate_by_tls() {
+    let mut spec = TestInstance::fixed(KAFKA_NEW, 3).spec(1);
+    spec.kafka.replication_password = None;
+    let properties = properties_of(&spec);
+    assert_eq!(properties.get("inter.broker.listener.name"), Some("INT"));
+    let listeners = "INT://127.63.0.1:9190,CTL://127.63.0.1:9191,PLN://127.63.0.1:9192,SAS://127.63.0.1:9193";
+    assert_eq!(properties.get("listeners"), Some(listeners));
+    assert_eq!(properties.get("advertised.listeners"), Some(listeners));
+    assert!(properties.iter().all(|(key, _)| !key.contains(".rep.")));
+}
+
+#[test]
 fn no_setting_is_given_twice() {
     for version in [KAFKA_NEW, KAFKA_OLD] {
         let properties = properties_of(&TestInstance::fixed(version, 1).spec(1));

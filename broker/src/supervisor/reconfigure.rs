@@ -36,7 +36,7 @@ pub async fn apply(paths: &KafkaPaths, spec: &NodeSpec, change: &Change) -> Resu
         alter(spec, settings).await?;
         // Kafka says yes before it has read the files, and says nothing when it cannot use them.
         if change.internal_tls {
-            shows_certificate(spec, ports::INTER_BROKER).await?;
+            shows_certificate(spec, ports::INTERNAL).await?;
             shows_certificate(spec, ports::CONTROLLER).await?;
         }
         Ok(())

@@ -7,7 +7,8 @@
 //! A crash at any instant is safe: files are written beside the log directory and appear in it by one
 //! rename; a directory with `meta.properties` is never written again.
 
-use super::checkpoint;
+use super::checkpoint::{self, FirstUser};
+use super::properties::REPLICATION_USER;
 use super::release::Line;
 use crate::directory::sync_directory;
 use broker_api::spec::NodeSpec;
@@ -28,7 +29,7 @@ pub enum StorageError {
     Foreign { path: PathBuf, key: &'static str, found: String, expected: String },
     #[error("{} is not a log directory of Kafka, and is not empty: it holds {entry:?}", path.display())]
     Occupied { path: PathBuf, entry: String },
-    #[error("directory id {id:?} is not 22 characters of URL-safe base64")]
+    #[error("id {id:?} is not 22 characters of URL-safe base64")]
     Id { id: String },
     #[error("cannot format {}", path.display())]
     Io { path: PathBuf, source: io::Error },
@@ -99,14 +100,23 @@ fn files(spec: &NodeSpec, line: Line, now_ms: i64) -> Result<Files, StorageError
     for (key, value) in identity(spec) {
         meta.push_str(&format!("{key}={value}\n"));
     }
+    let no_id = |id: &str| StorageError::Id { id: id.to_owned() };
+    let user = match &spec.kafka.replication_password {
+        Some(password) => {
+            let cluster = &spec.identity.cluster_id;
+            let salt = checkpoint::uuid(cluster).ok_or_else(|| no_id(cluster))?;
+            Some(FirstUser { name: REPLICATION_USER, password, salt })
+        }
+        None => None,
+    };
     let mut files = vec![
         (META_PROPERTIES.into(), meta.into_bytes()),
-        (BOOTSTRAP_CHECKPOINT.into(), checkpoint::bootstrap(line.features(), now_ms)),
+        (BOOTSTRAP_CHECKPOINT.into(), checkpoint::bootstrap(line.features(), user.as_ref(), now_ms)),
     ];
     let voters = &spec.kafka.initial_controllers;
     // A node outside the list starts as an observer: it has no voters to tell of (finding 5).
     if voters.iter().any(|voter| voter.node_id == spec.identity.node_id) {
-        let bytes = checkpoint::voters(voters, now_ms).map_err(|id| StorageError::Id { id })?;
+        let bytes = checkpoint::voters(voters, now_ms).map_err(|id| no_id(&id))?;
         files.push((Path::new(METADATA_LOG).join(FIRST_CHECKPOINT), bytes));
     }
     Ok(files)

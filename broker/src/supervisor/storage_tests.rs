@@ -2,9 +2,13 @@ use super::*;
 use crate::supervisor::jvm::Tools;
 use crate::supervisor::properties::{KafkaPaths, server_properties};
 use crate::support::{KAFKA_NEW, KAFKA_OLD, TestInstance, tools_with_kafka};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use broker_api::secret::Secret;
 use std::process::Command;
 
 const NOW_MS: i64 = 1_700_000_000_000;
+const PASSWORD: &str = "a-password-of-this-test-0123456789";
 
 fn format(data: &Path, spec: &NodeSpec) -> Result<Formatted, StorageError> {
     ensure_formatted(data, spec, Line::of(&spec.kafka.version).unwrap(), NOW_MS)
@@ -71,16 +75,17 @@ fn a_directory_with_something_else_in_it_is_refused() {
 
 #[test]
 fn the_files_are_those_of_kafka_s_own_tool_for_4_3() {
-    assert_same_as_tool(KAFKA_NEW);
+    assert_same_as_tool(KAFKA_NEW, Some(PASSWORD));
+    assert_same_as_tool(KAFKA_NEW, None);
 }
 
 #[test]
 fn the_files_are_those_of_kafka_s_own_tool_for_3_9() {
-    assert_same_as_tool(KAFKA_OLD);
+    assert_same_as_tool(KAFKA_OLD, Some(PASSWORD));
 }
 
 /// Formats the same node by Kafka's tool and by us, as a voter and as an observer, and compares.
-fn assert_same_as_tool(version: &str) {
+fn assert_same_as_tool(version: &str, replication_password: Option<&str>) {
     let Some(tools) = tools_with_kafka(version) else { return };
     let tools = Tools::new(tools);
     let instance = TestInstance::fixed(version, 4);
@@ -88,6 +93,7 @@ fn assert_same_as_tool(version: &str) {
         let dir = tempfile::tempdir().unwrap();
         let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
         let mut spec = instance.spec(node);
+        spec.kafka.replication_password = replication_password.map(Secret::new);
         format_by_tool(&tools, &spec, voter, dir.path(), &theirs);
         if !voter {
             // The tool draws an observer's id by lot; ours is the spec's.
@@ -119,6 +125,14 @@ fn format_by_tool(tools: &Tools, spec: &NodeSpec, voter: bool, work: &Path, data
         .args(["-cp", &tools.class_path(&spec.kafka.version).unwrap()])
         .args(["kafka.tools.StorageTool", "format", "--release-version", line.as_str()])
         .args(["-t", &spec.identity.cluster_id, "-c", properties.to_str().unwrap()]);
+    if let Some(password) = &spec.kafka.replication_password {
+        let salt = BASE64.encode(checkpoint::uuid(&spec.identity.cluster_id).unwrap());
+        let password = password.expose();
+        command.args([
+            "--add-scram",
+            &format!("SCRAM-SHA-512=[name=sluice-node,salt=\"{salt}\",iterations=4096,password=\"{password}\"]"),
+        ]);
+    }
     match voter {
         true => command.args(["--initial-controllers", &voters.join(",")]),
         false => command.arg("--no-initial-controllers"),

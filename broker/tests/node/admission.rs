@@ -153,7 +153,7 @@ pub fn open_topics(node: &Node) {
 /// What the control plane asks of Kafka itself.
 fn by_platform<Q: Request>(node: &Node, version: i16, request: &Q) -> Option<Q::Response> {
     let caller = node.instance.internal_ca.issue("sluice-control-plane", &["localhost".to_owned()]);
-    let address = SocketAddr::new(node.spec.kafka.bind, ports::INTER_BROKER);
+    let address = SocketAddr::new(node.spec.kafka.bind, ports::INTERNAL);
     call(&mut connect(address, Some(&caller), &caller.ca_pem).ok()?, version, request).ok()
 }
 

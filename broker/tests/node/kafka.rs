@@ -77,7 +77,7 @@ fn survives_kills(version: &str) {
     until("the changed setting", KAFKA_SOON, || read(&in_force).contains("\"generation\":2").then_some(()));
     assert_eq!(node.wait_until_running(), first);
 
-    for port in [ports::INTER_BROKER, ports::CONTROLLER] {
+    for port in [ports::INTERNAL, ports::CONTROLLER] {
         let address = SocketAddr::new(node.spec.kafka.bind, port);
         let new = der(&changed.kafka.internal_tls.certificate_pem);
         until("the new certificate between brokers", KAFKA_SOON, || {

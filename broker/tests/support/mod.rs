@@ -98,6 +98,7 @@ impl TestInstance {
                 max_message_bytes: 10 << 20,
                 disk_bytes: 10 << 30,
                 delegation_token_key: Secret::new("a key of this test"),
+                replication_password: Some(Secret::new("a-password-of-this-test-0123456789")),
             },
             gateway: GatewaySpec {
                 control: SocketAddr::new(address, ports::CONTROL),

@@ -87,6 +87,8 @@ pub struct NodeKeys {
     pub clients: TlsIdentity,
     /// One for the instance.
     pub delegation_token_key: Secret,
+    /// One for the instance, if its brokers were made on one machine.
+    pub replication_password: Option<Secret>,
 }
 
 /// What holds for every node of this installation.
@@ -148,6 +150,7 @@ pub fn build(
             max_message_bytes: MAX_MESSAGE_BYTES,
             disk_bytes: u64::from(storage::broker_gb(instance.storage_gb, instance.spec.brokers)) * GB,
             delegation_token_key: keys.delegation_token_key,
+            replication_password: keys.replication_password,
         },
         gateway: GatewaySpec {
             control: control_address(broker.address),

@@ -116,16 +116,21 @@ class PlainClient:
     @classmethod
     def scram(cls, host, ca, user, password, port=9093):
         """By SCRAM-SHA-512 (RFC 5802); none when it is refused."""
-        client, first = cls.by_tls(host, ca, port), f"n={user},r={uuid.uuid4().hex}"
-        client.ask(17, 1, struct.pack(">h", 13) + b"SCRAM-SHA-512")
-        if (challenge := client.tokens(f"n,,{first}")) is None:
-            return None
+        client = cls.by_tls(host, ca, port)
+        return client if client.proves(user, password) else None
+
+    def proves(self, user, password):
+        """Whether SCRAM-SHA-512 lets this user in."""
+        first = f"n={user},r={uuid.uuid4().hex}"
+        self.ask(17, 1, struct.pack(">h", 13) + b"SCRAM-SHA-512")
+        if (challenge := self.tokens(f"n,,{first}")) is None:
+            return False
         told = dict(part.split("=", 1) for part in challenge.split(","))
         salted = hashlib.pbkdf2_hmac("sha512", password.encode(), base64.b64decode(told["s"]), int(told["i"]))
         key, last = hmac.digest(salted, b"Client Key", "sha512"), f"c=biws,r={told['r']}"
         signature = hmac.digest(hashlib.sha512(key).digest(), f"{first},{challenge},{last}".encode(), "sha512")
         proof = base64.b64encode(bytes(one ^ other for one, other in zip(key, signature))).decode()
-        return client if client.tokens(f"{last},p={proof}") is not None else None
+        return self.tokens(f"{last},p={proof}") is not None
 
     def tokens(self, said):
         """What the server says to it; none when it refuses."""

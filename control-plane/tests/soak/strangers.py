@@ -48,6 +48,8 @@ def instance_against_instance(world, _):
         for identity in ("internal", "control"):
             for port, what in ((9180, "control API"), (9190, "listener between brokers"), (9191, "listener of controllers")):
                 refused(f"the node's {identity} certificate at the {what}", lambda: greets(world, identity, theirs[0], port))
+        refused("the password between brokers", lambda: replicates(theirs[0], node_of(world, world.instance)))
+        check(replicates(theirs[0], node_of(world, other)), "its own password between brokers is refused")
         # The same attempt with the right certificate, or the refusals would prove nothing.
         for port in (9190, 9191):
             check(greets(world, "internal", theirs[0], port, of=other), f"its own certificate is refused at {port}")
@@ -74,9 +76,20 @@ def by_certificate(world, other, theirs, ca, refused):
             world.sluice("access", "certificates", "clear", name)
 
 
+def node_of(world, instance):
+    """What its first node was told."""
+    return json.loads((world.home / "nodes" / instance["id"] / "0" / "spec.json").read_text())
+
+
+def replicates(host, spec):
+    """Whether a broker takes this one's password for a broker's."""
+    client = PlainClient(socket.create_connection((host, 9194), timeout=10))
+    return client.proves("sluice-node", spec["kafka"]["replication_password"])
+
+
 def greets(world, identity, host, port, of=None):
     """Whether a server goes on with who shows a node's certificate of an instance, by default this one's."""
-    spec = json.loads((world.home / "nodes" / (of or world.instance)["id"] / "0" / "spec.json").read_text())
+    spec = node_of(world, of or world.instance)
     tls = spec["kafka"]["internal_tls"] if identity == "internal" else spec["gateway"]["control_tls"]
     pem = world.files / f"stolen-{uuid.uuid4().hex}.pem"
     pem.touch(mode=0o600)

@@ -104,6 +104,7 @@ pub(super) fn spec() -> NodeSpec {
             max_message_bytes: 10_485_760,
             disk_bytes: 1,
             delegation_token_key: Secret::new("k"),
+            replication_password: None,
         },
         gateway: GatewaySpec {
             control: any_port,

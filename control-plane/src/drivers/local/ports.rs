@@ -9,15 +9,16 @@ use std::{
 };
 
 /// Every port that a node may listen on at its own address, and at its public one.
-const PRIVATE: [u16; 8] = [
+const PRIVATE: [u16; 9] = [
     ports::PRIVATE_PLAINTEXT,
     ports::PRIVATE_SASL_SSL,
     ports::CROSS_NETWORK,
     ports::CONTROL,
-    ports::INTER_BROKER,
+    ports::INTERNAL,
     ports::CONTROLLER,
     ports::UPSTREAM_PLAINTEXT,
     ports::UPSTREAM_SASL,
+    ports::REPLICATION,
 ];
 const PUBLIC: [u16; 2] = [ports::PUBLIC_PLAINTEXT, ports::PUBLIC_SASL_SSL];
 

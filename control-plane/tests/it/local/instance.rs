@@ -71,7 +71,7 @@ impl Instance {
         let identity = Arc::new(internal.issue(Purpose::ControlPlane, &[], now).unwrap());
         let at = |port| addresses.iter().map(|&address| SocketAddr::new(address, port)).collect::<Vec<_>>();
         let cluster = Cluster {
-            internal: at(ports::INTER_BROKER),
+            internal: at(ports::INTERNAL),
             sasl_ssl: at(ports::PRIVATE_SASL_SSL),
             identity: identity.clone(),
             public_ca_pem: platform.certificate_pem().to_owned(),

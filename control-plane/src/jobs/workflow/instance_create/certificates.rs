@@ -23,6 +23,7 @@ use control_plane_api::{
     problem::ProblemCode,
 };
 use ring::rand::{SecureRandom, SystemRandom};
+use std::net::IpAddr;
 
 /// The instance has an authority of its own, every node its leaves, and the clients' listeners theirs.
 ///
@@ -77,9 +78,15 @@ impl Step<InstanceCreate> for IssueCertificates {
             }
         }
         if !known.has(secret::DELEGATION_TOKEN_KEY) {
-            let key = random_key()?;
-            put_secret(&mut tx, keyring, &instance, secret::DELEGATION_TOKEN_KEY, &key, rows::Existing::Stays, now)
-                .await?;
+            let mut keys = vec![secret::DELEGATION_TOKEN_KEY];
+            // Brokers that share a machine replicate without TLS (docs/adr/0003), from the first boot or never.
+            let addresses: Vec<IpAddr> = brokers.iter().map(address).collect::<Result<_, _>>()?;
+            if addresses.iter().all(IpAddr::is_loopback) {
+                keys.push(secret::REPLICATION_PASSWORD);
+            }
+            for name in keys {
+                put_secret(&mut tx, keyring, &instance, name, &random_key()?, rows::Existing::Stays, now).await?;
+            }
         }
         Ok(tx.commit().await?)
     }
