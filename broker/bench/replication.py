@@ -9,7 +9,7 @@ from rig import Rig
 WAYS = {"Kafka, TLS between": ("INT", "kafka tls"), "gateways, TLS between": ("INT", "gateway tls"), "gateways, login between": ("REP", "gateway tls")}
 
 
-# MB that a cluster takes before anything counts: compiling costs a JVM more at first than TLS ever does, and the clusters must be equally warm.
+# MB that are produced in each way before anything counts: compiling costs a JVM more at first than TLS ever does, and all must be equally warm.
 WARM_MEGABYTES = 3000
 
 
@@ -33,7 +33,7 @@ def run(work, tools, binaries, quick):
     try:
         for network, between in enumerate(("INT", "REP"), start=1):
             clusters[between] = start(work, tools, binaries, between, network, work / "replicated", megabytes)
-        for between, way in dict(WAYS.values()).items():
+        for between, way in WAYS.values():
             for _ in range(1 if quick else WARM_MEGABYTES // megabytes):
                 transfer(clusters[between], megabytes, "produce", way)
         figures = interleaved(list(WAYS), rounds, warm_up, lambda name: transfer(clusters[WAYS[name][0]], megabytes, "produce", WAYS[name][1]))

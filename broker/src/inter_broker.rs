@@ -45,7 +45,7 @@ impl Address {
     }
 
     /// INT of this node's own broker.
-    pub fn inter_broker(spec: &NodeSpec) -> Self {
+    pub fn internal(spec: &NodeSpec) -> Self {
         Self::own(spec, ports::INTERNAL)
     }
 
@@ -87,7 +87,7 @@ impl Peer {
         Ok(Self {
             node: spec.identity.node_id,
             brokers: spec.kafka.brokers,
-            own: Address::inter_broker(spec),
+            own: Address::internal(spec),
             tls: Arc::new(tls),
         })
     }

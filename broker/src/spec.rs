@@ -66,12 +66,12 @@ pub fn parse(json: &[u8]) -> Result<NodeSpec, SpecError> {
     Ok(spec)
 }
 
-/// The usable spec of the higher generation among the boot copy and the last good one. A file that
-/// is missing, cut off or garbage counts for nothing, as long as the other is good.
+/// The boot copy, where it may follow the last good one, else that. A file that is missing, cut off or garbage counts for
+/// nothing, as long as the other is good.
 pub fn newest(directory: &NodeDirectory) -> Result<NodeSpec, SpecError> {
     let (boot_path, last_good_path) = (directory.boot_spec(), directory.last_good_spec());
     match (read(&boot_path), read(&last_good_path)) {
-        (Ok(boot), Ok(last_good)) if boot.generation > last_good.generation => Ok(boot),
+        (Ok(boot), Ok(last_good)) if matches!(fence(&last_good, &boot), Ok(true)) => Ok(boot),
         (_, Ok(last_good)) => Ok(last_good),
         (Ok(boot), Err(_)) => Ok(boot),
         (Err(boot), Err(last_good)) => Err(SpecError::None { boot_path, boot, last_good_path, last_good }),

@@ -27,6 +27,10 @@ fn the_newer_of_boot_copy_and_last_good_spec_is_taken() {
     assert_eq!(newest(&directory).unwrap().generation, 7);
     write_atomic(&directory.boot_spec(), &json(&at(8, &spec))).unwrap();
     assert_eq!(newest(&directory).unwrap().generation, 8);
+    let mut other = at(9, &spec);
+    other.kafka.replication_password = None;
+    write_atomic(&directory.boot_spec(), &json(&other)).unwrap();
+    assert_eq!(newest(&directory).unwrap().generation, 7, "one that the node would refuse while it runs");
 }
 
 #[test]

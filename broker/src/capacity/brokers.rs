@@ -85,7 +85,7 @@ async fn cleanup_policies(
     if request.resources.is_empty() {
         return Ok(HashMap::new());
     }
-    let answer = ask(spec, &Address::inter_broker(spec), &request, DESCRIBE_CONFIGS, LIMIT).await?;
+    let answer = ask(spec, &Address::internal(spec), &request, DESCRIBE_CONFIGS, LIMIT).await?;
     let policy = |result: kafka_protocol::messages::describe_configs_response::DescribeConfigsResult| {
         let policy = result.configs.into_iter().find(|config| &*config.name == CLEANUP_POLICY)?.value?;
         Some((result.resource_name.to_string(), policy.to_string()))
@@ -107,7 +107,7 @@ pub(super) async fn delete_records(spec: &NodeSpec, until: &[(String, i32, i64)]
     let request = DeleteRecordsRequest::default()
         .with_topics(topics.collect())
         .with_timeout_ms(i32::try_from(DELETE_LIMIT.as_millis()).unwrap_or(i32::MAX));
-    let answer = ask(spec, &Address::inter_broker(spec), &request, DELETE_RECORDS, DELETE_LIMIT + LIMIT).await?;
+    let answer = ask(spec, &Address::internal(spec), &request, DELETE_RECORDS, DELETE_LIMIT + LIMIT).await?;
     for topic in answer.topics {
         // A follower that is late drops them when it comes back: here they are gone.
         let mut refused =
@@ -126,5 +126,5 @@ async fn metadata(
     topics: Option<Vec<kafka_protocol::messages::metadata_request::MetadataRequestTopic>>,
 ) -> Result<MetadataResponse, String> {
     let request = MetadataRequest::default().with_topics(topics).with_allow_auto_topic_creation(false);
-    ask(spec, &Address::inter_broker(spec), &request, METADATA, LIMIT).await
+    ask(spec, &Address::internal(spec), &request, METADATA, LIMIT).await
 }

@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 
 const MIB: u64 = 1024 * 1024;
 
+/// Who brokers are to each other: by certificate on INT and CTL, by password on REP.
+pub(super) const NODE_USER: &str = "sluice-node";
+
 /// Room beside the largest message's value for batch header, key and headers: Kafka's limit is on
 /// the whole batch.
 const BATCH_OVERHEAD_BYTES: u64 = 4096;
@@ -140,9 +143,6 @@ fn role(role: &Role) -> &'static str {
     }
 }
 
-/// Who brokers are to each other on REP: the super user that they are by certificate elsewhere.
-pub(super) const REPLICATION_USER: &str = "sluice-node";
-
 fn listeners(p: &mut Properties, kafka: &KafkaSpec) {
     let bind = host(kafka.bind);
     let internal = &kafka.internal_host;
@@ -182,7 +182,7 @@ fn replication(p: &mut Properties, password: &Secret) {
         "listener.name.rep.scram-sha-512.sasl.jaas.config",
         format!(
             "org.apache.kafka.common.security.scram.ScramLoginModule required \
-             username=\"{REPLICATION_USER}\" password=\"{password}\";"
+             username=\"{NODE_USER}\" password=\"{password}\";"
         ),
     );
 }
@@ -234,8 +234,8 @@ fn authorizer(p: &mut Properties, kafka: &KafkaSpec) {
     p.set("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer");
     // False for life: "open" is a set of platform ACLs (finding 3).
     p.set("allow.everyone.if.no.acl.found", false);
-    let mut super_users = vec!["User:sluice-node"];
-    super_users.extend(kafka.super_users.iter().map(String::as_str));
+    let mut super_users = vec![format!("User:{NODE_USER}")];
+    super_users.extend_from_slice(&kafka.super_users);
     p.set("super.users", super_users.join(";"));
 }
 

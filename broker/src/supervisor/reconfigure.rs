@@ -84,7 +84,7 @@ async fn alter(spec: &NodeSpec, settings: Vec<(String, String)>) -> Result<(), S
         .with_resource_name(spec.identity.node_id.to_string().into())
         .with_configs(configs);
     let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
-    let answer = inter_broker::ask(spec, &Address::inter_broker(spec), &request, VERSION, LIMIT).await?;
+    let answer = inter_broker::ask(spec, &Address::internal(spec), &request, VERSION, LIMIT).await?;
     match answer.responses.iter().find(|response| response.error_code != 0) {
         None => Ok(()),
         Some(refused) => Err(format!(

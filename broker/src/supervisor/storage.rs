@@ -8,7 +8,7 @@
 //! rename; a directory with `meta.properties` is never written again.
 
 use super::checkpoint::{self, FirstUser};
-use super::properties::REPLICATION_USER;
+use super::properties::NODE_USER;
 use super::release::Line;
 use crate::directory::sync_directory;
 use broker_api::spec::NodeSpec;
@@ -105,7 +105,7 @@ fn files(spec: &NodeSpec, line: Line, now_ms: i64) -> Result<Files, StorageError
         Some(password) => {
             let cluster = &spec.identity.cluster_id;
             let salt = checkpoint::uuid(cluster).ok_or_else(|| no_id(cluster))?;
-            Some(FirstUser { name: REPLICATION_USER, password, salt })
+            Some(FirstUser { name: NODE_USER, password, salt })
         }
         None => None,
     };

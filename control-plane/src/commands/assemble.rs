@@ -134,7 +134,12 @@ impl Background {
             certificate_metrics.register(registry);
         });
         let driver = &config.driver;
-        let site = Site { heap_mb: driver.heap_mb, fast_start: driver.fast_start, balancers: driver.balancers.clone() };
+        let site = Site {
+            heap_mb: driver.heap_mb,
+            fast_start: driver.fast_start,
+            balancers: driver.balancers.clone(),
+            replication_tls: driver.replication_tls,
+        };
         // Unique among replicas and over restarts: a lease is never mistaken for one's own.
         let owner = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4());
         let (db, keyring, clock) = (app.db.clone(), app.keyring.clone(), app.clock.clone());

@@ -147,6 +147,9 @@ pub struct DriverConfig {
     /// Networks of balancers in front of brokers, `10.0.0.0/8`: their connections begin with a header of the PROXY protocol,
     /// version 2, and count by the client's address that it tells. An instance follows a change with its next own change.
     pub balancers: Vec<IpNet>,
+    /// Brokers of one machine copy records from each other by TLS too, where others have accounts on it and no firewall keeps them
+    /// from the brokers' ports. Holds for instances that are ordered from then on (docs/adr/0003).
+    pub replication_tls: bool,
 }
 
 impl Default for Config {
@@ -223,6 +226,7 @@ impl Default for DriverConfig {
             brokers_per_zone: 8,
             fast_start: false,
             balancers: Vec::new(),
+            replication_tls: false,
         }
     }
 }

@@ -100,6 +100,8 @@ pub struct Site {
     pub fast_start: bool,
     /// See [`GatewaySpec::balancers`].
     pub balancers: Vec<IpNet>,
+    /// Brokers of one machine replicate by TLS too, in instances that are made from now on.
+    pub replication_tls: bool,
 }
 
 impl Site {

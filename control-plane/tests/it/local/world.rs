@@ -170,7 +170,7 @@ pub fn spec(node: NodeRef, address: IpAddr) -> NodeSpec {
             max_message_bytes: 10 << 20,
             disk_bytes: 10 << 30,
             delegation_token_key: Secret::new("0123456789abcdef0123456789abcdef"),
-            replication_password: None,
+            replication_password: Some(Secret::new("a-password-of-this-test-0123456789")),
         },
         gateway: GatewaySpec {
             control: SocketAddr::new(address, ports::CONTROL),

@@ -79,9 +79,10 @@ impl Step<InstanceCreate> for IssueCertificates {
         }
         if !known.has(secret::DELEGATION_TOKEN_KEY) {
             let mut keys = vec![secret::DELEGATION_TOKEN_KEY];
-            // Brokers that share a machine replicate without TLS (docs/adr/0003), from the first boot or never.
+            // Brokers that share a machine replicate without TLS (docs/adr/0003), from the first boot or never: an instance that was made
+            // without has the other key.
             let addresses: Vec<IpAddr> = brokers.iter().map(address).collect::<Result<_, _>>()?;
-            if addresses.iter().all(IpAddr::is_loopback) {
+            if addresses.iter().all(IpAddr::is_loopback) && !context.environment.site.replication_tls {
                 keys.push(secret::REPLICATION_PASSWORD);
             }
             for name in keys {
