@@ -288,8 +288,8 @@ class World:
         bootstrap = (instance or self.instance)["bootstrap"][way]
         return run(*self.java_command(tool, "--bootstrap-server", bootstrap, *arguments, options=options, instance=instance), **how)
 
-    def make_topic(self, name, partitions=3):
-        self.java("TopicCommand", "--create", "--if-not-exists", "--topic", name, "--partitions", partitions)
+    def make_topic(self, name, partitions=3, *options):
+        self.java("TopicCommand", "--create", "--if-not-exists", "--topic", name, "--partitions", partitions, *options)
 
     def java_properties(self, mechanism="SCRAM-SHA-512", user=None, password=None, trust=None, name="client"):
         """Settings of a Java client that logs in on 9093."""

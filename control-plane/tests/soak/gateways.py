@@ -10,6 +10,9 @@ from addresses import Sniffer
 from ledger import PARTITIONS, Ledger, make_topic, percentile, until
 from sluice import PlainClient, check, run
 
+# Kafka's own listener, behind the gateway.
+UPSTREAM = 9192
+
 
 def gateway(world, host):
     """The process that serves this address; none while there is none."""
@@ -60,7 +63,7 @@ def drained_under_load(world, times):
 
 def leaders_move(world, times):
     """Every address that a client is told is one of the instance's, and no record is lost."""
-    topic = make_topic(world, f"soak-leaders-{world.tag}")
+    topic, beside = (make_topic(world, f"soak-leaders-{world.tag}{more}", "--config", "message.timestamp.type=LogAppendTime") for more in ("", "-beside"))
     bootstrap = world.instance["bootstrap"]["private_plaintext"]
     # In the open mode too, moving leaders needs a right of its own.
     world.sluice("acl", "add", world.instance["name"], "--principal", f"User:{world.user}", "--resource", "cluster", "--name", "kafka-cluster",
@@ -73,30 +76,38 @@ def leaders_move(world, times):
     ids = sorted(hosts)
     sniffer = Sniffer(world, topic)
     consumer = subprocess.Popen(["kcat", "-b", bootstrap, "-C", "-t", topic, "-q", "-f", "%s\n"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    ledger, moved, waits = Ledger(world, topic), 0, []
+    ledger, moved, waits, spans = Ledger(world, topic), 0, [], []
+    # How long clients take by themselves: one that Kafka serves past the gateways.
+    direct = Ledger(world, beside, bootstrap=",".join(f"{host}:{UPSTREAM}" for host in hosts.values()))
     plan = world.files / "leaders.json"
     try:
         until("there are records", lambda: ledger.sent > 100)
         while moved < times:
             before = leaders()
             order = lambda p: [ids[(ids.index(before[p]) + 1 + n) % len(ids)] for n in range(3)]
-            plan.write_text(json.dumps({"version": 1, "partitions": [{"topic": topic, "partition": p, "replicas": order(p)} for p in range(PARTITIONS)]}))
+            plan.write_text(json.dumps({"version": 1, "partitions": [{"topic": one, "partition": p, "replicas": order(p)} for one in (topic, beside) for p in range(PARTITIONS)]}))
             java("reassign.ReassignPartitionsCommand", "--command-config", "--execute", "--reassignment-json-file", plan)
-            began = time.monotonic()
+            began, at = time.monotonic(), time.time()
             java("LeaderElectionCommand", "--admin.config", "--election-type", "preferred", "--all-topic-partitions")
             wanted = {p: order(p)[0] for p in range(PARTITIONS)}
             until("the leaders are where they were sent", lambda: leaders() == wanted)
             waits.append(time.monotonic() - began)
+            spans.append((at, time.time() + 1))
             told = {one["name"] for one in listing()["brokers"]}
             check(told == set(bootstrap.split(",")), f"clients are told {told}")
             sniffer.look({host: next(p for p in wanted if wanted[p] != id_) for id_, host in hosts.items()})
             moved += PARTITIONS
             ledger.alive()
+            direct.alive()
+        until("producers wrote on after the last move", lambda: time.time() > spans[-1][1])
         sent = ledger.finish()
+        direct.finish()
+        followed = [percentile(one.pauses(spans), 0.5) for one in (ledger, direct)]
         check(consumer.poll() is None, f"the consumer gave up: {consumer.stderr.read()[-300:] if consumer.poll() is not None else ''}")
     finally:
         sniffer.close()
         ledger.close()
+        direct.close()
         consumer.kill()
         consumer.wait()
-    return f"{moved} moves: {sent} acknowledged, none lost, none twice, all in order; {sniffer.figures()} name no address but the instance's; clients were sent to the new leaders within {max(waits):.2f} s, p50 {percentile(waits, 0.5):.2f}"
+    return f"{moved} moves: {sent} acknowledged, none lost, none twice, all in order; {sniffer.figures()} name no address but the instance's; clients were sent to the new leaders within {max(waits):.2f} s, p50 {percentile(waits, 0.5):.2f}; a partition got nothing for {followed[0] * 1000:.0f} ms, {followed[1] * 1000:.0f} by a producer past the gateways (p50)"

@@ -13,11 +13,11 @@ PARTITIONS = 6
 class Ledger:
     """kcat, idempotent and with acks=all, fed line by line; every line must be there once and in its key's order."""
 
-    def __init__(self, world, topic, per_second=400, tls=None):
+    def __init__(self, world, topic, per_second=400, tls=None, bootstrap=None):
         self.world, self.topic, self.pause = world, topic, 1 / per_second
         options = [f"client.id={topic}", "enable.idempotence=true", "acks=all", "linger.ms=5", "message.timeout.ms=120000", "reconnect.backoff.max.ms=500",
                    "topic.metadata.refresh.interval.ms=5000"]
-        self.bootstrap = world.instance["bootstrap"]["private_sasl_ssl" if tls else "private_plaintext"]
+        self.bootstrap = bootstrap or world.instance["bootstrap"]["private_sasl_ssl" if tls else "private_plaintext"]
         if tls:
             options += ["security.protocol=sasl_ssl", "sasl.mechanisms=PLAIN", f"sasl.username={world.user}", f"sasl.password={world.password}",
                         f"ssl.ca.location={tls}"]
@@ -70,6 +70,15 @@ class Ledger:
         check(sum(map(len, by_key.values())) == self.sent, f"{self.sent} acknowledged, {len(found)} found")
         return self.sent
 
+    def pauses(self, spans):
+        """Seconds that each partition got nothing for, at most, in each span of time: by the broker's clock, in a topic with LogAppendTime."""
+        lines = run("kcat", "-b", self.bootstrap, "-C", "-t", self.topic, "-o", "beginning", "-e", "-q", "-f", "%p %T\n", timeout=300).stdout.split(b"\n")[:-1]
+        times = {}
+        for partition, at in (line.split() for line in lines):
+            times.setdefault(partition, []).append(int(at) / 1000)
+        longest = lambda ats, start, end: max((after - before for before, after in zip(ats, ats[1:]) if start <= after <= end), default=0)
+        return [longest(ats, *span) for ats in times.values() for span in spans]
+
     def close(self):
         self.stop.set()
         if self.process.poll() is None:
@@ -77,8 +86,8 @@ class Ledger:
         self.process.wait()
 
 
-def make_topic(world, name):
-    world.make_topic(name, PARTITIONS)
+def make_topic(world, name, *options):
+    world.make_topic(name, PARTITIONS, *options)
     return name
 
 
