@@ -160,13 +160,11 @@ pub fn fence(in_force: &NodeSpec, offered: &NodeSpec) -> Result<bool, SpecError>
         }
         std::cmp::Ordering::Equal if in_force == offered => Ok(false),
         std::cmp::Ordering::Equal => Err(SpecError::Reused(in_force.generation)),
-        std::cmp::Ordering::Greater if !same_replication(in_force, offered) => Err(SpecError::Replication),
+        std::cmp::Ordering::Greater if in_force.kafka.replication_password != offered.kafka.replication_password => {
+            Err(SpecError::Replication)
+        }
         std::cmp::Ordering::Greater => Ok(true),
     }
-}
-
-fn same_replication(one: &NodeSpec, other: &NodeSpec) -> bool {
-    one.kafka.replication_password == other.kafka.replication_password
 }
 
 /// What it takes to get from one spec to another, the least that does.

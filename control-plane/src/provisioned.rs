@@ -90,6 +90,11 @@ impl<'a> Secrets<'a> {
         self.sealed.contains_key(name)
     }
 
+    /// One that not every instance has.
+    pub(crate) fn find<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SecretError> {
+        self.has(name).then(|| self.get(name)).transpose()
+    }
+
     pub(crate) fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T, SecretError> {
         let context = secret_context(self.instance, name);
         let missing = || SecretError::Open { context: context.clone() };
@@ -144,9 +149,7 @@ impl Provisioned {
         };
         let clients: TlsIdentity = secrets.get(secret::CLIENTS_TLS)?;
         let delegation_token_key: Secret = secrets.get(secret::DELEGATION_TOKEN_KEY)?;
-        let replicates_here = secrets.has(secret::REPLICATION_PASSWORD);
-        let replication_password: Option<Secret> =
-            replicates_here.then(|| secrets.get(secret::REPLICATION_PASSWORD)).transpose()?;
+        let replication_password: Option<Secret> = secrets.find(secret::REPLICATION_PASSWORD)?;
         let specs = brokers
             .iter()
             .map(|broker| {

@@ -100,15 +100,10 @@ fn files(spec: &NodeSpec, line: Line, now_ms: i64) -> Result<Files, StorageError
     for (key, value) in identity(spec) {
         meta.push_str(&format!("{key}={value}\n"));
     }
-    let no_id = |id: &str| StorageError::Id { id: id.to_owned() };
-    let user = match &spec.kafka.replication_password {
-        Some(password) => {
-            let cluster = &spec.identity.cluster_id;
-            let salt = checkpoint::uuid(cluster).ok_or_else(|| no_id(cluster))?;
-            Some(FirstUser { name: NODE_USER, password, salt })
-        }
-        None => None,
-    };
+    let cluster = &spec.identity.cluster_id;
+    let salt = checkpoint::uuid(cluster).ok_or_else(|| StorageError::Id { id: cluster.clone() })?;
+    let password = spec.kafka.replication_password.as_ref();
+    let user = password.map(|password| FirstUser { name: NODE_USER, password, salt });
     let mut files = vec![
         (META_PROPERTIES.into(), meta.into_bytes()),
         (BOOTSTRAP_CHECKPOINT.into(), checkpoint::bootstrap(line.features(), user.as_ref(), now_ms)),
@@ -116,7 +111,7 @@ fn files(spec: &NodeSpec, line: Line, now_ms: i64) -> Result<Files, StorageError
     let voters = &spec.kafka.initial_controllers;
     // A node outside the list starts as an observer: it has no voters to tell of (finding 5).
     if voters.iter().any(|voter| voter.node_id == spec.identity.node_id) {
-        let bytes = checkpoint::voters(voters, now_ms).map_err(|id| no_id(&id))?;
+        let bytes = checkpoint::voters(voters, now_ms).map_err(|id| StorageError::Id { id })?;
         files.push((Path::new(METADATA_LOG).join(FIRST_CHECKPOINT), bytes));
     }
     Ok(files)

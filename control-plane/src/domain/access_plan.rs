@@ -1,10 +1,7 @@
 //! What a change of the ways in to an instance means for clients: the fields that change, what whoever makes the change should
 //! know, and who loses a connection.
 
-use crate::domain::{
-    client_paths,
-    plan::{self, Effect},
-};
+use crate::domain::{client_paths, plan};
 use broker_api::{connections::Unkept, spec::AccessPath};
 use control_plane_api::{
     access::{Access, Mtls, SaslMechanism},
@@ -18,7 +15,7 @@ const MAX_TOLD: usize = 20;
 
 /// What changes, in the order of the fields.
 pub fn changes(from: &Access, to: &Access) -> Vec<Change> {
-    [
+    plan::live_changes([
         ("/private_plaintext", json!(from.private_plaintext), json!(to.private_plaintext)),
         ("/private_sasl_ssl", json!(from.private_sasl_ssl), json!(to.private_sasl_ssl)),
         ("/public_plaintext", json!(from.public_plaintext), json!(to.public_plaintext)),
@@ -34,11 +31,7 @@ pub fn changes(from: &Access, to: &Access) -> Vec<Change> {
         ("/authorization", json!(from.authorization), json!(to.authorization)),
         ("/anonymous", json!(from.anonymous), json!(to.anonymous)),
         ("/auto_create_topics", json!(from.auto_create_topics), json!(to.auto_create_topics)),
-    ]
-    .into_iter()
-    .filter(|(_, from, to)| from != to)
-    .map(|(path, from, to)| plan::change(path, from, to, Effect::Live))
-    .collect()
+    ])
 }
 
 /// What whoever makes the change should know.

@@ -1,6 +1,6 @@
 //! What happens when the disk that was bought is full: what a patch makes of it, and what it changes for clients.
 
-use crate::domain::plan::{self, Effect};
+use crate::domain::plan;
 use broker_api::status::{CapacityState, CapacityStatus};
 use chrono::{DateTime, Utc};
 use control_plane_api::{
@@ -64,14 +64,10 @@ pub fn patched(current: Rule, patch: &UpdateCapacity) -> Result<Rule, Vec<FieldE
 
 /// What changes, in the order of the fields.
 pub fn changes(from: Rule, to: Rule) -> Vec<Change> {
-    [
+    plan::live_changes([
         ("/policy", json!(from.policy), json!(to.policy)),
         ("/threshold_percent", json!(from.threshold_percent), json!(to.threshold_percent)),
-    ]
-    .into_iter()
-    .filter(|(_, from, to)| from != to)
-    .map(|(path, from, to)| plan::change(path, from, to, Effect::Live))
-    .collect()
+    ])
 }
 
 /// What whoever makes the change should know.

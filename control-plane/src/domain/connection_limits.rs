@@ -1,6 +1,6 @@
 //! How many clients may be connected to an instance: what was chosen, what is in force, and what a change means for clients.
 
-use crate::domain::plan::{self, Effect};
+use crate::domain::plan;
 use broker_api::spec::DEFAULT_CONNECTIONS_PER_IP;
 use control_plane_api::{
     connection_limits::UpdateConnectionLimits,
@@ -78,11 +78,10 @@ fn out_of_range(pointer: &'static str, given: u32, most: u32) -> Option<FieldErr
 
 /// What changes, in the order of the fields.
 pub fn changes(from: Limits, to: Limits) -> Vec<Change> {
-    [("/total", from.total, to.total), ("/per_ip", from.per_ip, to.per_ip)]
-        .into_iter()
-        .filter(|(_, from, to)| from != to)
-        .map(|(path, from, to)| plan::change(path, json!(from), json!(to), Effect::Live))
-        .collect()
+    plan::live_changes([
+        ("/total", json!(from.total), json!(to.total)),
+        ("/per_ip", json!(from.per_ip), json!(to.per_ip)),
+    ])
 }
 
 /// What whoever makes the change should know, where `open` are connected now.

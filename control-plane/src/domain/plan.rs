@@ -22,6 +22,12 @@ pub fn change(path: &str, from: impl Into<Value>, to: impl Into<Value>, effect: 
     Change { path: path.to_owned(), from: from.into(), to: to.into(), effect: effect.to_owned() }
 }
 
+/// Those of the fields that are not what they were, in their order.
+pub fn live_changes<const N: usize>(fields: [(&str, Value, Value); N]) -> Vec<Change> {
+    let changed = fields.into_iter().filter(|(_, from, to)| from != to);
+    changed.map(|(path, from, to)| change(path, from, to, Effect::Live)).collect()
+}
+
 pub fn ok(code: &str, detail: impl Into<String>) -> Check {
     Check { code: code.to_owned(), severity: "ok".to_owned(), detail: detail.into() }
 }

@@ -56,8 +56,7 @@ class Ledger:
         self.threads[0].join(10)
         self.process.stdin.close()
         check(self.process.wait(180) == 0, f"the producer ended with {self.process.returncode}: {self.said[-3:]}")
-        found = run("kcat", "-b", self.bootstrap, "-C", "-t", self.topic, "-o", "beginning", "-e", "-q", "-f", "%k %s\n",
-                    *self.options[self.options.index("topic.metadata.refresh.interval.ms=5000") + 1:], timeout=300).stdout.split(b"\n")[:-1]
+        found = self._read("%k %s\n")
         by_key = {}
         for line in found:
             key, value = line.split(b" ")
@@ -70,13 +69,17 @@ class Ledger:
         check(sum(map(len, by_key.values())) == self.sent, f"{self.sent} acknowledged, {len(found)} found")
         return self.sent
 
+    def _read(self, form):
+        """All that is in the topic, a line a record."""
+        security = self.options[self.options.index("topic.metadata.refresh.interval.ms=5000") + 1:]
+        return run("kcat", "-b", self.bootstrap, "-C", "-t", self.topic, "-o", "beginning", "-e", "-q", "-f", form, *security, timeout=300).stdout.split(b"\n")[:-1]
+
     def pauses(self, spans):
         """Seconds that each partition got nothing for, at most, in each span of time: by the broker's clock, in a topic with LogAppendTime."""
-        lines = run("kcat", "-b", self.bootstrap, "-C", "-t", self.topic, "-o", "beginning", "-e", "-q", "-f", "%p %T\n", timeout=300).stdout.split(b"\n")[:-1]
         times = {}
-        for partition, at in (line.split() for line in lines):
+        for partition, at in (line.split() for line in self._read("%p %T\n")):
             times.setdefault(partition, []).append(int(at) / 1000)
-        longest = lambda ats, start, end: max((after - before for before, after in zip(ats, ats[1:]) if start <= after <= end), default=0)
+        longest = lambda ats, start, end: max((after - before for before, after in zip(ats, ats[1:]) if start <= after and before <= end), default=0)
         return [longest(ats, *span) for ats in times.values() for span in spans]
 
     def close(self):

@@ -213,10 +213,7 @@ pub(in crate::gateway) fn describe(_: Scope<'_>, format: Format, body: &[u8]) ->
         let tags_at = r.position();
         r.tags()?;
         if !acls.is_empty() {
-            shown.raw(head);
-            shown.array(acls.len());
-            acls.iter().for_each(|acl| shown.raw(acl));
-            shown.raw(r.since(tags_at));
+            shown.raw(&split::around(format, head, &acls, r.since(tags_at)));
             resources += 1;
         }
     }

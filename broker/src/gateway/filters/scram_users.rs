@@ -83,10 +83,5 @@ pub(in crate::gateway) fn describe(_: Scope<'_>, format: Format, body: &[u8]) ->
             shown.push(r.since(start));
         }
     }
-    let mut w = Writer::new(format.flexible);
-    w.raw(head);
-    w.array(shown.len());
-    shown.iter().for_each(|user| w.raw(user));
-    w.raw(r.rest());
-    Ok(w.bytes)
+    Ok(split::around(format, head, &shown, r.rest()))
 }

@@ -119,11 +119,16 @@ pub(in crate::gateway) fn without_refused(
     results: &[Option<Vec<u8>>],
     rest_at: usize,
 ) -> Vec<u8> {
-    let kept = || items.iter().zip(results).filter(|(_, refused)| refused.is_none());
+    let kept = items.iter().zip(results).filter(|(_, refused)| refused.is_none()).map(|(item, _)| *item);
+    around(format, &body[..items_at], &kept.collect::<Vec<_>>(), &body[rest_at..])
+}
+
+/// An array of these items, and what comes before and after it.
+pub(in crate::gateway) fn around(format: Format, before: &[u8], items: &[&[u8]], after: &[u8]) -> Vec<u8> {
     let mut w = Writer::new(format.flexible);
-    w.raw(&body[..items_at]);
-    w.array(kept().count());
-    kept().for_each(|(item, _)| w.raw(item));
-    w.raw(&body[rest_at..]);
+    w.raw(before);
+    w.array(items.len());
+    items.iter().for_each(|item| w.raw(item));
+    w.raw(after);
     w.bytes
 }

@@ -133,16 +133,12 @@ pub async fn plan_update(
 
 fn changes(from: &InstanceRecord, to: &InstanceRecord) -> Vec<instance::Change> {
     let labels = |labels: &BTreeMap<String, String>| json!(labels);
-    [
+    plan::live_changes([
         ("/name", json!(from.name), json!(to.name)),
         ("/description", json!(from.description), json!(to.description)),
         ("/labels", labels(&from.labels), labels(&to.labels)),
         ("/deletion_protection", json!(from.deletion_protection), json!(to.deletion_protection)),
-    ]
-    .into_iter()
-    .filter(|(_, from, to)| from != to)
-    .map(|(path, from, to)| plan::change(path, from, to, Effect::Live))
-    .collect()
+    ])
 }
 
 fn deletable(record: &InstanceRecord) -> Result<(), Refusal> {

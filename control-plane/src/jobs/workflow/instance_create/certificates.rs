@@ -11,7 +11,7 @@ use crate::{
         },
     },
     pki::{AuthorityKind, Purpose},
-    provisioned::{ProvisioningError, Secrets, address, places, secret},
+    provisioned::{Secrets, address, places, secret},
     store::{certificates, provisioning as rows},
 };
 use async_trait::async_trait;
@@ -54,8 +54,8 @@ impl Step<InstanceCreate> for IssueCertificates {
             (secret::CLIENTS_TLS.to_owned(), &platform, Purpose::ClientListener, names.as_slice()),
             (secret::CONTROL_PLANE_TLS.to_owned(), &internal, Purpose::ControlPlane, &[]),
         ];
-        let own = brokers.iter().map(|broker| Ok([address(broker)?.to_string()]));
-        let own: Vec<[String; 1]> = own.collect::<Result<_, ProvisioningError>>()?;
+        let addresses: Vec<IpAddr> = brokers.iter().map(address).collect::<Result<_, _>>()?;
+        let own: Vec<[String; 1]> = addresses.iter().map(|address| [address.to_string()]).collect();
         for (broker, name) in brokers.iter().zip(&own) {
             leaves.push((secret::internal_tls(broker.node_id), &internal, Purpose::Node, name));
             leaves.push((secret::control_tls(broker.node_id), &internal, Purpose::ControlApi, name));
@@ -81,7 +81,6 @@ impl Step<InstanceCreate> for IssueCertificates {
             let mut keys = vec![secret::DELEGATION_TOKEN_KEY];
             // Brokers that share a machine replicate without TLS (docs/adr/0003), from the first boot or never: an instance that was made
             // without has the other key.
-            let addresses: Vec<IpAddr> = brokers.iter().map(address).collect::<Result<_, _>>()?;
             if addresses.iter().all(IpAddr::is_loopback) && !context.environment.site.replication_tls {
                 keys.push(secret::REPLICATION_PASSWORD);
             }
