@@ -203,6 +203,11 @@ impl Writer {
         Self { bytes: Vec::new(), flexible }
     }
 
+    /// For a part of it that is written later, in the same encoding.
+    pub(super) fn part(&self) -> Self {
+        Self::new(self.flexible)
+    }
+
     pub(super) fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from addresses import BEHIND, Sniffer
-from ledger import KEYS, PARTITIONS, Ledger, make_topic, percentile, until
+from ledger import KEYS, PARTITIONS, Ledger, franz_go, java, librdkafka, make_topic, percentile, until
 from sluice import PlainClient, check, run
 
 
@@ -60,52 +60,63 @@ def drained_under_load(world, times):
 
 def leaders_move(world, times):
     """Every address that a client is told is one of the instance's, and no record is lost."""
-    topic, beside = (make_topic(world, f"soak-leaders-{world.tag}{more}", "--config", "message.timestamp.type=LogAppendTime") for more in ("", "-beside"))
     bootstrap = world.instance["bootstrap"]["private_plaintext"]
     # In the open mode too, moving leaders needs a right of its own.
     world.sluice("acl", "add", world.instance["name"], "--principal", f"User:{world.user}", "--resource", "cluster", "--name", "kafka-cluster",
                  "--operation", "alter,describe")
     properties = world.java_properties()
-    java = lambda tool, config, *arguments: world.java(tool, config, properties, *arguments, way="private_sasl_ssl")
-    listing = lambda: json.loads(run("kcat", "-b", bootstrap, "-L", "-J", "-t", topic).stdout)
-    leaders = lambda: {p["partition"]: p["leader"] for t in listing()["topics"] for p in t["partitions"]}
+    tool = lambda name, config, *arguments: world.java(name, config, properties, *arguments, way="private_sasl_ssl")
+    listing = lambda: json.loads(run("kcat", "-b", bootstrap, "-L", "-J").stdout)
     hosts = {one["id"]: one["name"].rsplit(":", 1)[0] for one in listing()["brokers"]}
     ids = sorted(hosts)
+    # How long a client takes by itself tells its twin, which Kafka serves past the gateways.
+    ways = {"gateways": bootstrap, "kafka": ",".join(f"{host}:{BEHIND}" for host in hosts.values())}
+    topics = {(client, way): make_topic(world, f"soak-leaders-{world.tag}-{client.__name__}-{way}", "--config", "message.timestamp.type=LogAppendTime")
+              for client in (librdkafka, java, franz_go) for way in ways}
+    topic = topics[librdkafka, "gateways"]
+    leaders = lambda: {(t["topic"], p["partition"]): p["leader"] for t in listing()["topics"] if t["topic"] in topics.values() for p in t["partitions"]}
     sniffer = Sniffer(world, topic)
     consumer = subprocess.Popen(["kcat", "-b", bootstrap, "-C", "-t", topic, "-q", "-f", "%s\n"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    ledger, moved, waits, spans = Ledger(world, topic), 0, [], []
-    # How long clients take by themselves: one that Kafka serves past the gateways.
-    direct = Ledger(world, beside, bootstrap=",".join(f"{host}:{BEHIND}" for host in hosts.values()))
+    ledgers, moved, waits, spans = {}, 0, [], []
     plan = world.files / "leaders.json"
     try:
-        until("there are records", lambda: ledger.sent > 100)
+        for (client, way), one in topics.items():
+            ledgers[client, way] = Ledger(world, one, per_second=200, bootstrap=ways[way], client=client)
+        written_on([*ledgers.values()])
         while moved < times:
             before = leaders()
-            order = lambda p: [ids[(ids.index(before[p]) + 1 + n) % len(ids)] for n in range(3)]
-            plan.write_text(json.dumps({"version": 1, "partitions": [{"topic": one, "partition": p, "replicas": order(p)} for one in (topic, beside) for p in range(PARTITIONS)]}))
-            java("reassign.ReassignPartitionsCommand", "--command-config", "--execute", "--reassignment-json-file", plan)
+            order = lambda p: [ids[(ids.index(before[topic, p]) + 1 + n) % len(ids)] for n in range(3)]
+            plan.write_text(json.dumps({"version": 1, "partitions": [{"topic": one, "partition": p, "replicas": order(p)} for one, p in before]}))
+            tool("reassign.ReassignPartitionsCommand", "--command-config", "--execute", "--reassignment-json-file", plan)
             began, at = time.monotonic(), time.time()
-            java("LeaderElectionCommand", "--admin.config", "--election-type", "preferred", "--all-topic-partitions")
-            wanted = {p: order(p)[0] for p in range(PARTITIONS)}
+            tool("LeaderElectionCommand", "--admin.config", "--election-type", "preferred", "--all-topic-partitions")
+            wanted = {(one, p): order(p)[0] for one, p in before}
             until("the leaders are where they were sent", lambda: leaders() == wanted)
             waits.append(time.monotonic() - began)
             spans.append((at, time.time()))
             told = {one["name"] for one in listing()["brokers"]}
             check(told == set(bootstrap.split(",")), f"clients are told {told}")
-            sniffer.look({host: next(p for p in wanted if wanted[p] != id_) for id_, host in hosts.items()})
-            moved += PARTITIONS
-            ledger.alive()
-            direct.alive()
-        written = [one.sent for one in (ledger, direct)]
-        until("producers have written on after the last move", lambda: all(one.sent > before + 10 * KEYS for one, before in zip((ledger, direct), written)))
-        sent = ledger.finish()
-        direct.finish()
-        followed = [percentile(one.pauses(spans), 0.5) for one in (ledger, direct)]
+            sniffer.look({host: next(p for p in range(PARTITIONS) if wanted[topic, p] != id_) for id_, host in hosts.items()})
+            moved += len(wanted)
+            for ledger in ledgers.values():
+                ledger.alive()
+        written_on([*ledgers.values()])
+        sent = sum(ledger.finish() for ledger in ledgers.values())
+        pauses = {which: percentile(ledger.pauses(spans), 0.5) for which, ledger in ledgers.items()}
         check(consumer.poll() is None, f"the consumer gave up: {consumer.stderr.read()[-300:] if consumer.poll() is not None else ''}")
     finally:
         sniffer.close()
-        ledger.close()
-        direct.close()
+        for ledger in ledgers.values():
+            ledger.close()
         consumer.kill()
         consumer.wait()
-    return f"{moved} moves: {sent} acknowledged, none lost, none twice, all in order; {sniffer.figures()} name no address but the instance's; clients were sent to the new leaders within {max(waits):.2f} s, p50 {percentile(waits, 0.5):.2f}; a partition got nothing for {followed[0] * 1000:.0f} ms, {followed[1] * 1000:.0f} by a producer past the gateways (p50)"
+    compared = ", ".join(f"{client.__name__} {pauses[client, 'gateways'] * 1000:.0f} and {pauses[client, 'kafka'] * 1000:.0f}" for client in (librdkafka, java, franz_go))
+    return (f"{moved} moves: {sent} acknowledged, none lost, none twice, all in order; {sniffer.figures()} name no address but the instance's; "
+            f"clients were sent to the new leaders within {max(waits):.2f} s, p50 {percentile(waits, 0.5):.2f}; "
+            f"ms that a partition got nothing for, and past the gateways (p50): {compared}")
+
+
+def written_on(ledgers):
+    """Every producer has written a few records more of each key."""
+    wanted = [ledger.sent + 10 * KEYS for ledger in ledgers]
+    until("producers have written on", lambda: all(ledger.sent >= sent for ledger, sent in zip(ledgers, wanted)))

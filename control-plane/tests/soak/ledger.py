@@ -4,26 +4,44 @@ import subprocess
 import threading
 import time
 
+from clients import program
 from sluice import check, eventually, run
 
 KEYS = 20
 PARTITIONS = 6
 
 
-class Ledger:
-    """kcat, idempotent and with acks=all, fed line by line; every line must be there once and in its key's order."""
+def librdkafka(ledger):
+    settings = ["message.timeout.ms=120000", "reconnect.backoff.max.ms=500", "topic.metadata.refresh.interval.ms=5000"]
+    return ["kcat", "-b", ledger.bootstrap, "-P", "-t", ledger.topic, "-K:", "-T", *each("-X", *ledger.settings, *settings, *ledger.security)]
 
-    def __init__(self, world, topic, per_second=400, tls=None, bootstrap=None):
+
+def java(ledger):
+    # The tool's own defaults are a second to wait for more records, and three attempts.
+    settings = ["delivery.timeout.ms=120000", "request.timeout.ms=30000", "retries=2147483647", "reconnect.backoff.max.ms=500"]
+    return ledger.world.java_command("ConsoleProducer", "--bootstrap-server", ledger.bootstrap, "--topic", ledger.topic,
+                                     *each("--reader-property", "parse.key=true", "key.separator=:"), *each("--command-property", *ledger.settings, *settings))
+
+
+def franz_go(ledger):
+    return [*program("go"), "lines", ledger.bootstrap, ledger.topic]
+
+
+def each(option, *values):
+    return [part for value in values for part in (option, value)]
+
+
+class Ledger:
+    """A client, idempotent and with acks=all, fed line by line; every line must be there once and in its key's order."""
+
+    def __init__(self, world, topic, per_second=400, tls=None, bootstrap=None, client=librdkafka):
         self.world, self.topic, self.pause = world, topic, 1 / per_second
-        options = [f"client.id={topic}", "enable.idempotence=true", "acks=all", "linger.ms=5", "message.timeout.ms=120000", "reconnect.backoff.max.ms=500",
-                   "topic.metadata.refresh.interval.ms=5000"]
         self.bootstrap = bootstrap or world.instance["bootstrap"]["private_sasl_ssl" if tls else "private_plaintext"]
-        if tls:
-            options += ["security.protocol=sasl_ssl", "sasl.mechanisms=PLAIN", f"sasl.username={world.user}", f"sasl.password={world.password}",
-                        f"ssl.ca.location={tls}"]
-        self.options = [part for option in options for part in ("-X", option)]
-        self.process = subprocess.Popen(["kcat", "-b", self.bootstrap, "-P", "-t", topic, "-K:", "-T", *self.options],
-                                        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.settings = [f"client.id={topic}", "enable.idempotence=true", "acks=all", "linger.ms=5"]
+        # For librdkafka, by which it is read back too.
+        self.security = ["security.protocol=sasl_ssl", "sasl.mechanisms=PLAIN", f"sasl.username={world.user}", f"sasl.password={world.password}",
+                         f"ssl.ca.location={tls}"] if tls else []
+        self.process = subprocess.Popen(client(self), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.sent, self.stop, self.said = 0, threading.Event(), []
         self.threads = [threading.Thread(target=target, daemon=True) for target in (self._feed, self._hear)]
         for thread in self.threads:
@@ -71,8 +89,7 @@ class Ledger:
 
     def _read(self, form):
         """All that is in the topic, a line a record."""
-        security = self.options[self.options.index("topic.metadata.refresh.interval.ms=5000") + 1:]
-        return run("kcat", "-b", self.bootstrap, "-C", "-t", self.topic, "-o", "beginning", "-e", "-q", "-f", form, *security, timeout=300).stdout.split(b"\n")[:-1]
+        return run("kcat", "-b", self.bootstrap, "-C", "-t", self.topic, "-o", "beginning", "-e", "-q", "-f", form, *each("-X", *self.security), timeout=300).stdout.split(b"\n")[:-1]
 
     def pauses(self, spans):
         """Seconds that each partition got nothing for, at most, in each span of time: by the broker's clock, in a topic with LogAppendTime."""

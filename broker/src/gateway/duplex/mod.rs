@@ -98,6 +98,11 @@ enum Place<G> {
         /// What is produced to topics with quotas, if it is to be charged once it is answered; else it is as it passes.
         bill: Option<Bill>,
     },
+    /// At a frame that is here whole, and gives way to another.
+    Replace {
+        size: usize,
+        by: Vec<u8>,
+    },
     /// At the head of a frame of which the head is rewritten.
     Head {
         size: usize,

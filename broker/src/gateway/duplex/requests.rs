@@ -154,7 +154,7 @@ where
                     self.request = Place::Boundary;
                 }
                 // Only responses are rewritten.
-                Place::Head { .. } => self.request = Place::Boundary,
+                Place::Head { .. } | Place::Replace { .. } => self.request = Place::Boundary,
             }
             progress = true;
         }

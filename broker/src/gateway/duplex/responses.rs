@@ -1,16 +1,16 @@
 //! Responses: matched with what was asked, edited or completed, in the order of the requests.
 
 use super::{Duplex, Fault, Hold, Place};
-use crate::gateway::filters::walk::Walker;
-use crate::gateway::filters::{Format, addresses, records};
+use crate::gateway::filters::walk::{Layout, Op, Seen, Walker};
+use crate::gateway::filters::{Format, addresses, endpoints, records};
 use crate::gateway::flow::{LEAST_RUN, LOOKAHEAD_BYTES};
 use crate::gateway::frame::{self, LENGTH, RESPONSE_PEEK};
 use crate::gateway::gather::Gathering;
 use crate::gateway::pipeline::Expected;
 use crate::gateway::stream::Stream;
 use crate::gateway::table::{self, ResponseRule};
-use crate::gateway::topic_quotas::{Bill, Motion};
-use crate::gateway::wire::Malformed;
+use crate::gateway::topic_quotas::{Bill, Debt, Motion, TopicQuotas};
+use crate::gateway::wire::{Malformed, Wire};
 use std::io;
 use std::task::Context;
 
@@ -75,13 +75,10 @@ where
                             return Ok(progress);
                         }
                     }
-                    let (produced, consumed) = (&mut self.produced, &mut self.consumed);
                     let quotas = &self.shared.topic_quotas;
+                    let here = &mut self.responses.unread_mut()[..ready];
                     let n = walker
-                        .walk(&mut self.responses.unread_mut()[..ready], *left as u64, &mut |seen| match bill {
-                            Some(bill) => bill.settle(produced, quotas, seen),
-                            None => consumed.note(quotas, Motion::Consume, seen),
-                        })
+                        .walk(here, *left as u64, &mut noted(bill, &mut self.produced, &mut self.consumed, quotas))
                         .map_err(|source| Fault::Response { api, source })?;
                     if metered {
                         self.egress.spend(n);
@@ -100,6 +97,16 @@ where
                     if !self.rewrite_head()? {
                         break;
                     }
+                }
+                // Rare and short: it is not metered.
+                Place::Replace { size, by } => {
+                    if !self.responses.is_written() {
+                        break;
+                    }
+                    let by = std::mem::take(by);
+                    self.responses.take_out(*size);
+                    self.responses.put(by);
+                    self.response = Place::Boundary;
                 }
                 Place::Gather { frame, .. } => {
                     let n = here.min(frame.missing());
@@ -129,6 +136,11 @@ where
         let Some(head) = unread.get(..RESPONSE_PEEK) else { return Ok(false) };
         let out_of_turn = |_| Fault::OutOfTurn;
         let size = frame::frame_size(head, 4, i32::MAX.unsigned_abs()).map_err(out_of_turn)?;
+        // What is short is looked at whole.
+        let is_short = size < LEAST_RUN;
+        if is_short && unread.len() < size {
+            return Ok(false);
+        }
         let answered = i32::from_be_bytes([head[4], head[5], head[6], head[7]]);
         let expected = self.pipeline.next().ok_or(Fault::OutOfTurn)?;
         let (correlation, gathered) = match &expected {
@@ -153,18 +165,23 @@ where
             let metered = table::moves_records(key) == Some(Motion::Consume);
             // Who must wait already is told so, whatever this answer is of.
             let waits = key == table::PRODUCE && self.produced.wait_ms() > 0;
-            let bill = bill.map(|bill| *bill).or_else(|| waits.then(Bill::default));
+            let mut bill = bill.map(|bill| *bill).or_else(|| waits.then(Bill::default));
             let walked = match key {
                 table::PRODUCE if bill.is_some() => Some(records::produced(version)),
                 table::FETCH if self.shared.topic_quotas.is_any(Motion::Consume) => Some(records::fetch(version)),
                 table::SHARE_FETCH if self.shared.topic_quotas.is_any(Motion::Consume) => Some(records::SHARE_FETCH),
                 _ => None,
             };
+            let api = table::name(key);
             self.response = match (walked, rule) {
-                (Some(layout), _) | (None, ResponseRule::Walk(layout)) => {
-                    let walker = Walker::new(layout, flexible);
-                    Place::Walk { left: size, walker, api: table::name(key), metered, bill }
-                }
+                (Some(layout), _) | (None, ResponseRule::Walk(layout)) => match endpoints::split(layout) {
+                    Some(layout) if is_short => match self.told_here(size, layout, flexible, &mut bill) {
+                        Ok(Some(by)) => Place::Replace { size, by },
+                        Ok(None) => Place::Relay { left: size, metered },
+                        Err(source) => return Err(Fault::Response { api, source }),
+                    },
+                    _ => Place::Walk { left: size, walker: Walker::new(layout, flexible), api, metered, bill },
+                },
                 (None, ResponseRule::Metadata) => Place::Head { size, flexible, version },
                 (None, ResponseRule::Relay | ResponseRule::Filter(_)) => Place::Relay { left: size, metered },
             };
@@ -175,6 +192,22 @@ where
             }
         }
         Ok(true)
+    }
+
+    /// Walks over the next response, which is here whole. What takes its place, if it tells endpoints.
+    fn told_here(
+        &mut self,
+        size: usize,
+        (before, end): (Layout, Op),
+        flexible: bool,
+        bill: &mut Option<Bill>,
+    ) -> Wire<Option<Vec<u8>>> {
+        let quotas = &self.shared.topic_quotas;
+        let here = &mut self.responses.unread_mut()[..size];
+        let mut walker = Walker::new(before, flexible).open();
+        let at = walker.walk(here, size as u64, &mut noted(bill, &mut self.produced, &mut self.consumed, quotas))?;
+        let snapshot = self.shared.snapshot();
+        endpoints::told(self.scope(&snapshot), end, &self.responses.unread()[..size], at)
     }
 
     /// Rewrites the brokers of a Metadata response, and relays its topics.
@@ -245,5 +278,18 @@ where
             Some(settlement) => self.settle(settlement, &frame[body_at..], completed).map_err(malformed)?,
         }
         Ok(())
+    }
+}
+
+/// Notes what a walker of a response comes by: of what was produced by this bill, else of what is consumed.
+fn noted<'a>(
+    bill: &'a mut Option<Bill>,
+    produced: &'a mut Debt,
+    consumed: &'a mut Debt,
+    quotas: &'a TopicQuotas,
+) -> impl FnMut(Seen<'_>) + 'a {
+    move |seen| match bill {
+        Some(bill) => bill.settle(produced, quotas, seen),
+        None => consumed.note(quotas, Motion::Consume, seen),
     }
 }

@@ -22,23 +22,29 @@ pub(in crate::gateway) fn metadata_head(scope: Scope<'_>, format: Format, frame:
     }
     let mut w = Writer::new(format.flexible);
     w.raw(r.since(0));
+    put_nodes(&mut w, scope, &mut r, format.version >= 1)?;
+    Ok((w.bytes, r.position()))
+}
+
+/// Writes an array of nodes as it is read: `id, host, port`, a rack, tagged fields.
+pub(super) fn put_nodes(w: &mut Writer, scope: Scope<'_>, r: &mut Reader<'_>, has_rack: bool) -> Wire<()> {
     let count = r.partial_array()?;
-    let mut brokers = Writer::new(format.flexible);
+    let mut nodes = w.part();
     let mut kept = 0;
     for _ in 0..count {
         let node = r.i32()?;
         r.string()?;
         r.i32()?;
         let after_address = r.position();
-        if format.version >= 1 {
-            r.skip_nullable_string()?; // rack
+        if has_rack {
+            r.skip_nullable_string()?;
         }
         r.tags()?;
-        kept += usize::from(put_node(&mut brokers, scope, node, r.since(after_address)));
+        kept += usize::from(put_node(&mut nodes, scope, node, r.since(after_address)));
     }
     w.array(kept);
-    w.raw(&brokers.bytes);
-    Ok((w.bytes, r.position()))
+    w.raw(&nodes.bytes);
+    Ok(())
 }
 
 /// Writes `id, host, port` and then `rest`, when the path knows the node.

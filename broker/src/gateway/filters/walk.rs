@@ -71,6 +71,8 @@ pub(in crate::gateway) struct Walker {
     tags: u32,
     hide: bool,
     flexible: bool,
+    /// The frame may go on where the layout ends.
+    open: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +94,12 @@ impl Walker {
     pub(in crate::gateway) fn new(layout: Layout, flexible: bool) -> Self {
         let level = Level { layout, at: 0, left: 1 };
         let levels = [level; DEPTH];
-        Self { levels, depth: 1, skip: 0, zero: 0, tags: 0, hide: false, flexible }
+        Self { levels, depth: 1, skip: 0, zero: 0, tags: 0, hide: false, flexible, open: false }
+    }
+
+    /// Stops where the layout ends.
+    pub(in crate::gateway) fn open(self) -> Self {
+        Self { open: true, ..self }
     }
 
     /// The layout begins after so many bytes.
@@ -119,7 +126,7 @@ impl Walker {
                 return Ok(at);
             }
             if self.depth == 0 {
-                return if here == 0 { Ok(at) } else { Err(Malformed::Trailing) };
+                return if here == 0 || self.open { Ok(at) } else { Err(Malformed::Trailing) };
             }
             let before = at;
             match self.step(bytes, &mut at, here, seen)? {

@@ -4,7 +4,7 @@
 use super::super::connection::End;
 use super::super::duplex::Fault;
 use super::super::filters::walk::{Layout, Seen, Walker};
-use super::super::filters::{Format, Scope, addresses, auto_create, produce, records, streams};
+use super::super::filters::{Format, Scope, addresses, auto_create, endpoints, produce, records, streams};
 use super::super::frame;
 use super::super::table::{self, RequestRule, ResponseRule, TABLE};
 use super::super::wire::Malformed;
@@ -91,8 +91,19 @@ fn parse_response(api: &table::Api, version: i16, frame: &[u8], body: &[u8]) {
     }
 }
 
+/// Reads `bytes` as one frame that is here whole.
+fn tell(layout: Layout, flexible: bool, bytes: &[u8]) {
+    let Some((before, end)) = endpoints::split(layout) else { return };
+    let scope = Scope { path: AccessPath::PrivatePlaintext, user: None, snapshot: shared_snapshot() };
+    let mut frame = bytes.to_vec();
+    if let Ok(at) = Walker::new(before, flexible).open().walk(&mut frame, bytes.len() as u64, &mut |_| {}) {
+        let _ = endpoints::told(scope, end, &frame, at);
+    }
+}
+
 /// Walks `bytes` as one frame in pieces of two sizes: the outcome must not depend on the cuts.
 fn walk(layout: Layout, flexible: bool, bytes: &[u8]) {
+    tell(layout, flexible, bytes);
     let run = |piece: usize| {
         let mut frame = bytes.to_vec();
         let (mut walker, mut noted) = (Walker::new(layout, flexible), Vec::new());

@@ -1,4 +1,5 @@
-// The Go client franz-go: reads its plan on standard input, says how each case went on standard output.
+// The Go client franz-go: reads its plan on standard input, says how each case went on standard output. As
+// `lines BOOTSTRAP TOPIC` it produces what it reads.
 package main
 
 import (
@@ -17,6 +18,13 @@ import (
 const wait = 40 * time.Second
 
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == "lines" {
+		if err := produceLines(os.Args[2], os.Args[3], os.Stdin); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	runPlan(map[string]func(fields) error{
 		"round-trip":       roundTrip,
 		"compression":      compression,
