@@ -129,26 +129,33 @@ def slowed(bought, topic, connections, seconds, warm_up=6):
     return results
 
 
+@contextlib.contextmanager
+def undisturbed_group(bought):
+    """A member that would be missed after six seconds; its group is not rebalanced."""
+    bought.make_topic("quiet")
+    errors = bought.world.files / "member.log"
+    with errors.open("wb") as log:
+        member = subprocess.Popen(bought.kcat("-G", "quiet-group", "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=1000", "quiet"),
+                                  stdout=subprocess.DEVNULL, stderr=log)
+    try:
+        yield
+        check(member.poll() is None, "the group's member ended")
+    finally:
+        member.kill()
+        member.wait()
+    told = errors.read_text()
+    check(told.count("assigned") == 1 and "revoked" not in told, f"the group was rebalanced: {told[-300:]}")
+
+
 @row("E2")
 def bandwidth(world):
     """Row E2: at the limit both ways, evenly, while a group notices nothing."""
     with Bought(world, 15) as bought:
         bought.make_topic("load", "--partitions", "1", "--replication-factor", "1")
-        bought.make_topic("quiet")
         shown = world.sluice("bandwidth", "get", bought.name).stdout.decode()
         check("15.0 MB/s" in shown and "5.0 MB/s" in shown, f"the command line shows {shown}")
-        errors = world.files / "member.log"
-        with errors.open("wb") as log:
-            member = subprocess.Popen(bought.kcat("-G", "quiet-group", "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=1000", "quiet"),
-                                      stdout=subprocess.DEVNULL, stderr=log)
-        try:
+        with undisturbed_group(bought):
             results = slowed(bought, "load", 10, 30)
-            check(member.poll() is None, "the group's member ended")
-        finally:
-            member.kill()
-            member.wait()
-        told = errors.read_text()
-        check(told.count("assigned") == 1 and "revoked" not in told, f"the group was rebalanced: {told[-300:]}")
         for way, (of_share, fairness) in results.items():
             # Never more, to within what a mean over 30 s can tell; less only where other programs have the machine's time.
             check(0.9 < of_share < 1.03, f"{of_share:.3f} of the share went {way}")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from changes import live
 from gateways import gateway
-from ledger import percentile
+from ledger import percentile, until
 from sluice import Failed, PlainClient, check
 
 # What a broken frame's sender waits at most for its end.
@@ -172,6 +172,8 @@ def slow_peers(world, count):
         handshake = outgoing.read()
     kinds = [(9092, b""), (9092, HELLO[:7]), (9093, b""), (9093, handshake), (9093, handshake[:40]), (9092, b"", HELLO), (9093, b"", handshake)]
     with good_clients(world, 20) as took:
+        until("good clients are answered", lambda: len(took) > 1000)
+        alone = list(took)
         peers = SlowPeers()
         for number in range(count):
             port, *sent = kinds[number % len(kinds)]
@@ -185,4 +187,4 @@ def slow_peers(world, count):
     longest = max(peers.lived)
     check(longest < LOGIN_DEADLINE + LATE, f"one lived for {longest:.1f} s")
     grown = max(0, memory(world) - before)
-    return f"{count} slow peers ended within {longest:.1f} s (in {time.monotonic() - began:.0f} s); answers to good clients p99 {percentile(took, 0.99) * 1000:.0f} ms; +{grown >> 20} MiB"
+    return f"{count} slow peers ended within {longest:.1f} s (in {time.monotonic() - began:.0f} s); answers to good clients p99 {percentile(took[len(alone):], 0.99) * 1000:.0f} ms, {percentile(alone, 0.99) * 1000:.0f} before; +{grown >> 20} MiB"

@@ -1,7 +1,7 @@
 //! Both directions of one connection after its login, as one state machine without tasks or locks.
 //!
-//! A frame is *relayed* (streamed, never whole), *walked* (edited in place while it streams) or
-//! *gathered* (small control frames, whole, bounded), as [`table`] says. Own answers wait their turn
+//! A frame is *relayed* (streamed, never whole), *walked* (edited in place while it streams; once it is
+//! whole, if it is short) or *gathered* (small control frames, whole, bounded), as [`table`] says. Own answers wait their turn
 //! in the [`Pipeline`]. Nothing that was taken from a client is dropped while Kafka can be reached:
 //! also when the client leaves, its requests are written before the upstream side is closed.
 
