@@ -259,7 +259,8 @@ async fn describe_quorum_names_no_controller_listener() {
 macro_rules! endpoints {
     ($module:ident, $count:expr) => {{
         let node = |id: i32, host: String, port| {
-            let node = $module::NodeEndpoint::default().with_node_id(BrokerId(id)).with_host(StrBytes::from_string(host));
+            let node =
+                $module::NodeEndpoint::default().with_node_id(BrokerId(id)).with_host(StrBytes::from_string(host));
             node.with_port(port).with_rack(Some(text("r")))
         };
         let of_kafka: Vec<_> = (0..$count).map(|id| node(id, INTERNAL.to_owned(), 9192)).collect();
@@ -330,7 +331,8 @@ async fn fetch_tells_where_the_leader_is_and_keeps_records() {
                 partition(0).with_records(None).with_aborted_transactions(None),
             ])
         };
-        for (endpoints, records) in [(0, 20_000), (1, 20_000), (3, 20_000), (0, 300_000), (1, 300_000), (200, 300_000)] {
+        for (endpoints, records) in [(0, 20_000), (1, 20_000), (3, 20_000), (0, 300_000), (1, 300_000), (200, 300_000)]
+        {
             let (of_kafka, of_path) = endpoints!(fetch_response, endpoints);
             let sent = FetchResponse::default()
                 .with_session_id(3)
