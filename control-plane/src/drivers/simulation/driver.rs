@@ -18,6 +18,8 @@ use std::{
 
 /// Addresses come from 100.64.0.0/10 (RFC 6598): no machine that matters is there, and nothing listens.
 const FIRST_ADDRESS: u32 = 0x6440_0001;
+/// Of nodes that share a machine, as those of the local driver do: 127.64.0.1.
+const FIRST_ON_ONE_MACHINE: u32 = 0x7f40_0001;
 /// What nodes run that are made now.
 const BUILD: &str = "simulated";
 const ADDRESSES: u32 = (1 << 22) - 2;
@@ -110,8 +112,9 @@ impl ClusterDriver for Simulation {
 }
 
 fn free_address(state: &mut State, taken: &BTreeSet<IpAddr>) -> Result<IpAddr, Failure> {
+    let first = if state.on_one_machine { FIRST_ON_ONE_MACHINE } else { FIRST_ADDRESS };
     for _ in 0..ADDRESSES {
-        let address = IpAddr::V4(Ipv4Addr::from(FIRST_ADDRESS + state.next_address));
+        let address = IpAddr::V4(Ipv4Addr::from(first + state.next_address));
         state.next_address = (state.next_address + 1) % ADDRESSES;
         let given = state.by_address.contains_key(&address) || state.public.contains_key(&address);
         if !given && !taken.contains(&address) {

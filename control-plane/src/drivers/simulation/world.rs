@@ -74,6 +74,7 @@ pub(super) struct State {
     pub(super) ledger: Vec<Entry>,
     /// Where the search for a free address begins.
     pub(super) next_address: u32,
+    pub(super) on_one_machine: bool,
 }
 
 /// Shared by every [`super::Simulation`] made of it.
@@ -134,6 +135,11 @@ impl World {
         if let Some(node) = self.state().nodes.get_mut(&node) {
             node.build = "older".to_owned();
         }
+    }
+
+    /// Nodes that are made from now on share a machine.
+    pub fn put_on_one_machine(&self) {
+        self.state().on_one_machine = true;
     }
 
     /// Everything works again; what is dead stays dead.

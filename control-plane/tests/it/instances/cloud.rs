@@ -52,13 +52,14 @@ impl Cloud {
         Self { app, world, runners: None, feed }
     }
 
-    pub(super) fn run(mut self) -> Self {
+    pub(super) fn run(self) -> Self {
+        self.run_at(Site::default())
+    }
+
+    pub(super) fn run_at(mut self, site: Site) -> Self {
         let app = &self.app.app;
-        let environment = Environment {
-            platform: Simulation::platform(self.world.clone()),
-            keyring: app.keyring.clone(),
-            site: Site::default(),
-        };
+        let platform = Simulation::platform(self.world.clone());
+        let environment = Environment { platform, keyring: app.keyring.clone(), site };
         let (metrics, lease) = (Metrics::default(), Duration::from_secs(8));
         let (db, keyring, clock) = (app.db.clone(), app.keyring.clone(), app.clock.clone());
         let registry = registry().expect("workflows");

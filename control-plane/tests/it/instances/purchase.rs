@@ -1,4 +1,5 @@
 use super::cloud::{Cloud, INSTANCES, JOBS, QUOTES, order, order_with};
+use control_plane::{domain::node_spec::Site, drivers::NodeRef};
 use control_plane_api::{
     instance::{Instance, InstanceAction, InstanceState, Plan},
     job::{Job, JobState, RevealedResult, StepState},
@@ -182,5 +183,28 @@ async fn of_orders_at_once_for_the_last_place_of_the_quota_exactly_one_wins() {
     let refused = answers.iter().find(|answer| answer.status != 202).expect("seven are refused");
     let problem = refused.problem("quota-exceeded");
     assert_eq!((&problem.params["limit"], &problem.params["used"]), (&json!(1), &json!(1)));
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn brokers_of_one_machine_replicate_by_a_password_of_their_instance_unless_tls_is_asked_for() {
+    async fn passwords(cloud: &Cloud, name: &str) -> Vec<Option<String>> {
+        let instance = cloud.bought(name).await;
+        let told = |node_id| cloud.world.spec(NodeRef { instance: instance.id, node_id }).expect("a node").kafka;
+        let password = |node_id| told(node_id).replication_password.map(|password| password.expose().to_owned());
+        instance.brokers.iter().map(|broker| password(broker.id)).collect()
+    }
+    let cloud = Cloud::start().await;
+    assert_eq!(passwords(&cloud, "spread").await, [None, None, None], "over several machines with TLS");
+    cloud.world.put_on_one_machine();
+    let (orders, others) = (passwords(&cloud, "orders").await, passwords(&cloud, "others").await);
+    assert!(orders.len() == 3 && orders[0].as_ref().is_some_and(|password| password.len() >= 32));
+    assert!(orders.iter().all(|password| password == &orders[0]), "one for all of an instance");
+    assert!(orders[0] != others[0], "another for each instance");
+    cloud.stop().await;
+
+    let cloud = Cloud::idle(100).await.run_at(Site { replication_tls: true, ..Site::default() });
+    cloud.world.put_on_one_machine();
+    assert_eq!(passwords(&cloud, "orders").await, [None, None, None]);
     cloud.stop().await;
 }
