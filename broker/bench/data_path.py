@@ -51,7 +51,7 @@ def kcat(rig, direction, bootstrap, options, megabytes):
 
 def throughput(rig, megabytes, quick):
     # What a broker spends on producing settles late, and differs by half from round to round: its JVM compiles, flushes and drops what is old.
-    plan = {"produce": (megabytes, *((3, 1) if quick else (9, 6))), "consume": (megabytes * CONSUMED, *((3, 1) if quick else (5, 2)))}
+    plan = {"produce": (megabytes, *((3, 1) if quick else (9, 6))), "consume": (megabytes * CONSUMED, *((3, 1) if quick else (9, 4)))}
     ways = [name for name in PLAIN + TLS if rig.has(name)]
     results = {}
     for direction, (moved, rounds, warm_up) in plan.items():

@@ -51,7 +51,7 @@ pub(super) enum RequestRule {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ResponseRule {
     Relay,
-    /// Edited in place while it streams.
+    /// Edited in place while it streams; if it is short, it tells the path's endpoints.
     Walk(Layout),
     /// Brokers rewritten, topics relayed.
     Metadata,

@@ -46,6 +46,13 @@ impl Meter {
         usize::try_from(self.credit).unwrap_or(usize::MAX)
     }
 
+    /// Pays for up to `most` bytes, as far as there is credit, and tells for how many.
+    pub(in crate::gateway) fn pay(&mut self, cx: &mut Context<'_>, most: usize) -> usize {
+        let paid = most.min(self.poll_credit(cx));
+        self.spend(paid);
+        paid
+    }
+
     /// So many bytes passed, no more than was told.
     pub(in crate::gateway) fn spend(&mut self, bytes: usize) {
         self.credit = self.credit.saturating_sub(bytes as u64);

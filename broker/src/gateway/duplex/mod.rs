@@ -1,8 +1,8 @@
 //! Both directions of one connection after its login, as one state machine without tasks or locks.
 //!
-//! A frame is *relayed* (streamed, never whole), *walked* (edited in place while it streams; once it is
-//! whole, if it is short) or *gathered* (small control frames, whole, bounded), as [`table`] says. Own answers wait their turn
-//! in the [`Pipeline`]. Nothing that was taken from a client is dropped while Kafka can be reached:
+//! A frame is *relayed* (streamed, never whole), *walked* (edited in place while it streams; a short
+//! response at once, when all of it is there) or *gathered* (small control frames, whole, bounded), as
+//! [`table`] says. Own answers wait their turn in the [`Pipeline`]. Nothing that was taken from a client is dropped while Kafka can be reached:
 //! also when the client leaves, its requests are written before the upstream side is closed.
 
 mod admitted;
@@ -14,6 +14,8 @@ mod streams;
 
 use self::admitted::{Admitting, Settling};
 use self::created::{Creation, Making};
+#[cfg(test)]
+pub(super) use self::responses::SHORT_BYTES;
 use crate::gateway::bandwidth::Meter;
 use crate::gateway::connections::Card;
 use crate::gateway::filters::Scope;
@@ -98,9 +100,10 @@ enum Place<G> {
         /// What is produced to topics with quotas, if it is to be charged once it is answered; else it is as it passes.
         bill: Option<Bill>,
     },
-    /// At a frame that is here whole, and gives way to another.
+    /// At a frame that is here whole, and gives way to another once what is owed for it is paid.
     Replace {
         size: usize,
+        owed: usize,
         by: Vec<u8>,
     },
     /// At the head of a frame of which the head is rewritten.
@@ -167,6 +170,8 @@ pub(super) struct Duplex<C, U> {
     /// What the client's records, and the records for it, have of the broker's bandwidth.
     ingress: Meter,
     egress: Meter,
+    /// A response is here and waits for the meter.
+    unpaid: bool,
     /// What was moved of topics that have quotas.
     produced: Debt,
     consumed: Debt,
@@ -215,6 +220,7 @@ where
             creations: Vec::new(),
             ingress: Meter::new(shared.bandwidth.ingress.clone()),
             egress: Meter::new(shared.bandwidth.egress.clone()),
+            unpaid: false,
             produced: Debt::default(),
             consumed: Debt::default(),
             hold: Hold::No,
@@ -252,7 +258,7 @@ where
             if progress {
                 self.active_at = Instant::now();
             }
-            if let Some(event) = self.settled() {
+            if let Some(event) = self.settled(progress) {
                 return Poll::Ready(event);
             }
             if !progress {
@@ -359,14 +365,15 @@ where
         self.admitting.is_none() && (self.gone || no_more)
     }
 
-    fn settled(&mut self) -> Option<Event> {
+    fn settled(&mut self, progress: bool) -> Option<Event> {
         if (self.settling.is_some() || self.making.is_some()) && !self.gone {
             return None;
         }
         if self.gone && (self.upstream_shut || self.responses.ended) {
             return Some(Event::Gone(self.fault.take()));
         }
-        if self.responses.ended && self.responses.is_flushed() {
+        // Only once nothing moves: whole responses may still wait for what went before them.
+        if self.responses.ended && self.responses.is_flushed() && !progress && !self.unpaid {
             return Some(Event::UpstreamClosed { client_done: self.requests.ended });
         }
         let quiet = self.hold != Hold::No

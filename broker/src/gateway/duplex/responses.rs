@@ -16,6 +16,9 @@ use std::task::Context;
 
 /// Largest response that is gathered: settings of ten thousand topics.
 const MAX_CONTROL_RESPONSE: usize = 64 * 1024 * 1024;
+/// A response below this is looked at when all of it is there: most come in one piece, and the kernel moves none of them.
+pub(in crate::gateway) const SHORT_BYTES: usize = 32 * 1024;
+const _: () = assert!(SHORT_BYTES <= LOOKAHEAD_BYTES && SHORT_BYTES <= LEAST_RUN);
 
 impl<C, U> Duplex<C, U>
 where
@@ -42,6 +45,7 @@ where
     /// Takes responses as far as they are there. True when any byte moved.
     pub(super) fn advance_responses(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
         let mut progress = false;
+        self.unpaid = false;
         while self.responses.may_pass() && self.settling.is_none() && self.making.is_none() {
             let here = self.responses.unread().len();
             match &mut self.response {
@@ -56,8 +60,8 @@ where
                     let mut n = here.min(*left);
                     // Whoever must leave is not slowed.
                     if *metered && n > 0 && self.hold != Hold::Drain {
-                        n = n.min(self.egress.poll_credit(cx));
-                        self.egress.spend(n);
+                        n = self.egress.pay(cx, n);
+                        self.unpaid = n == 0;
                     }
                     self.responses.pass(n);
                     *left -= n;
@@ -72,6 +76,7 @@ where
                     if metered {
                         ready = ready.min(self.egress.poll_credit(cx));
                         if ready == 0 {
+                            self.unpaid = true;
                             return Ok(progress);
                         }
                     }
@@ -98,8 +103,15 @@ where
                         break;
                     }
                 }
-                // Rare and short: it is not metered.
-                Place::Replace { size, by } => {
+                Place::Replace { size, owed, by } => {
+                    if *owed > 0 && self.hold != Hold::Drain {
+                        let paid = self.egress.pay(cx, *owed);
+                        *owed -= paid;
+                        if *owed > 0 {
+                            self.unpaid = paid == 0;
+                            return Ok(progress || paid > 0);
+                        }
+                    }
                     if !self.responses.is_written() {
                         break;
                     }
@@ -136,8 +148,7 @@ where
         let Some(head) = unread.get(..RESPONSE_PEEK) else { return Ok(false) };
         let out_of_turn = |_| Fault::OutOfTurn;
         let size = frame::frame_size(head, 4, i32::MAX.unsigned_abs()).map_err(out_of_turn)?;
-        // What is short is looked at whole.
-        let is_short = size < LEAST_RUN;
+        let is_short = size < SHORT_BYTES;
         if is_short && unread.len() < size {
             return Ok(false);
         }
@@ -176,7 +187,7 @@ where
             self.response = match (walked, rule) {
                 (Some(layout), _) | (None, ResponseRule::Walk(layout)) => match endpoints::split(layout) {
                     Some(layout) if is_short => match self.told_here(size, layout, flexible, &mut bill) {
-                        Ok(Some(by)) => Place::Replace { size, by },
+                        Ok(Some(by)) => Place::Replace { size, owed: if metered { size } else { 0 }, by },
                         Ok(None) => Place::Relay { left: size, metered },
                         Err(source) => return Err(Fault::Response { api, source }),
                     },
@@ -187,6 +198,7 @@ where
             };
             if let Place::Relay { left, .. } = &self.response
                 && self.by_kernel
+                && !is_short
             {
                 self.responses.expect_run(*left);
             }

@@ -1,17 +1,17 @@
 //! `NodeEndpoints` (KIP-951) in Produce, Fetch, ShareFetch and ShareAcknowledge responses: where the leader is that
 //! `CurrentLeader` names.
 //!
-//! A short response is here whole, and is [told](told) with the addresses of the path: franz-go follows no leader whose address
-//! it is not told. A long one streams, and its endpoints are hidden without a change of its length: in Produce and Fetch
-//! they are tagged field 0 of the last section, whose tag becomes 127, which no client knows and every client skips; in
-//! the share APIs they are a plain array at the end, which becomes an empty one, its bytes the content of such a tag. Either
-//! way the bytes that held hosts and ports are zeroed. A client then follows a leader by the address that its metadata named.
+//! A short response is here whole, and [tells](told) the addresses of the path. A long one streams, and its endpoints are
+//! hidden without a change of its length: in Produce and Fetch they are tagged field 0 of the last section, whose tag becomes
+//! 127, which no client knows and every client skips; in the share APIs they are a plain array at the end, which becomes
+//! an empty one, its bytes the content of such a tag. Either way the bytes that held hosts and ports are zeroed. The Java client
+//! then follows a leader by the address that metadata told it; franz-go, and librdkafka for Fetch, ask for metadata first.
 
 use super::Scope;
 use super::addresses::put_nodes;
 use super::walk::Layout;
 use super::walk::Op::{self, Blob, Each, EndpointTags, Endpoints, Skip, Tags};
-use crate::gateway::frame::LENGTH;
+use crate::gateway::frame::sealed;
 use crate::gateway::wire::{Malformed, Reader, Wire, Writer};
 
 /// Frame length, correlation id.
@@ -44,9 +44,6 @@ pub(in crate::gateway) const SHARE_ACKNOWLEDGE_2: Layout =
     &[HEADER, Tags, Skip(4 + 2), Blob, Skip(4), Each(SHARE_ACKNOWLEDGE_TOPIC), Endpoints];
 const SHARE_ACKNOWLEDGE_TOPIC: Layout = &[UUID, Each(&[Skip(4 + 2), Blob, Skip(4 + 4), Tags, Tags]), Tags];
 
-/// No tagged fields: how most responses to Produce and Fetch end.
-const NOTHING_MORE: &[u8] = &[0];
-
 /// A layout without the part that may tell endpoints, and that part.
 pub(in crate::gateway) fn split(layout: Layout) -> Option<(Layout, Op)> {
     let (end, before) = layout.split_last()?;
@@ -56,43 +53,49 @@ pub(in crate::gateway) fn split(layout: Layout) -> Option<(Layout, Op)> {
 /// The whole `frame` with the addresses of the path, if it tells endpoints, in the part that begins at `at`.
 pub(in crate::gateway) fn told(scope: Scope<'_>, end: Op, frame: &[u8], at: usize) -> Wire<Option<Vec<u8>>> {
     let (before, rest) = frame.split_at_checked(at).ok_or(Malformed::Short)?;
-    if rest == NOTHING_MORE {
-        return Ok(None);
-    }
     // Only flexible versions tell endpoints.
     let (mut r, mut w) = (Reader::new(rest, true), Writer::new(true));
-    let mut tells = false;
+    let count = r.uvarint()?;
+    let none = match end {
+        Endpoints => count <= 1,
+        _ => count == 0,
+    };
+    if none {
+        if matches!(end, Endpoints) {
+            r.tags()?;
+        }
+        r.end()?;
+        return Ok(None);
+    }
     w.raw(before);
     if matches!(end, Endpoints) {
-        tells = rest.first() > Some(&1);
+        r = Reader::new(rest, true);
         put_nodes(&mut w, scope, &mut r, true)?;
-        let tags_at = r.position();
+        w.raw(r.rest());
         r.tags()?;
-        w.raw(r.since(tags_at));
     } else {
-        let count = r.uvarint()?;
+        let mut tells = false;
         w.uvarint(count);
         for _ in 0..count {
             let (tag, size) = (r.uvarint()?, r.uvarint()?);
-            let mut content = w.part();
-            content.raw(r.take(usize::try_from(size).map_err(|_| Malformed::Length)?)?);
+            let content = r.take(usize::try_from(size).map_err(|_| Malformed::Length)?)?;
+            let mut nodes = Writer::new(true);
             if tag == 0 {
                 tells = true;
-                let told = std::mem::take(&mut content.bytes);
-                let mut nodes = Reader::new(&told, true);
-                put_nodes(&mut content, scope, &mut nodes, true)?;
-                nodes.end()?;
+                let mut r = Reader::new(content, true);
+                put_nodes(&mut nodes, scope, &mut r, true)?;
+                r.end()?;
+            } else {
+                nodes.raw(content);
             }
             w.uvarint(tag);
-            w.uvarint(u32::try_from(content.bytes.len()).map_err(|_| Malformed::Length)?);
-            w.raw(&content.bytes);
+            w.uvarint(u32::try_from(nodes.bytes.len()).map_err(|_| Malformed::Length)?);
+            w.raw(&nodes.bytes);
+        }
+        if !tells {
+            return r.end().map(|()| None);
         }
     }
     r.end()?;
-    if !tells {
-        return Ok(None);
-    }
-    let length = i32::try_from(w.bytes.len() - LENGTH).map_err(|_| Malformed::Length)?;
-    w.bytes[..LENGTH].copy_from_slice(&length.to_be_bytes());
-    Ok(Some(w.bytes))
+    Ok(Some(sealed(w.bytes)))
 }

@@ -22,7 +22,7 @@ const PRODUCE_3: Layout = &[Text, HEAD, Each(&[Name, PRODUCED, Tags]), Tags];
 const PRODUCE_13: Layout = &[Text, HEAD, Each(&[Id, PRODUCED, Tags]), Tags];
 
 /// ProduceResponse of this version, its header with it: what became of the records, and the throttle time, which the first version
-/// does not have; endpoints are hidden as ever.
+/// does not have; endpoints are as ever.
 pub(in crate::gateway) const fn produced(version: i16) -> Layout {
     match version {
         ..=0 => &[HEADER, Each(&[Name, Each(&[Skip(4), ErrorCode, Skip(8)])])],
@@ -37,7 +37,7 @@ pub(in crate::gateway) const fn produced(version: i16) -> Layout {
 
 const PRODUCED_8: Layout = &[Skip(4), ErrorCode, Skip(8 + 8 + 8), Each(&[Skip(4), Text, Tags]), Text, Tags];
 
-/// FetchResponse of this version, its header with it; endpoints are hidden as ever.
+/// FetchResponse of this version, its header with it; endpoints are as ever.
 pub(in crate::gateway) const fn fetch(version: i16) -> Layout {
     match version {
         ..=0 => &[HEADER, FETCHED_0],

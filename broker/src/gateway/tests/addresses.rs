@@ -1,6 +1,6 @@
 //! Clients see the addresses of their own path and no other, in every API and version that tells any.
 
-use super::super::flow::LEAST_RUN;
+use super::super::duplex::SHORT_BYTES;
 use super::*;
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::Message;
@@ -274,7 +274,7 @@ macro_rules! check_endpoints {
     ($api:ident, $response:ident, $version:expr, $asked:expr, $sent:expr, $of_path:expr) => {{
         let (sent, original) = ($sent, response(ApiKey::$api, $version, 77, &$sent));
         let frame = answered(ApiKey::$api, $version, &$asked, &sent).await;
-        let is_short = original.len() < LEAST_RUN;
+        let is_short = original.len() < SHORT_BYTES;
         assert!(is_short || frame.len() == original.len(), "hiding keeps the length");
         let (_, mut got) = read_response::<$response>(ApiKey::$api, $version, &frame);
         got.unknown_tagged_fields.clear();

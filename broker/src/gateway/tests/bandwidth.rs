@@ -84,6 +84,26 @@ async fn what_is_read_arrives_at_the_limit_and_no_address_of_kafka_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn short_answers_that_tell_where_a_leader_is_pay_too_and_outlive_a_kafka_that_closes() {
+    let mut rig = Rig::with(slow(Some(RATE)));
+    let (mut client, _served) = rig.plaintext();
+    let mut kafka = rig.kafka().await;
+    let began = Instant::now();
+    for _ in 0..10 {
+        client.send(&fetch(17, 1000)).await;
+        kafka.frame().await;
+        kafka.send(&response(ApiKey::Fetch, 17, 1, &fetched(10_000))).await;
+    }
+    drop(kafka);
+    for _ in 0..10 {
+        let (_, got) = read_response::<FetchResponse>(ApiKey::Fetch, 17, &client.frame().await);
+        assert_eq!(got.node_endpoints[0].host.to_string(), format!("2.{HOST}"));
+    }
+    let took = began.elapsed().as_secs_f64();
+    assert!((2.6..3.1).contains(&took), "300 kB at 100 kB/s took {took} s");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_is_let_ask_for_more_at_once_than_arrives_before_it_gives_up() {
     for version in 4..=18 {
         let mut rig = Rig::with(slow(Some(RATE)));

@@ -2,7 +2,7 @@
 //! brokers offer go through the gateway, and come out byte for byte, except for the fields that
 //! [`expected`] lists. What the gateway says itself, or amends, is a valid message too.
 
-use super::super::flow::LEAST_RUN;
+use super::super::duplex::SHORT_BYTES;
 use super::super::table::{self, RequestRule, TABLE};
 use super::definitions::{Direction, Message, Struct, Value, of_kafka};
 use super::*;
@@ -38,7 +38,7 @@ fn apis(kafka: &str) -> Option<BTreeMap<i16, Api>> {
 
 /// Whether endpoints are hidden in a response of so many bytes to this request: what is short is told the path's.
 fn hides_endpoints(key: i16, bytes: usize) -> bool {
-    matches!(key, 0 | 1 | 78 | 79) && bytes >= LEAST_RUN
+    matches!(key, 0 | 1 | 78 | 79) && bytes >= SHORT_BYTES
 }
 
 /// What the client must get of a response of so many bytes.

@@ -97,7 +97,10 @@ fn tell(layout: Layout, flexible: bool, bytes: &[u8]) {
     let scope = Scope { path: AccessPath::PrivatePlaintext, user: None, snapshot: shared_snapshot() };
     let mut frame = bytes.to_vec();
     if let Ok(at) = Walker::new(before, flexible).open().walk(&mut frame, bytes.len() as u64, &mut |_| {}) {
-        let _ = endpoints::told(scope, end, &frame, at);
+        let Ok(Some(told)) = endpoints::told(scope, end, &frame, at) else { return };
+        assert_eq!(told[..4], (told.len() as u32 - 4).to_be_bytes());
+        assert_eq!(told[4..at], frame[4..at]);
+        assert_eq!(endpoints::told(scope, end, &told, at).unwrap().as_ref(), Some(&told), "the path's are the path's");
     }
 }
 

@@ -236,6 +236,33 @@ async fn a_client_hears_the_last_answers_of_a_kafka_that_closes() {
 }
 
 #[tokio::test]
+async fn a_kafka_that_closes_is_heard_to_the_end_whatever_its_answers_tell() {
+    use kafka_protocol::messages::{ProduceRequest, ProduceResponse, produce_response::NodeEndpoint};
+    let mut rig = Rig::new();
+    let (mut client, served) = rig.plaintext();
+    let mut kafka = rig.kafka().await;
+    let produced = |correlation, node: NodeEndpoint| {
+        response(ApiKey::Produce, 12, correlation, &ProduceResponse::default().with_node_endpoints(vec![node]))
+    };
+    let node = NodeEndpoint::default().with_node_id(BrokerId(2));
+    let of_path = node.clone().with_host(text(&format!("2.{HOST}"))).with_port(9092);
+    for correlation in [1, 2] {
+        let asked = request(ApiKey::Produce, 12, correlation, &ProduceRequest::default().with_acks(-1));
+        client.send(&asked).await;
+        kafka.frame().await;
+    }
+    client.send(&opaque_request(HEARTBEAT, 0, 3, b"")).await;
+    kafka.frame().await;
+    let last = opaque_response(3, b"last");
+    let of_kafka = node.with_host(text(INTERNAL)).with_port(9192);
+    kafka.send(&[produced(1, of_kafka.clone()), produced(2, of_kafka), last.clone()].concat()).await;
+    drop(kafka);
+    assert!(client.rest().await == [produced(1, of_path.clone()), produced(2, of_path), last].concat());
+    drop(client);
+    assert!(matches!(within(served).await.unwrap(), Err(End::UpstreamClosed)));
+}
+
+#[tokio::test]
 async fn an_answer_that_nobody_asked_for_ends_the_connection() {
     let mut rig = Rig::new();
     let (mut client, served) = rig.plaintext();
