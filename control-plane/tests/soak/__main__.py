@@ -25,7 +25,7 @@ TESTS = {
     "D2": (gateways.killed_under_load, 100, 3),
     "D5": (changes.certificates, 200, 3),
     "D6": (changes.switches, 100, 2),
-    "D7": (gateways.leaders_move, 3_000, 4),
+    "D7": (gateways.leaders_move, 3_000, 72),
     "D8": (gateways.drained_under_load, 50, 3),
     "P1": (partitions.at_the_limit, 1_000, 3),
     "P2": (crowds.connections, 100_000, 1_500),

@@ -63,6 +63,14 @@ class Ledger:
     def alive(self):
         check(self.process.poll() is None, f"the producer gave up: {self.said[-3:]}")
 
+    def written(self):
+        """Records that Kafka has of it."""
+        ends = [f"{self.topic}:{partition}:-1" for partition in range(PARTITIONS)]
+        ask = lambda: run("kcat", "-Q", "-b", self.bootstrap, *each("-t", *ends), ok=False)
+        # A leader that moves this moment tells nothing.
+        told = eventually("Kafka tells where the topic ends", lambda: (answer := ask()).returncode == 0 and answer)
+        return sum(int(line.split()[-1]) for line in told.stdout.splitlines())
+
     def at_every_broker(self):
         """Whether it is connected to all: kcat, unlike other clients, gives up when it happens to be connected to none."""
         answer = self.world.api("GET", self.world.path(f"instances/{self.world.instance['id']}/connections?client_id={self.topic}&limit=200"))
