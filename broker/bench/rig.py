@@ -90,6 +90,7 @@ class Rig:
             # As the product has it; or the disk holds all that was ever produced.
             "log.retention.check.interval.ms": 10_000, "log.segment.delete.delay.ms": 1000,
             "transaction.state.log.min.isr": 1, "num.network.threads": 3, "num.io.threads": 4,
+            "socket.listen.backlog.size": 4096,
             # Two hundred requests of 10 MB are not for the broker's heap.
             "queued.max.request.bytes": 256 << 20,
             # As brokers of one machine have it (docs/adr/0003).

@@ -21,6 +21,8 @@ pub(super) const NODE_USER: &str = "sluice-node";
 /// Room beside the largest message's value for batch header, key and headers: Kafka's limit is on
 /// the whole batch.
 const BATCH_OVERHEAD_BYTES: u64 = 4096;
+/// As the gateway's own: a reconnect storm of what is sold comes here next. With Kafka's 50, some of 200 waited for a second.
+const LISTEN_BACKLOG: u32 = 4096;
 
 /// Replication factor of everything, where there are brokers enough (product.md §6).
 const REPLICAS: u32 = 3;
@@ -286,6 +288,7 @@ fn limits(p: &mut Properties, kafka: &KafkaSpec) {
     // back before: performance-reliability.md D1 allows a gap of 12 s.
     p.set("broker.session.timeout.ms", 6000);
     p.set("broker.heartbeat.interval.ms", 1000);
+    p.set("socket.listen.backlog.size", LISTEN_BACKLOG);
     // The gateway ends idle clients; the connection behind it must never go first.
     p.set("connections.max.idle.ms", 24 * 60 * 60 * 1000);
     p.set("log.cleaner.dedupe.buffer.size", dedupe_buffer_bytes(kafka.jvm.heap_bytes));
