@@ -100,7 +100,9 @@ fn tell(layout: Layout, flexible: bool, bytes: &[u8]) {
         let Ok(Some(told)) = endpoints::told(scope, end, &frame, at) else { return };
         assert_eq!(told[..4], (told.len() as u32 - 4).to_be_bytes());
         assert_eq!(told[4..at], frame[4..at]);
-        assert_eq!(endpoints::told(scope, end, &told, at).unwrap().as_ref(), Some(&told), "the path's are the path's");
+        // None is left where the path has an address for none.
+        let again = endpoints::told(scope, end, &told, at).unwrap();
+        assert!(again.is_none_or(|again| again == told), "the path's are the path's");
     }
 }
 
