@@ -59,8 +59,7 @@ where
                     let mut n = here.min(*left);
                     // Whoever must leave is not slowed.
                     if *metered && n > 0 && self.hold != Hold::Drain {
-                        n = n.min(self.ingress.poll_credit(cx));
-                        self.ingress.spend(n);
+                        n = self.ingress.pay(cx, n);
                     }
                     self.requests.pass(n);
                     *left -= n;
